@@ -1,0 +1,146 @@
+//! What can go wrong, and where.
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+use core::fmt;
+
+/// Why a call was refused.
+///
+/// Every fallible function of this crate checks its whole input before it writes anything: where an
+/// `Error` comes back, all parameters, moments and counters are as they were, bit for bit.
+///
+/// [`kind`](Error::kind) tells the kinds apart for a program; the message tells a person which
+/// tensor, which shapes, which index and which value:
+///
+/// ```
+/// use adamax::{Adamax, ErrorKind, State};
+/// use ndarray::array;
+///
+/// let mut x = array![[1.0, 2.0], [3.0, 4.0]];
+/// let mut state = State::zeros_like(&x);
+/// let g = array![[0.1, 0.2], [f64::NAN, 0.4]];
+/// let error = Adamax::default().step(&mut state, &mut x, &g).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NonFinite);
+/// assert_eq!(error.to_string(), "gradient is NaN at index [1, 0]");
+/// ```
+///
+/// One pointer wide, so that a `Result` of a step costs nothing to hand back.
+pub struct Error(Box<Repr>);
+
+struct Repr {
+    /// The name under which the tensor was registered, where it has one.
+    tensor: Option<String>,
+    detail: Detail,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A hyperparameter is NaN, out of its range, or too large for the precision of the tensor.
+    Hyperparameter,
+    /// Two arrays that belong together have different shapes.
+    Shape,
+    /// A gradient or a part of a state is NaN or infinite.
+    NonFinite,
+    /// An infinity norm is negative.
+    NegativeNorm,
+    /// The step number is 0, or the step counter is at its end.
+    StepCount,
+}
+
+/// The part that an array plays in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Parameter,
+    Gradient,
+    FirstMoment,
+    InfNorm,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Parameter => "parameter",
+            Role::Gradient => "gradient",
+            Role::FirstMoment => "first moment",
+            Role::InfNorm => "infinity norm",
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Detail {
+    #[error("{name} is {value}, but must be {range}")]
+    Hyperparameter { name: &'static str, value: f64, range: &'static str },
+    #[error("{name} is too large for {precision}")]
+    Overflow { name: &'static str, precision: &'static str },
+    #[error("{role} has shape {found:?}, but {reference} has shape {expected:?}")]
+    Shape { role: Role, found: Vec<usize>, reference: Role, expected: Vec<usize> },
+    #[error("{role} is {value} at index {index:?}")]
+    NonFinite { role: Role, index: Vec<usize>, value: f64 },
+    #[error("infinity norm is negative ({value}) at index {index:?}")]
+    NegativeNorm { index: Vec<usize>, value: f64 },
+    #[error("t is 0, but steps are counted from 1")]
+    StepZero,
+    #[error("step counter has reached its largest value")]
+    StepOverflow,
+}
+
+impl Detail {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Detail::Hyperparameter { .. } | Detail::Overflow { .. } => ErrorKind::Hyperparameter,
+            Detail::Shape { .. } => ErrorKind::Shape,
+            Detail::NonFinite { .. } => ErrorKind::NonFinite,
+            Detail::NegativeNorm { .. } => ErrorKind::NegativeNorm,
+            Detail::StepZero | Detail::StepOverflow => ErrorKind::StepCount,
+        }
+    }
+}
+
+impl From<Detail> for Error {
+    #[cold]
+    fn from(detail: Detail) -> Self {
+        Error(Box::new(Repr { tensor: None, detail }))
+    }
+}
+
+impl Error {
+    /// The kind of this error.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.detail.kind()
+    }
+
+    /// Refuses `found` where it differs from `expected`.
+    pub(crate) fn check_shapes(
+        (role, found): (Role, &[usize]),
+        (reference, expected): (Role, &[usize]),
+    ) -> Result<(), Self> {
+        if found == expected {
+            return Ok(());
+        }
+        Err(Detail::Shape { role, found: found.to_vec(), reference, expected: expected.to_vec() }
+            .into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.0.tensor {
+            write!(f, "tensor `{name}`: ")?;
+        }
+        fmt::Display::fmt(&self.0.detail, f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind())
+            .field("message", &format_args!("{self}"))
+            .finish()
+    }
+}
+
+impl core::error::Error for Error {}

@@ -1,0 +1,475 @@
+//! The hyperparameters: [`Adamax`], its builder and its presets.
+
+use crate::error::{Detail, Error};
+
+/// A validated set of hyperparameters: the rule by which parameters are updated.
+///
+/// ```text
+/// m ← β₁·m + (1 − β₁)·g                    first moment
+/// u ← max(β₂·u, |g|)                       infinity norm
+/// x ← x − α / (1 − β₁ᵗ) · m / (u + ε)      parameter
+/// ```
+/// A rule is a small `Copy` value without any state: one rule serves any number of tensors, each of
+/// which has a [`State`](crate::State) of its own. Make one by [`Adamax::default`], by a preset
+/// ([`pytorch`](Adamax::pytorch), [`keras`](Adamax::keras), …) or by [`Adamax::builder`]; whichever
+/// way, it holds only values in range:
+///
+/// | setting | symbol | default | range |
+/// |---|---|---|---|
+/// | [`learning_rate`](AdamaxBuilder::learning_rate) | α | 0.002 | finite, ≥ 0 |
+/// | [`beta1`](AdamaxBuilder::beta1) | β₁ | 0.9 | [0, 1) |
+/// | [`beta2`](AdamaxBuilder::beta2) | β₂ | 0.999 | [0, 1) |
+/// | [`epsilon`](AdamaxBuilder::epsilon) | ε | 1e-8 | finite, ≥ 0 |
+/// | [`epsilon_placement`](AdamaxBuilder::epsilon_placement) | | [`Outside`](EpsilonPlacement::Outside) | |
+/// | [`bias_correction`](AdamaxBuilder::bias_correction) | 1 − β₁ᵗ | [`On`](BiasCorrection::On) | |
+/// | [`weight_decay`](AdamaxBuilder::weight_decay) | λ | [`None`](WeightDecay::None) | finite, ≥ 0 |
+/// | [`clip_value`](AdamaxBuilder::clip_value) | c | ∞ (off) | > 0 |
+/// | [`objective`](AdamaxBuilder::objective) | ± | [`Minimize`](Objective::Minimize) | |
+/// | [`non_finite`](AdamaxBuilder::non_finite) | | [`Error`](NonFinite::Error) | |
+///
+/// # How far a step goes
+/// The step of one coordinate is at most α·(1−β₁)/(1−β₁ᵗ)·Σ_{k<t}(β₁/β₂)ᵏ, whatever the size of the
+/// gradients: α on the first step, 1.00909·α in the limit at the defaults. (The paper's |Δ| ≤ α is
+/// not exact; and there is no bound if β₁ > β₂.) The bound holds for a state that started at zero,
+/// without weight decay and with bias correction.
+///
+/// # Precision
+/// Settings are `f64` also for `f32` tensors. The coefficients of a step are computed in `f64` and
+/// rounded once.
+///
+/// # Examples
+/// ```
+/// use adamax::{Adamax, WeightDecay};
+///
+/// let rule = Adamax::builder()
+///     .learning_rate(0.01)
+///     .weight_decay(WeightDecay::Decoupled(1e-4))
+///     .build()?;
+/// assert_eq!(rule.learning_rate(), 0.01);
+/// assert_eq!(rule.beta2(), 0.999);
+/// # Ok::<(), adamax::Error>(())
+/// ```
+/// Kingma & Ba, *Adam: A Method for Stochastic Optimization*, §7.1 and Algorithm 2,
+/// <https://arxiv.org/abs/1412.6980>.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adamax {
+    learning_rate: f64,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+    epsilon_placement: EpsilonPlacement,
+    bias_correction: BiasCorrection,
+    weight_decay: WeightDecay,
+    clip_value: f64,
+    objective: Objective,
+    non_finite: NonFinite,
+    /// A step from which on 1 − β₁ᵗ is 1 to the last bit; follows from `beta1`.
+    unbiased_from: u64,
+}
+
+/// Where ε, the guard against a zero denominator, enters the update.
+///
+/// On ordinary data the placements agree to about 1e-12 relative; they differ where gradients are
+/// as small as ε.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EpsilonPlacement {
+    /// `m / (u + ε)`: this crate's default, Keras, TensorFlow.js, MXNet, MLX, Optimisers.jl.
+    #[default]
+    Outside,
+    /// `u ← max(β₂·u, |g| + ε)`: PyTorch, optax.
+    InsideMax,
+    /// `u ← max(|g|, β₂·u + ε)`: Paddle.
+    Accumulated,
+}
+
+/// Whether the first moment is divided by 1 − β₁ᵗ, which undoes its start at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum BiasCorrection {
+    /// As in the paper and in every peer but MLX.
+    #[default]
+    On,
+    /// As in MLX: the first steps are shorter, by 1 − β₁ᵗ.
+    Off,
+}
+
+/// How weights are drawn towards zero; λ is finite and at least 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum WeightDecay {
+    /// Not at all.
+    #[default]
+    None,
+    /// L2 regularisation: `g ← g + λ·x` before the moments, as PyTorch's `weight_decay`. The sign
+    /// of `g` has been turned before if the objective is maximized.
+    L2(f64),
+    /// Decoupled weight decay: `x ← (1 − α·λ)·x − …`, both from the old `x`, as PyTorch's `AdamW`,
+    /// Keras and optax's `adamaxw` do. Multiplied by the learning rate, unlike Loshchilov & Hutter.
+    Decoupled(f64),
+}
+
+/// Whether the gradient points to where the parameters should not, or should, go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Objective {
+    /// Step against the gradient.
+    #[default]
+    Minimize,
+    /// Step along the gradient: exactly as minimizing with `-g`. The gradient is not written to.
+    Maximize,
+}
+
+/// What happens to a gradient that holds NaN or an infinity, which is looked for before anything
+/// is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NonFinite {
+    /// The step is refused with an [`Error`](crate::Error) that names the tensor and the first bad
+    /// index.
+    #[default]
+    Error,
+    /// The step is left out and reported as [`Outcome::Skipped`](crate::Outcome::Skipped); the step
+    /// counter stays.
+    Skip,
+    /// No check, which saves reading the gradient twice. NaN reaches x, m and u and stays there.
+    Propagate,
+}
+
+impl Default for Adamax {
+    /// α 0.002, β₁ 0.9, β₂ 0.999, ε 1e-8 added to the finished norm, nothing else.
+    fn default() -> Self {
+        let beta1 = 0.9;
+        Adamax {
+            learning_rate: 0.002,
+            beta1,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            epsilon_placement: EpsilonPlacement::default(),
+            bias_correction: BiasCorrection::default(),
+            weight_decay: WeightDecay::default(),
+            clip_value: f64::INFINITY,
+            objective: Objective::default(),
+            non_finite: NonFinite::default(),
+            unbiased_from: unbiased_from(beta1),
+        }
+    }
+}
+
+/// Presets: what other implementations do when called with their defaults.
+impl Adamax {
+    /// The paper's Algorithm 2 to the letter: α 0.002 and no ε.
+    ///
+    /// A coordinate whose gradient has always been 0 takes no step (instead of 0/0).
+    #[must_use]
+    pub fn paper() -> Self {
+        Adamax { epsilon: 0.0, ..Adamax::default() }
+    }
+
+    /// PyTorch's `torch.optim.Adamax`: α 0.002, ε 1e-8 inside the max.
+    #[must_use]
+    pub fn pytorch() -> Self {
+        Adamax { epsilon_placement: EpsilonPlacement::InsideMax, ..Adamax::default() }
+    }
+
+    /// Keras 3's `keras.optimizers.Adamax`: α 0.001, ε 1e-7.
+    #[must_use]
+    pub fn keras() -> Self {
+        Adamax { learning_rate: 0.001, epsilon: 1e-7, ..Adamax::default() }
+    }
+
+    /// `optax.adamax(learning_rate)`: ε 1e-8 inside the max. (`optax.adamaxw` adds
+    /// [`WeightDecay::Decoupled`] of 1e-4.)
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `learning_rate` is not
+    /// finite or below 0.
+    pub fn optax(learning_rate: f64) -> Result<Self, Error> {
+        Adamax::pytorch().to_builder().learning_rate(learning_rate).build()
+    }
+
+    /// Paddle's `paddle.optimizer.Adamax`: α 0.001, ε 1e-8 added to the decayed norm.
+    #[must_use]
+    pub fn paddle() -> Self {
+        Adamax {
+            learning_rate: 0.001,
+            epsilon_placement: EpsilonPlacement::Accumulated,
+            ..Adamax::default()
+        }
+    }
+
+    /// MLX's `mlx.optimizers.Adamax(learning_rate)`: no bias correction.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `learning_rate` is not
+    /// finite or below 0.
+    pub fn mlx(learning_rate: f64) -> Result<Self, Error> {
+        Adamax::builder().learning_rate(learning_rate).bias_correction(BiasCorrection::Off).build()
+    }
+}
+
+/// Building, and reading back.
+impl Adamax {
+    /// A builder that starts from [`Adamax::default`].
+    pub fn builder() -> AdamaxBuilder {
+        Adamax::default().to_builder()
+    }
+
+    /// A builder that starts from this rule, to derive another from it.
+    ///
+    /// ```
+    /// use adamax::{Adamax, WeightDecay};
+    ///
+    /// let weights = Adamax::builder().weight_decay(WeightDecay::L2(0.01)).build()?;
+    /// let biases = weights.to_builder().weight_decay(WeightDecay::None).build()?;
+    /// assert_eq!(biases, Adamax::default());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn to_builder(&self) -> AdamaxBuilder {
+        AdamaxBuilder { rule: *self }
+    }
+
+    /// α, the learning rate.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// β₁, the decay rate of the first moment.
+    #[must_use]
+    pub fn beta1(&self) -> f64 {
+        self.beta1
+    }
+
+    /// β₂, the decay rate of the infinity norm.
+    #[must_use]
+    pub fn beta2(&self) -> f64 {
+        self.beta2
+    }
+
+    /// ε, the guard of the denominator.
+    #[must_use]
+    pub fn epsilon(&self) -> f64 {
+        self.epsilon
+    }
+
+    /// Where ε enters.
+    #[must_use]
+    pub fn epsilon_placement(&self) -> EpsilonPlacement {
+        self.epsilon_placement
+    }
+
+    /// Whether the first moment is divided by 1 − β₁ᵗ.
+    #[must_use]
+    pub fn bias_correction(&self) -> BiasCorrection {
+        self.bias_correction
+    }
+
+    /// The kind and strength of weight decay.
+    #[must_use]
+    pub fn weight_decay(&self) -> WeightDecay {
+        self.weight_decay
+    }
+
+    /// The bound to which each entry of the gradient is limited; ∞ if it is not.
+    #[must_use]
+    pub fn clip_value(&self) -> f64 {
+        self.clip_value
+    }
+
+    /// Whether the gradient is followed down or up.
+    #[must_use]
+    pub fn objective(&self) -> Objective {
+        self.objective
+    }
+
+    /// What happens to a gradient with NaN or infinities.
+    #[must_use]
+    pub fn non_finite(&self) -> NonFinite {
+        self.non_finite
+    }
+
+    /// 1 − β₁ᵗ: the total weight of all gradients seen so far in the first moment.
+    ///
+    /// By own square-and-multiply: `f64::powi` may differ between platforms, and takes an `i32`.
+    pub(crate) fn first_moment_weight(&self, t: u64) -> f64 {
+        if t >= self.unbiased_from { 1.0 } else { 1.0 - power(self.beta1, t) }
+    }
+}
+
+/// Settings on their way to an [`Adamax`], from [`Adamax::builder`] or [`Adamax::to_builder`].
+///
+/// Setters take any value; [`build`](AdamaxBuilder::build) checks them all.
+///
+/// ```
+/// use adamax::{Adamax, EpsilonPlacement, ErrorKind, NonFinite};
+///
+/// let rule = Adamax::builder()
+///     .epsilon(1e-6)
+///     .epsilon_placement(EpsilonPlacement::InsideMax)
+///     .non_finite(NonFinite::Skip)
+///     .build()?;
+///
+/// let error = rule.to_builder().beta1(1.0).build().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Hyperparameter);
+/// assert_eq!(error.to_string(), "beta1 is 1, but must be in [0, 1)");
+/// # Ok::<(), adamax::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct AdamaxBuilder {
+    /// Not checked yet.
+    rule: Adamax,
+}
+
+impl AdamaxBuilder {
+    /// α: how far a step goes at most, about. Finite, ≥ 0; 0 freezes the parameters while the
+    /// moments go on.
+    pub fn learning_rate(mut self, learning_rate: f64) -> Self {
+        self.rule.learning_rate = learning_rate;
+        self
+    }
+
+    /// β₁: the decay rate of the first moment, in [0, 1).
+    pub fn beta1(mut self, beta1: f64) -> Self {
+        self.rule.beta1 = beta1;
+        self
+    }
+
+    /// β₂: the decay rate of the infinity norm, in [0, 1).
+    pub fn beta2(mut self, beta2: f64) -> Self {
+        self.rule.beta2 = beta2;
+        self
+    }
+
+    /// ε: the guard of the denominator, in units of the gradient. Finite, ≥ 0. With 0, a
+    /// coordinate whose norm is 0 takes no step.
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule.epsilon = epsilon;
+        self
+    }
+
+    /// Where ε enters.
+    pub fn epsilon_placement(mut self, placement: EpsilonPlacement) -> Self {
+        self.rule.epsilon_placement = placement;
+        self
+    }
+
+    /// Whether the first moment is divided by 1 − β₁ᵗ.
+    pub fn bias_correction(mut self, bias_correction: BiasCorrection) -> Self {
+        self.rule.bias_correction = bias_correction;
+        self
+    }
+
+    /// The kind and strength λ of weight decay; λ is finite, ≥ 0.
+    pub fn weight_decay(mut self, weight_decay: WeightDecay) -> Self {
+        self.rule.weight_decay = weight_decay;
+        self
+    }
+
+    /// Limits each entry of the gradient to ±`bound`, before L2 regularisation. > 0; ∞ is off.
+    pub fn clip_value(mut self, bound: f64) -> Self {
+        self.rule.clip_value = bound;
+        self
+    }
+
+    /// Whether the gradient is followed down or up.
+    pub fn objective(mut self, objective: Objective) -> Self {
+        self.rule.objective = objective;
+        self
+    }
+
+    /// What happens to a gradient with NaN or infinities.
+    pub fn non_finite(mut self, policy: NonFinite) -> Self {
+        self.rule.non_finite = policy;
+        self
+    }
+
+    /// Checks every setting and makes the rule.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter), naming the first setting
+    /// that is NaN or out of its range (see the table at [`Adamax`]).
+    pub fn build(self) -> Result<Adamax, Error> {
+        let rule = self.rule;
+        check_not_negative("learning rate", rule.learning_rate)?;
+        check_decay_rate("beta1", rule.beta1)?;
+        check_decay_rate("beta2", rule.beta2)?;
+        check_not_negative("epsilon", rule.epsilon)?;
+        match rule.weight_decay {
+            WeightDecay::None => {}
+            WeightDecay::L2(lambda) | WeightDecay::Decoupled(lambda) => {
+                check_not_negative("weight decay", lambda)?;
+            }
+        }
+        check_positive("clip value", rule.clip_value)?;
+        Ok(Adamax { unbiased_from: unbiased_from(rule.beta1), ..rule })
+    }
+}
+
+// Each condition says what is allowed, so that NaN fails it.
+
+fn check(name: &'static str, value: f64, allowed: bool, range: &'static str) -> Result<(), Error> {
+    if allowed { Ok(()) } else { Err(Detail::Hyperparameter { name, value, range }.into()) }
+}
+
+pub(crate) fn check_not_negative(name: &'static str, value: f64) -> Result<(), Error> {
+    check(name, value, value >= 0.0 && value.is_finite(), "finite and at least 0")
+}
+
+pub(crate) fn check_positive(name: &'static str, value: f64) -> Result<(), Error> {
+    check(name, value, value > 0.0, "greater than 0")
+}
+
+fn check_decay_rate(name: &'static str, value: f64) -> Result<(), Error> {
+    check(name, value, (0.0..1.0).contains(&value), "in [0, 1)")
+}
+
+/// `base` to the power `exponent`, by square and multiply: the same bits everywhere.
+fn power(base: f64, mut exponent: u64) -> f64 {
+    let (mut result, mut square) = (1.0, base);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result *= square;
+        }
+        square *= square;
+        exponent >>= 1;
+    }
+    result
+}
+
+/// A power of two t for which β₁ᵗ is so far below half an ulp of 1 that 1 − β₁ᵗ rounds to 1 there
+/// and beyond, computed or exact. It spares a long-running step the power.
+fn unbiased_from(beta1: f64) -> u64 {
+    const NEGLIGIBLE: f64 = f64::EPSILON / 1024.0;
+    let (mut t, mut square) = (1_u64, beta1);
+    while square > NEGLIGIBLE {
+        square *= square;
+        t *= 2; // at most 2^59, for the largest beta1 below 1
+    }
+    t
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortcut_of_the_bias_correction_is_exact() {
+        for beta1 in [0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 0.999_999, 1.0 - f64::EPSILON / 2.0] {
+            let from = unbiased_from(beta1);
+            for t in [from, from + 1, from + from / 3, 3 * from, u64::MAX] {
+                assert_eq!(1.0 - power(beta1, t), 1.0, "beta1 {beta1}, t {t}");
+            }
+        }
+    }
+
+    #[test]
+    fn power_is_exact_where_floats_are() {
+        assert_eq!(power(0.5, 0), 1.0);
+        assert_eq!(power(0.5, 10), 1.0 / 1024.0);
+        assert_eq!(power(0.0, 1), 0.0);
+        assert_eq!(power(0.9, 3), 0.9 * (0.9 * 0.9));
+        assert_eq!(power(0.9, u64::MAX), 0.0);
+    }
+}

@@ -1,0 +1,114 @@
+//! One step of one tensor, in place: checks everything, then walks.
+
+use ndarray::{ArrayRef, Dimension};
+
+use crate::{
+    error::{Detail, Error, Role},
+    finite,
+    kernel::{Coefficients, Scale},
+    real::Real,
+    rule::{Adamax, NonFinite},
+    state::{Parts, State},
+    tensor::Tensor,
+    walk,
+};
+
+/// What a step that was not refused has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Parameters, moments and step counters have advanced.
+    Applied,
+    /// A gradient was not finite and the rule says [`NonFinite::Skip`]: nothing has changed.
+    Skipped,
+}
+
+impl Adamax {
+    /// Advances one tensor by one Adamax step, in place.
+    ///
+    /// ```text
+    /// m ← β₁·m + (1 − β₁)·g          u ← max(β₂·u, |g|)          x ← x − α/(1 − β₁ᵗ) · m/(u + ε)
+    /// ```
+    /// `x` is `param`, `g` is `grad`; `m`, `u` and `t` live in `state`. All arrays have one shape,
+    /// of any dimension from 0 up, and any memory layout: row-major, column-major, permuted, sliced
+    /// with steps, reversed; `grad` may be broadcast. Fastest when layouts agree, as they do for a
+    /// state made by [`State::zeros_like`].
+    ///
+    /// # Order of operations
+    /// Negate (to maximize), clip by value, add λ·x (L2), update m and u, then decoupled decay and
+    /// update, both from the old x. The gradient is never written to.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes of `param`, `grad` and `state`
+    ///   differ;
+    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if `grad` holds NaN or an infinity and
+    ///   the rule says [`NonFinite::Error`];
+    /// - [`ErrorKind::StepCount`](crate::ErrorKind::StepCount) if t is `u64::MAX`;
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a coefficient of the step
+    ///   overflows the precision of the tensor, such as a learning rate of 1e39 for `f32`.
+    ///
+    /// After an error, and after [`Outcome::Skipped`], parameter and state are as they were.
+    ///
+    /// # Allocation
+    /// None if all arrays are in row-major order, or have at most 4 axes. (ndarray keeps up to 4
+    /// axes of a dynamic dimension inline.)
+    ///
+    /// # Precision
+    /// The same bits on every layout and instruction set; no fused multiply-add. First moments and
+    /// decayed norms below the smallest normal number become 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, State};
+    /// use ndarray::array;
+    ///
+    /// let rule = Adamax::default();                       // α = 0.002
+    /// let mut x = array![[1.0, -2.0]];
+    /// let mut state = State::zeros_like(&x);
+    /// rule.step(&mut state, &mut x, &array![[0.5, -0.1]])?;
+    /// assert_eq!(state.steps(), 1);                       // the first step moves each entry by
+    /// assert!((x[[0, 0]] - 0.998).abs() < 1e-9);          // α·sign(g), to within ε/|g|
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    /// Kingma & Ba, *Adam*, §7.1, Algorithm 2, <https://arxiv.org/abs/1412.6980>.
+    pub fn step<A: Real, D: Dimension>(
+        &self,
+        state: &mut State<A>,
+        param: &mut ArrayRef<A, D>,
+        grad: &ArrayRef<A, D>,
+    ) -> Result<Outcome, Error> {
+        let shape = param.shape();
+        Error::check_shapes((Role::Gradient, grad.shape()), (Role::Parameter, shape))?;
+        Error::check_shapes((Role::FirstMoment, state.shape()), (Role::Parameter, shape))?;
+        let t = next_step(state.steps())?;
+        let k = Coefficients::new(self, t, Scale::NEUTRAL);
+        k.check()?;
+        if admit(self, grad)? == Outcome::Skipped {
+            return Ok(Outcome::Skipped);
+        }
+        let Parts { m, u, steps } = state.parts_mut();
+        walk::update(&k, param, grad, m, u);
+        *steps = t;
+        Ok(Outcome::Applied)
+    }
+}
+
+/// The number of the step that follows `steps` steps.
+#[inline]
+pub(crate) fn next_step(steps: u64) -> Result<u64, Error> {
+    steps.checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
+}
+
+/// Applies the rule's policy for gradients that are not finite.
+#[inline]
+pub(crate) fn admit<A: Real, T: Tensor<A> + ?Sized>(
+    rule: &Adamax,
+    grad: &T,
+) -> Result<Outcome, Error> {
+    match rule.non_finite() {
+        NonFinite::Propagate => Ok(Outcome::Applied),
+        NonFinite::Skip if finite::all_finite(grad) => Ok(Outcome::Applied),
+        NonFinite::Skip => Ok(Outcome::Skipped),
+        NonFinite::Error => finite::check(Role::Gradient, grad).map(|()| Outcome::Applied),
+    }
+}

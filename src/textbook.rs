@@ -1,0 +1,167 @@
+//! The rule as one function of plain values.
+
+use core::slice;
+
+use ndarray::{Array, ArrayRef, ArrayView0, ArrayViewMut0, Axis, Dimension, aview_mut1, aview1};
+
+use crate::{
+    error::{Detail, Error, Role},
+    kernel::{Coefficients, Scale},
+    real::Real,
+    rule::{Adamax, NonFinite},
+    state,
+    step::{self, Outcome},
+    walk,
+};
+
+/// One textbook Adamax step, from values to values: takes the parameter, its gradient, the first
+/// moment `m` and the infinity norm `u` and returns the new (parameter, m, u).
+///
+/// ```text
+/// m ← β₁·m + (1 − β₁)·g          u ← max(β₂·u, |g|)          x ← x − α/(1 − β₁ᵗ) · m/(u + ε)
+/// ```
+/// `t` is the number of the step being taken: 1 for the first, with `m` and `u` zero. `T` is `f64`,
+/// `f32`, or an owned [`Array`] of either, of any dimension and layout; arrays have one shape. For
+/// a loop, [`Adamax::step`] does the same in place and counts t.
+///
+/// # Errors
+/// - [`ErrorKind::StepCount`](crate::ErrorKind::StepCount) if `t` is 0;
+/// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes differ;
+/// - [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if `u` holds a value below 0;
+/// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if `grad` holds NaN or an infinity and the
+///   rule says [`NonFinite::Error`], or if `m` or `u` does and it does not say
+///   [`NonFinite::Propagate`];
+/// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a coefficient of the step
+///   overflows the precision of `T`.
+///
+/// Under [`NonFinite::Skip`] a gradient that is not finite gives back the values unchanged.
+///
+/// # Allocation
+/// None: the arrays handed in are handed back.
+///
+/// # Precision
+/// The same bits as [`Adamax::step`].
+///
+/// # Examples
+/// ```
+/// use adamax::{Adamax, adamax_step};
+/// use ndarray::array;
+///
+/// let rule = Adamax::default();
+/// let (x, m, u) = adamax_step(0.5, &0.05, 0.02, 0.15, 5, &rule)?;
+/// assert!((x - 0.49925).abs() < 1e-5);
+/// assert!((m - 0.023).abs() < 1e-15);
+/// assert!((u - 0.14985).abs() < 1e-15);
+///
+/// let zero = array![0.0, 0.0, 0.0];
+/// let (x, _, u) =
+///     adamax_step(array![1.0, 2.0, 3.0], &array![0.1, 0.2, 0.3], zero.clone(), zero, 1, &rule)?;
+/// assert!((x[2] - 2.998).abs() < 1e-9);
+/// assert_eq!(u, array![0.1, 0.2, 0.3]);
+/// # Ok::<(), adamax::Error>(())
+/// ```
+/// Kingma & Ba, *Adam*, §7.1, Algorithm 2, <https://arxiv.org/abs/1412.6980>.
+pub fn adamax_step<T: Operand>(
+    param: T,
+    grad: &T,
+    m: T,
+    u: T,
+    t: u64,
+    rule: &Adamax,
+) -> Result<(T, T, T), Error> {
+    T::step(param, grad, m, u, t, rule)
+}
+
+/// What [`adamax_step`] works on: `f64`, `f32`, and owned arrays of them.
+///
+/// Sealed.
+pub trait Operand: sealed::Step {}
+
+mod sealed {
+    use crate::{error::Error, rule::Adamax};
+
+    pub trait Step: Sized {
+        fn step(
+            x: Self,
+            g: &Self,
+            m: Self,
+            u: Self,
+            t: u64,
+            rule: &Adamax,
+        ) -> Result<(Self, Self, Self), Error>;
+    }
+}
+
+impl<A: Real, D: Dimension> Operand for Array<A, D> {}
+
+impl<A: Real, D: Dimension> sealed::Step for Array<A, D> {
+    fn step(
+        mut x: Self,
+        g: &Self,
+        mut m: Self,
+        mut u: Self,
+        t: u64,
+        rule: &Adamax,
+    ) -> Result<(Self, Self, Self), Error> {
+        step_in_place::<A, D>(rule, t, &mut x, g, &mut m, &mut u)?;
+        Ok((x, m, u))
+    }
+}
+
+macro_rules! scalar_operand {
+    ($float:ident) => {
+        impl Operand for $float {}
+
+        impl sealed::Step for $float {
+            fn step(
+                mut x: Self,
+                g: &Self,
+                mut m: Self,
+                mut u: Self,
+                t: u64,
+                rule: &Adamax,
+            ) -> Result<(Self, Self, Self), Error> {
+                let (param, grad) = (&mut view_mut(&mut x), &view(g));
+                step_in_place(rule, t, param, grad, &mut view_mut(&mut m), &mut view_mut(&mut u))?;
+                Ok((x, m, u))
+            }
+        }
+    };
+}
+scalar_operand!(f32);
+scalar_operand!(f64);
+
+/// A scalar as an array without axes.
+fn view<A>(value: &A) -> ArrayView0<'_, A> {
+    aview1(slice::from_ref(value)).index_axis_move(Axis(0), 0)
+}
+
+fn view_mut<A>(value: &mut A) -> ArrayViewMut0<'_, A> {
+    aview_mut1(slice::from_mut(value)).index_axis_move(Axis(0), 0)
+}
+
+fn step_in_place<A: Real, D: Dimension>(
+    rule: &Adamax,
+    t: u64,
+    x: &mut ArrayRef<A, D>,
+    g: &ArrayRef<A, D>,
+    m: &mut ArrayRef<A, D>,
+    u: &mut ArrayRef<A, D>,
+) -> Result<(), Error> {
+    if t == 0 {
+        return Err(Detail::StepZero.into());
+    }
+    for (role, array) in [(Role::Gradient, g), (Role::FirstMoment, &*m), (Role::InfNorm, &*u)] {
+        Error::check_shapes((role, array.shape()), (Role::Parameter, x.shape()))?;
+    }
+    match rule.non_finite() {
+        NonFinite::Propagate => state::check_not_negative(u)?,
+        NonFinite::Error | NonFinite::Skip => state::check_moments(m, u)?,
+    }
+    let k = Coefficients::new(rule, t, Scale::NEUTRAL);
+    k.check()?;
+    if step::admit(rule, g)? == Outcome::Applied {
+        walk::update(&k, x, g, m, u);
+    }
+    Ok(())
+}

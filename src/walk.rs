@@ -1,0 +1,272 @@
+//! How the four arrays of a step are walked in lock-step, whatever their layouts.
+//!
+//! - One memory order, whatever it is: one long lane.
+//! - Rows that are contiguous in all four (slices of larger arrays): lane by lane.
+//! - Anything else: tiles are copied to the stack, stepped there and copied back. That turns mixed
+//!   memory orders and strided views into contiguous lanes, so that the one lane loop serves all.
+
+use core::ops::Range;
+
+use ndarray::{
+    ArrayBase, ArrayView, ArrayView2, ArrayViewMut, ArrayViewMut2, Axis, Ix2, IxDyn, LayoutRef,
+    RawData, Zip,
+};
+
+use crate::{
+    kernel::Coefficients,
+    lanes::{self, Lane},
+    real::Real,
+    tensor::Tensor,
+};
+
+/// Steps every element of four arrays of one shape.
+#[inline]
+pub(crate) fn update<A: Real, P, G, S>(k: &Coefficients<A>, x: &mut P, g: &G, m: &mut S, u: &mut S)
+where
+    P: Tensor<A> + ?Sized,
+    G: Tensor<A> + ?Sized,
+    S: Tensor<A> + ?Sized,
+{
+    // The standard layout first: it is the cheapest to recognise.
+    if let (Some(x), Some(g), Some(m), Some(u)) =
+        (x.as_slice_mut(), g.as_slice(), m.as_slice_mut(), u.as_slice_mut())
+    {
+        lanes::update(k, Lane { x, g, m, u });
+        return;
+    }
+    let one_order =
+        x.strides() == g.strides() && x.strides() == m.strides() && x.strides() == u.strides();
+    if one_order {
+        if let (Some(x), Some(g), Some(m), Some(u)) = (
+            x.as_slice_memory_order_mut(),
+            g.as_slice_memory_order(),
+            m.as_slice_memory_order_mut(),
+            u.as_slice_memory_order_mut(),
+        ) {
+            lanes::update(k, Lane { x, g, m, u });
+            return;
+        }
+    }
+    Views { x: x.view_mut(), g: g.view(), m: m.view_mut(), u: u.view_mut() }.update(k);
+}
+
+/// Four views of one shape.
+struct Views<'a, A> {
+    x: ArrayViewMut<'a, A, IxDyn>,
+    g: ArrayView<'a, A, IxDyn>,
+    m: ArrayViewMut<'a, A, IxDyn>,
+    u: ArrayViewMut<'a, A, IxDyn>,
+}
+
+impl<A: Real> Views<'_, A> {
+    fn update(mut self, k: &Coefficients<A>) {
+        if self.x.is_empty() {
+            return;
+        }
+        self.sort_axes();
+        let mut views = self.merge_axes();
+        views.choose_plane();
+        views.update_planes(k);
+    }
+
+    fn layouts(&mut self) -> [&mut LayoutRef<A, IxDyn>; 4] {
+        [self.x.as_mut(), self.g.as_mut(), self.m.as_mut(), self.u.as_mut()]
+    }
+
+    fn swap_axes(&mut self, a: usize, b: usize) {
+        if a != b {
+            for layout in self.layouts() {
+                layout.swap_axes(a, b);
+            }
+        }
+    }
+
+    /// Brings the axes into the parameter's memory order, outermost first, none running backwards.
+    fn sort_axes(&mut self) {
+        let axes = self.x.ndim();
+        for axis in (0..axes).map(Axis) {
+            if self.x.stride_of(axis) < 0 {
+                for layout in self.layouts() {
+                    layout.invert_axis(axis);
+                }
+            }
+        }
+        for position in 0..axes {
+            let outermost =
+                (position..axes).max_by_key(|&axis| (self.x.stride_of(Axis(axis)), axes - axis));
+            self.swap_axes(position, outermost.unwrap_or(position));
+        }
+    }
+
+    /// Makes one axis of those that follow each other without a gap in all four arrays, and drops
+    /// axes of length 1.
+    fn merge_axes(mut self) -> Self {
+        let axes = self.x.ndim();
+        let mut into = Axis(axes.saturating_sub(1));
+        for take in (0..axes.saturating_sub(1)).rev().map(Axis) {
+            let Ok(length) = isize::try_from(self.x.len_of(into)) else { continue };
+            let gapless = self
+                .layouts()
+                .into_iter()
+                .all(|layout| layout.stride_of(take) == layout.stride_of(into) * length);
+            if gapless {
+                for layout in self.layouts() {
+                    layout.merge_axes(take, into);
+                }
+            } else {
+                into = take;
+            }
+        }
+        for axis in (0..axes).rev().map(Axis) {
+            if self.x.len_of(axis) == 1 {
+                self = self.index(axis);
+            }
+        }
+        self
+    }
+
+    /// The views at index 0 of an axis.
+    fn index(self, axis: Axis) -> Self {
+        Views {
+            x: self.x.index_axis_move(axis, 0),
+            g: self.g.index_axis_move(axis, 0),
+            m: self.m.index_axis_move(axis, 0),
+            u: self.u.index_axis_move(axis, 0),
+        }
+    }
+
+    /// Makes the last two axes those along which memory is read: the parameter's innermost, which
+    /// is last already, and before it that of an array in another order, if there is one.
+    fn choose_plane(&mut self) {
+        let Some(last) = self.x.ndim().checked_sub(1) else { return };
+        let other = self.layouts().into_iter().find_map(|layout| {
+            let stride = |axis: usize| layout.stride_of(Axis(axis)).unsigned_abs();
+            (0..last).min_by_key(|&axis| stride(axis)).filter(|&axis| stride(axis) < stride(last))
+        });
+        if let Some(axis) = other {
+            self.swap_axes(axis, last - 1);
+        }
+    }
+
+    /// Steps plane by plane, a plane being spanned by the last two axes.
+    fn update_planes(self, k: &Coefficients<A>) {
+        let mut views = self;
+        while views.x.ndim() < 2 {
+            views = Views {
+                x: views.x.insert_axis(Axis(0)),
+                g: views.g.insert_axis(Axis(0)),
+                m: views.m.insert_axis(Axis(0)),
+                u: views.u.insert_axis(Axis(0)),
+            };
+        }
+        let Views { mut x, g, mut m, mut u } = views;
+        if x.ndim() == 2 {
+            if let (Ok(x), Ok(g), Ok(m), Ok(u)) = (
+                x.into_dimensionality::<Ix2>(),
+                g.into_dimensionality::<Ix2>(),
+                m.into_dimensionality::<Ix2>(),
+                u.into_dimensionality::<Ix2>(),
+            ) {
+                Plane { x, g, m, u }.update(k);
+            }
+            return;
+        }
+        let outer = Axis(0);
+        let x = x.axis_iter_mut(outer);
+        let (m, u) = (m.axis_iter_mut(outer), u.axis_iter_mut(outer));
+        for (((x, g), m), u) in x.zip(g.axis_iter(outer)).zip(m).zip(u) {
+            Views { x, g, m, u }.update_planes(k);
+        }
+    }
+}
+
+/// Four views of one shape with two axes.
+struct Plane<'a, A> {
+    x: ArrayViewMut2<'a, A>,
+    g: ArrayView2<'a, A>,
+    m: ArrayViewMut2<'a, A>,
+    u: ArrayViewMut2<'a, A>,
+}
+
+/// Elements of a tile. Four tiles of f64 are 8 KiB: in the first-level cache, and on any stack.
+const TILE: usize = 256;
+/// Rows and columns of a tile if an array runs along the other axis: whole cache lines either way.
+const TILE_SIDE: usize = 16;
+
+impl<A: Real> Plane<'_, A> {
+    fn update(self, k: &Coefficients<A>) {
+        let strides = [self.x.strides(), self.g.strides(), self.m.strides(), self.u.strides()];
+        if strides.iter().all(|strides| matches!(strides, [_, 1])) {
+            self.update_rows(k);
+        } else {
+            let crosswise =
+                |strides: &[isize]| matches!(strides, [row, column] if row.abs() < column.abs());
+            let crosswise = self.x.nrows() > 1 && strides.into_iter().any(crosswise);
+            self.update_tiles(k, if crosswise { (TILE_SIDE, TILE_SIDE) } else { (1, TILE) });
+        }
+    }
+
+    fn update_rows(mut self, k: &Coefficients<A>) {
+        Zip::from(self.x.rows_mut())
+            .and(self.g.rows())
+            .and(self.m.rows_mut())
+            .and(self.u.rows_mut())
+            .for_each(|x, g, m, u| {
+                if let (Some(x), Some(g), Some(m), Some(u)) =
+                    (x.into_slice(), g.to_slice(), m.into_slice(), u.into_slice())
+                {
+                    lanes::update(k, Lane { x, g, m, u });
+                }
+            });
+    }
+
+    fn update_tiles(mut self, k: &Coefficients<A>, (height, width): (usize, usize)) {
+        let (rows, columns) = self.x.dim();
+        let (mut x, mut g, mut m, mut u) =
+            ([A::ZERO; TILE], [A::ZERO; TILE], [A::ZERO; TILE], [A::ZERO; TILE]);
+        for top in (0..rows).step_by(height) {
+            for left in (0..columns).step_by(width) {
+                let at = [top..rows.min(top + height), left..columns.min(left + width)];
+                let length = load(&mut x, &tile(self.x.view(), &at));
+                load(&mut g, &tile(self.g.view(), &at));
+                load(&mut m, &tile(self.m.view(), &at));
+                load(&mut u, &tile(self.u.view(), &at));
+                let (x, g) = (x.split_at_mut(length).0, g.split_at(length).0);
+                let (m, u) = (m.split_at_mut(length).0, u.split_at_mut(length).0);
+                lanes::update(k, Lane { x: &mut *x, g, m: &mut *m, u: &mut *u });
+                store(x, tile(self.x.view_mut(), &at));
+                store(m, tile(self.m.view_mut(), &at));
+                store(u, tile(self.u.view_mut(), &at));
+            }
+        }
+    }
+}
+
+/// The part of a view in a range of rows and a range of columns.
+fn tile<S: RawData>(
+    mut view: ArrayBase<S, Ix2>,
+    [rows, columns]: &[Range<usize>; 2],
+) -> ArrayBase<S, Ix2> {
+    view.slice_axis_inplace(Axis(0), rows.clone().into());
+    view.slice_axis_inplace(Axis(1), columns.clone().into());
+    view
+}
+
+/// Copies a tile to the front of `buffer`, row by row, and returns its number of elements.
+fn load<A: Real>(buffer: &mut [A; TILE], tile: &ArrayView2<'_, A>) -> usize {
+    for (row, values) in buffer.chunks_mut(tile.ncols().max(1)).zip(tile.rows()) {
+        for (to, from) in row.iter_mut().zip(values) {
+            *to = *from;
+        }
+    }
+    tile.len()
+}
+
+/// Copies back what [`load`] has copied.
+fn store<A: Real>(buffer: &[A], mut tile: ArrayViewMut2<'_, A>) {
+    for (row, values) in buffer.chunks(tile.ncols().max(1)).zip(tile.rows_mut()) {
+        for (from, to) in row.iter().zip(values) {
+            *to = *from;
+        }
+    }
+}
