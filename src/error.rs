@@ -1,6 +1,6 @@
 //! What can go wrong, and where.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
 /// Why a call was refused.
@@ -46,6 +46,15 @@ pub enum ErrorKind {
     NegativeNorm,
     /// The step number is 0, or the step counter is at its end.
     StepCount,
+    /// A slot or a group belongs to another optimizer.
+    Foreign,
+    /// A slot comes twice in one batch.
+    Repeated,
+    /// A name is taken.
+    Name,
+    /// A snapshot does not fit the optimizer: tensors or groups are missing, too many, or assigned
+    /// otherwise.
+    Snapshot,
 }
 
 /// The part that an array plays in a step.
@@ -84,6 +93,20 @@ pub(crate) enum Detail {
     StepZero,
     #[error("step counter has reached its largest value")]
     StepOverflow,
+    #[error("{what} belongs to another optimizer")]
+    Foreign { what: &'static str },
+    #[error("comes twice in one batch")]
+    Repeated,
+    #[error("name is taken")]
+    NameTaken,
+    #[error("missing in the snapshot")]
+    Missing,
+    #[error("in the snapshot, but not registered")]
+    Unregistered,
+    #[error("in group {found} of the snapshot, but registered in group {expected}")]
+    OtherGroup { found: usize, expected: usize },
+    #[error("the snapshot has {found} groups, but the optimizer has {expected}")]
+    GroupCount { found: usize, expected: usize },
 }
 
 impl Detail {
@@ -94,6 +117,13 @@ impl Detail {
             Detail::NonFinite { .. } => ErrorKind::NonFinite,
             Detail::NegativeNorm { .. } => ErrorKind::NegativeNorm,
             Detail::StepZero | Detail::StepOverflow => ErrorKind::StepCount,
+            Detail::Foreign { .. } => ErrorKind::Foreign,
+            Detail::Repeated => ErrorKind::Repeated,
+            Detail::NameTaken => ErrorKind::Name,
+            Detail::Missing
+            | Detail::Unregistered
+            | Detail::OtherGroup { .. }
+            | Detail::GroupCount { .. } => ErrorKind::Snapshot,
         }
     }
 }
@@ -110,6 +140,32 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.detail.kind()
+    }
+
+    /// The name of the tensor that it is about, where that is one registered with an
+    /// [`Optimizer`](crate::Optimizer).
+    #[must_use]
+    pub fn tensor(&self) -> Option<&str> {
+        self.0.tensor.as_deref()
+    }
+
+    /// Turns the index into a flat view into that of the array of `shape` behind it.
+    #[cold]
+    pub(crate) fn unflatten(mut self, shape: &[usize]) -> Self {
+        if let Detail::NonFinite { index, .. } = &mut self.0.detail {
+            let mut rest: usize = index.iter().sum();
+            *index = shape.to_vec();
+            for length in index.iter_mut().rev() {
+                (rest, *length) = (rest / *length, rest % *length);
+            }
+        }
+        self
+    }
+
+    #[cold]
+    pub(crate) fn in_tensor(mut self, name: &str) -> Self {
+        self.0.tensor = Some(name.to_owned());
+        self
     }
 
     /// Refuses `found` where it differs from `expected`.

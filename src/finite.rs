@@ -2,28 +2,35 @@
 
 use alloc::vec::Vec;
 
-use ndarray::{ArrayRef, Axis, Dimension, IxDyn};
+use ndarray::{ArrayRef, Axis, Dimension};
 
 use crate::{
     error::{Detail, Error, Role},
+    fork::Fork,
     lanes,
     real::Real,
-    tensor::Tensor,
 };
 
 /// Whether no element is NaN or infinite.
 #[inline]
-pub(crate) fn all_finite<A: Real, T: Tensor<A> + ?Sized>(tensor: &T) -> bool {
-    if let Some(values) = tensor.as_slice() {
-        return lanes::all_finite(values);
-    }
-    match tensor.as_slice_memory_order() {
-        Some(values) => lanes::all_finite(values),
-        None => all_finite_strided(&tensor.view()),
+pub(crate) fn all_finite<A: Real, D: Dimension>(fork: impl Fork, array: &ArrayRef<A, D>) -> bool {
+    match array.as_slice().or_else(|| array.as_slice_memory_order()) {
+        Some(values) => all_finite_lane(fork, values),
+        None => all_finite_strided(array),
     }
 }
 
-fn all_finite_strided<A: Real>(view: &ArrayRef<A, IxDyn>) -> bool {
+fn all_finite_lane<A: Real>(fork: impl Fork, values: &[A]) -> bool {
+    if fork.splits(values.len()) {
+        let (a, b) = values.split_at(values.len() / 2);
+        let (a, b) = fork.join(|| all_finite_lane(fork, a), || all_finite_lane(fork, b));
+        a && b
+    } else {
+        lanes::all_finite(values)
+    }
+}
+
+fn all_finite_strided<A: Real, D: Dimension>(view: &ArrayRef<A, D>) -> bool {
     if view.ndim() == 0 {
         return view.iter().all(|value| value.is_finite());
     }
@@ -41,23 +48,33 @@ fn fastest_axis<A, D: Dimension>(view: &ArrayRef<A, D>) -> Axis {
         .map_or(Axis(0), |axis| axis.axis)
 }
 
+/// The largest magnitude; NaN if there is one.
+#[cold]
+pub(crate) fn max_magnitude<A: Real, D: Dimension>(array: &ArrayRef<A, D>) -> A {
+    array.iter().fold(A::ZERO, |max, value| max.larger_magnitude(value.abs()))
+}
+
 /// The first element, in logical order, that `is_bad`, and its index.
 #[cold]
-pub(crate) fn find<A: Real, T: Tensor<A> + ?Sized>(
-    tensor: &T,
+pub(crate) fn find<A: Real, D: Dimension>(
+    array: &ArrayRef<A, D>,
     is_bad: impl Fn(A) -> bool,
 ) -> Option<(Vec<usize>, A)> {
-    let view = tensor.view();
+    let view = array.view().into_dyn();
     let found = view.indexed_iter().find(|&(_, &value)| is_bad(value));
     found.map(|(index, &value)| (index.as_array_view().to_vec(), value))
 }
 
 /// Refuses NaN and infinities, naming the first.
-pub(crate) fn check<A: Real, T: Tensor<A> + ?Sized>(role: Role, tensor: &T) -> Result<(), Error> {
-    if all_finite(tensor) {
+pub(crate) fn check<A: Real, D: Dimension>(
+    fork: impl Fork,
+    role: Role,
+    array: &ArrayRef<A, D>,
+) -> Result<(), Error> {
+    if all_finite(fork, array) {
         return Ok(());
     }
     // The default is for an element that was found bad and is not any more: not possible.
-    let (index, value) = find(tensor, |value| !value.is_finite()).unwrap_or_default();
-    Err(Detail::NonFinite { role, index, value: value.to_f64() }.into())
+    let (index, value) = find(array, |value| !value.is_finite()).unwrap_or_default();
+    Err(Detail::NonFinite { role, index, value: value.widen() }.into())
 }

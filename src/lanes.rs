@@ -17,6 +17,17 @@ pub(crate) struct Lane<'a, A> {
     pub(crate) u: &'a mut [A],
 }
 
+impl<'a, A> Lane<'a, A> {
+    /// The part before `middle`, which is at most the length, and the part from there on.
+    pub(crate) fn split_at(self, middle: usize) -> (Lane<'a, A>, Lane<'a, A>) {
+        let (x, x2) = self.x.split_at_mut(middle);
+        let (g, g2) = self.g.split_at(middle);
+        let (m, m2) = self.m.split_at_mut(middle);
+        let (u, u2) = self.u.split_at_mut(middle);
+        (Lane { x, g, m, u }, Lane { x: x2, g: g2, m: m2, u: u2 })
+    }
+}
+
 /// Steps each element of a lane.
 #[inline]
 pub(crate) fn update<A: Real>(k: &Coefficients<A>, lane: Lane<'_, A>) {
@@ -89,6 +100,40 @@ impl<A: Real> Loop for AllFinite<'_, A> {
     fn run(self) -> bool {
         // `&`, not `&&`: without an early exit the loop vectorises.
         self.0.iter().fold(true, |all, value| all & (value.abs() < A::INFINITY))
+    }
+}
+
+/// The sum of the squares, in f64 and in one fixed order, each value multiplied by `factor` first.
+#[inline]
+pub(crate) fn sum_of_squares<A: Real>(values: &[A], factor: f64) -> f64 {
+    dispatch(SumOfSquares { values, factor })
+}
+
+struct SumOfSquares<'a, A> {
+    values: &'a [A],
+    factor: f64,
+}
+
+impl<A: Real> Loop for SumOfSquares<'_, A> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        // As many sums side by side as it takes to hide the latency of an addition.
+        const SUMS: usize = 16;
+        let mut sums = [0.0; SUMS];
+        let mut chunks = self.values.chunks_exact(SUMS);
+        let add = |sums: &mut [f64; SUMS], values: &[A]| {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                let scaled = value.widen() * self.factor;
+                *sum += scaled * scaled;
+            }
+        };
+        for chunk in &mut chunks {
+            add(&mut sums, chunk);
+        }
+        add(&mut sums, chunks.remainder());
+        sums.iter().sum()
     }
 }
 

@@ -7,25 +7,32 @@
 
 extern crate alloc;
 
-// Arrows point down: a module uses only modules below it.
+// Who may use whom is in DESIGN.md: arrows point down only.
+mod clip;
 mod error;
 mod finite;
+mod fork;
 mod kernel;
 mod lanes;
+mod optimizer;
+mod pair;
 mod real;
 mod rule;
+mod snapshot;
 mod state;
 mod step;
-mod tensor;
 mod textbook;
 mod walk;
 
+pub use clip::MaxNorm;
 pub use error::{Error, ErrorKind};
 pub use ndarray;
+pub use optimizer::{Bound, Group, Optimizer, Slot};
 pub use real::Real;
 pub use rule::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
 };
+pub use snapshot::Snapshot;
 pub use state::State;
 pub use step::Outcome;
 pub use textbook::{Operand, adamax_step};

@@ -26,7 +26,7 @@ pub(crate) mod sealed {
         /// Rounds to nearest.
         fn from_f64(value: f64) -> Self;
         /// Exact.
-        fn to_f64(self) -> f64;
+        fn widen(self) -> f64;
         /// The larger of two numbers without sign; NaN if either is NaN. (`f64::max` drops NaN and
         /// would hide a poisoned gradient.)
         fn larger_magnitude(self, other: Self) -> Self;
@@ -46,7 +46,7 @@ pub(crate) mod sealed {
                     $from(value)
                 }
                 #[inline(always)]
-                fn to_f64(self) -> f64 {
+                fn widen(self) -> f64 {
                     $to(self)
                 }
                 #[inline(always)]

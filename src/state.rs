@@ -5,8 +5,8 @@ use ndarray::{Array, ArrayRef, Axis, Dimension, IxDyn, LayoutRef};
 use crate::{
     error::{Detail, Error, Role},
     finite,
+    fork::Serial,
     real::Real,
-    tensor::Tensor,
 };
 
 /// The optimizer state of one tensor: first moment m, infinity norm u, and the number of steps t.
@@ -99,7 +99,7 @@ impl<A: Real> State<A> {
     /// ```
     pub fn from_parts(steps: u64, m: Array<A, IxDyn>, u: Array<A, IxDyn>) -> Result<Self, Error> {
         Error::check_shapes((Role::InfNorm, u.shape()), (Role::FirstMoment, m.shape()))?;
-        check_moments::<A, ArrayRef<A, IxDyn>>(&m, &u)?;
+        check_moments(&m, &u)?;
         let gapless = m.as_slice_memory_order().is_some();
         let m = if gapless { m } else { copy_in_order_of(&m, &m) };
         let u = if u.strides() == m.strides() { u } else { copy_in_order_of(&u, &m) };
@@ -169,6 +169,18 @@ impl<A: Real> State<A> {
         Ok(State { m: copy_in_order_of(&m, param), u: copy_in_order_of(&u, param), steps })
     }
 
+    /// Refuses a state of another shape.
+    pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), Error> {
+        Error::check_shapes((Role::FirstMoment, other.shape()), (Role::Parameter, self.shape()))
+    }
+
+    /// Takes over the values of a state of the same shape, but not its memory order.
+    pub(crate) fn assign(&mut self, other: &Self) {
+        self.m.assign(&other.m);
+        self.u.assign(&other.u);
+        self.steps = other.steps;
+    }
+
     #[inline]
     pub(crate) fn shape(&self) -> &[usize] {
         self.m.shape()
@@ -181,17 +193,20 @@ impl<A: Real> State<A> {
 }
 
 /// Refuses moments that no finite gradients can have led to.
-pub(crate) fn check_moments<A: Real, T: Tensor<A> + ?Sized>(m: &T, u: &T) -> Result<(), Error> {
-    finite::check(Role::FirstMoment, m)?;
-    finite::check(Role::InfNorm, u)?;
+pub(crate) fn check_moments<A: Real, D: Dimension>(
+    m: &ArrayRef<A, D>,
+    u: &ArrayRef<A, D>,
+) -> Result<(), Error> {
+    finite::check(Serial, Role::FirstMoment, m)?;
+    finite::check(Serial, Role::InfNorm, u)?;
     check_not_negative(u)
 }
 
 /// Refuses an infinity norm below zero.
-pub(crate) fn check_not_negative<A: Real, T: Tensor<A> + ?Sized>(u: &T) -> Result<(), Error> {
+pub(crate) fn check_not_negative<A: Real, D: Dimension>(u: &ArrayRef<A, D>) -> Result<(), Error> {
     match finite::find(u, |value| value < A::ZERO) {
         None => Ok(()),
-        Some((index, value)) => Err(Detail::NegativeNorm { index, value: value.to_f64() }.into()),
+        Some((index, value)) => Err(Detail::NegativeNorm { index, value: value.widen() }.into()),
     }
 }
 

@@ -2,14 +2,16 @@
 
 use ndarray::{ArrayRef, Dimension};
 
+#[cfg(feature = "rayon")]
+use crate::fork::Parallel;
 use crate::{
     error::{Detail, Error, Role},
     finite,
+    fork::{Fork, Serial},
     kernel::{Coefficients, Scale},
     real::Real,
     rule::{Adamax, NonFinite},
     state::{Parts, State},
-    tensor::Tensor,
     walk,
 };
 
@@ -77,38 +79,88 @@ impl Adamax {
         param: &mut ArrayRef<A, D>,
         grad: &ArrayRef<A, D>,
     ) -> Result<Outcome, Error> {
-        let shape = param.shape();
-        Error::check_shapes((Role::Gradient, grad.shape()), (Role::Parameter, shape))?;
-        Error::check_shapes((Role::FirstMoment, state.shape()), (Role::Parameter, shape))?;
-        let t = next_step(state.steps())?;
+        self.advance(Serial, state, param, grad)
+    }
+
+    /// [`step`](Adamax::step) on the threads of the current rayon pool, with the same bits.
+    ///
+    /// Tensors below 32 768 elements are stepped on the calling thread. To choose the pool, call
+    /// from within rayon's `ThreadPool::install`.
+    ///
+    /// # Errors
+    /// As [`step`](Adamax::step).
+    ///
+    /// # Allocation
+    /// As [`step`](Adamax::step), but for what rayon may need to queue work.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, State};
+    /// use ndarray::Array2;
+    ///
+    /// let (mut x, g) = (Array2::<f32>::ones((500, 200)), Array2::from_elem((500, 200), 0.1));
+    /// let mut state = State::zeros_like(&x);
+    /// Adamax::default().par_step(&mut state, &mut x, &g)?;
+    /// assert_eq!(state.steps(), 1);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    #[cfg(feature = "rayon")]
+    pub fn par_step<A: Real, D: Dimension>(
+        &self,
+        state: &mut State<A>,
+        param: &mut ArrayRef<A, D>,
+        grad: &ArrayRef<A, D>,
+    ) -> Result<Outcome, Error> {
+        if Parallel::pays(param.len()) {
+            self.advance(Parallel, state, param, grad)
+        } else {
+            self.advance(Serial, state, param, grad)
+        }
+    }
+
+    fn advance<A: Real, D: Dimension>(
+        &self,
+        fork: impl Fork,
+        state: &mut State<A>,
+        param: &mut ArrayRef<A, D>,
+        grad: &ArrayRef<A, D>,
+    ) -> Result<Outcome, Error> {
+        let t = check(state, param.shape(), grad.shape())?;
         let k = Coefficients::new(self, t, Scale::NEUTRAL);
         k.check()?;
-        if admit(self, grad)? == Outcome::Skipped {
-            return Ok(Outcome::Skipped);
+        let outcome = admit(fork, self, grad)?;
+        if outcome == Outcome::Applied {
+            let Parts { m, u, steps } = state.parts_mut();
+            walk::update(fork, &k, param, grad, m, u);
+            *steps = t;
         }
-        let Parts { m, u, steps } = state.parts_mut();
-        walk::update(&k, param, grad, m, u);
-        *steps = t;
-        Ok(Outcome::Applied)
+        Ok(outcome)
     }
 }
 
-/// The number of the step that follows `steps` steps.
+/// Checks that parameter, gradient and state fit each other; returns the number of the step.
 #[inline]
-pub(crate) fn next_step(steps: u64) -> Result<u64, Error> {
-    steps.checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
+pub(crate) fn check<A: Real>(
+    state: &State<A>,
+    param: &[usize],
+    grad: &[usize],
+) -> Result<u64, Error> {
+    Error::check_shapes((Role::Gradient, grad), (Role::Parameter, param))?;
+    Error::check_shapes((Role::FirstMoment, state.shape()), (Role::Parameter, param))?;
+    state.steps().checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
 }
 
 /// Applies the rule's policy for gradients that are not finite.
 #[inline]
-pub(crate) fn admit<A: Real, T: Tensor<A> + ?Sized>(
+pub(crate) fn admit<A: Real, D: Dimension>(
+    fork: impl Fork,
     rule: &Adamax,
-    grad: &T,
+    grad: &ArrayRef<A, D>,
 ) -> Result<Outcome, Error> {
     match rule.non_finite() {
         NonFinite::Propagate => Ok(Outcome::Applied),
-        NonFinite::Skip if finite::all_finite(grad) => Ok(Outcome::Applied),
+        NonFinite::Skip if finite::all_finite(fork, grad) => Ok(Outcome::Applied),
         NonFinite::Skip => Ok(Outcome::Skipped),
-        NonFinite::Error => finite::check(Role::Gradient, grad).map(|()| Outcome::Applied),
+        NonFinite::Error => finite::check(fork, Role::Gradient, grad).map(|()| Outcome::Applied),
     }
 }

@@ -6,6 +6,7 @@ use ndarray::{Array, ArrayRef, ArrayView0, ArrayViewMut0, Axis, Dimension, aview
 
 use crate::{
     error::{Detail, Error, Role},
+    fork::Serial,
     kernel::{Coefficients, Scale},
     real::Real,
     rule::{Adamax, NonFinite},
@@ -160,8 +161,8 @@ fn step_in_place<A: Real, D: Dimension>(
     }
     let k = Coefficients::new(rule, t, Scale::NEUTRAL);
     k.check()?;
-    if step::admit(rule, g)? == Outcome::Applied {
-        walk::update(&k, x, g, m, u);
+    if step::admit(Serial, rule, g)? == Outcome::Applied {
+        walk::update(Serial, &k, x, g, m, u);
     }
     Ok(())
 }

@@ -5,33 +5,35 @@
 //! - Anything else: tiles are copied to the stack, stepped there and copied back. That turns mixed
 //!   memory orders and strided views into contiguous lanes, so that the one lane loop serves all.
 
-use core::ops::Range;
+use core::{ops::Range, slice};
 
 use ndarray::{
-    ArrayBase, ArrayView, ArrayView2, ArrayViewMut, ArrayViewMut2, Axis, Ix2, IxDyn, LayoutRef,
-    RawData, Zip,
+    ArrayBase, ArrayRef, ArrayView, ArrayView2, ArrayViewMut, ArrayViewMut2, Axis, Dimension, Ix2,
+    IxDyn, LayoutRef, RawData, Zip,
 };
 
 use crate::{
+    fork::Fork,
     kernel::Coefficients,
     lanes::{self, Lane},
     real::Real,
-    tensor::Tensor,
 };
 
 /// Steps every element of four arrays of one shape.
 #[inline]
-pub(crate) fn update<A: Real, P, G, S>(k: &Coefficients<A>, x: &mut P, g: &G, m: &mut S, u: &mut S)
-where
-    P: Tensor<A> + ?Sized,
-    G: Tensor<A> + ?Sized,
-    S: Tensor<A> + ?Sized,
-{
+pub(crate) fn update<A: Real, D: Dimension, E: Dimension>(
+    fork: impl Fork,
+    k: &Coefficients<A>,
+    x: &mut ArrayRef<A, D>,
+    g: &ArrayRef<A, D>,
+    m: &mut ArrayRef<A, E>,
+    u: &mut ArrayRef<A, E>,
+) {
     // The standard layout first: it is the cheapest to recognise.
     if let (Some(x), Some(g), Some(m), Some(u)) =
         (x.as_slice_mut(), g.as_slice(), m.as_slice_mut(), u.as_slice_mut())
     {
-        lanes::update(k, Lane { x, g, m, u });
+        update_lane(fork, k, Lane { x, g, m, u });
         return;
     }
     let one_order =
@@ -43,11 +45,48 @@ where
             m.as_slice_memory_order_mut(),
             u.as_slice_memory_order_mut(),
         ) {
-            lanes::update(k, Lane { x, g, m, u });
+            update_lane(fork, k, Lane { x, g, m, u });
             return;
         }
     }
-    Views { x: x.view_mut(), g: g.view(), m: m.view_mut(), u: u.view_mut() }.update(k);
+    Views {
+        x: x.view_mut().into_dyn(),
+        g: g.view().into_dyn(),
+        m: m.view_mut().into_dyn(),
+        u: u.view_mut().into_dyn(),
+    }
+    .update(fork, k);
+}
+
+/// Steps every element of arrays of one shape, the first two being slices in row-major order.
+#[inline]
+pub(crate) fn update_flat<A: Real>(
+    fork: impl Fork,
+    k: &Coefficients<A>,
+    x: &mut [A],
+    g: &[A],
+    m: &mut ArrayRef<A, IxDyn>,
+    u: &mut ArrayRef<A, IxDyn>,
+) {
+    if let (Some(m), Some(u)) = (m.as_slice_mut(), u.as_slice_mut()) {
+        update_lane(fork, k, Lane { x, g, m, u });
+        return;
+    }
+    // The parameter had another memory order when its state was made.
+    for (((x, g), m), u) in x.iter_mut().zip(g).zip(m).zip(u) {
+        let (x, g) = (slice::from_mut(x), slice::from_ref(g));
+        lanes::update(k, Lane { x, g, m: slice::from_mut(m), u: slice::from_mut(u) });
+    }
+}
+
+fn update_lane<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
+    let length = lane.x.len();
+    if fork.splits(length) {
+        let (a, b) = lane.split_at(length / 2);
+        fork.join(|| update_lane(fork, k, a), || update_lane(fork, k, b));
+    } else {
+        lanes::update(k, lane);
+    }
 }
 
 /// Four views of one shape.
@@ -59,14 +98,35 @@ struct Views<'a, A> {
 }
 
 impl<A: Real> Views<'_, A> {
-    fn update(mut self, k: &Coefficients<A>) {
+    fn update(mut self, fork: impl Fork, k: &Coefficients<A>) {
         if self.x.is_empty() {
             return;
         }
         self.sort_axes();
         let mut views = self.merge_axes();
         views.choose_plane();
-        views.update_planes(k);
+        views.update_parts(fork, k);
+    }
+
+    fn update_parts(self, fork: impl Fork, k: &Coefficients<A>) {
+        let outermost = self.x.shape().iter().position(|&length| length > 1);
+        match outermost.map(Axis) {
+            Some(axis) if fork.splits(self.x.len()) => {
+                let (a, b) = self.split_at(axis);
+                fork.join(|| a.update_parts(fork, k), || b.update_parts(fork, k));
+            }
+            _ => self.update_planes(k),
+        }
+    }
+
+    /// Both halves along an axis.
+    fn split_at(self, axis: Axis) -> (Self, Self) {
+        let middle = self.x.len_of(axis) / 2;
+        let (x, x2) = self.x.split_at(axis, middle);
+        let (g, g2) = self.g.split_at(axis, middle);
+        let (m, m2) = self.m.split_at(axis, middle);
+        let (u, u2) = self.u.split_at(axis, middle);
+        (Views { x, g, m, u }, Views { x: x2, g: g2, m: m2, u: u2 })
     }
 
     fn layouts(&mut self) -> [&mut LayoutRef<A, IxDyn>; 4] {

@@ -1,0 +1,227 @@
+//! Norms of gradients, and the factor that brings one down to its bound. Never writes a gradient.
+
+use crate::{error::Error, finite, fork::Fork, lanes, real::Real, rule};
+use ndarray::{ArrayRef, Dimension};
+
+/// A bound on the Euclidean norm of the gradients.
+///
+/// Gradients whose norm exceeds the bound are multiplied by `bound / norm` inside the step; they
+/// are not written to. The norm is that of the gradients as they are handed in, before value
+/// clipping and L2 regularisation.
+///
+/// # Precision
+/// The norm is accumulated in `f64` in a fixed order, which neither threads nor memory layouts nor
+/// instruction sets change, and is right for any finite gradients: squares that would overflow or
+/// underflow are scaled first. The factor is exactly `bound / norm`, without the small constant that
+/// PyTorch's `clip_grad_norm_` adds to the norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum MaxNorm {
+    /// Bounds the norm over all gradients of a batch taken together, as PyTorch's
+    /// `clip_grad_norm_` and optax's `clip_by_global_norm` do.
+    Global(f64),
+    /// Bounds the norm of each gradient by itself, as Keras' `clipnorm` does.
+    PerTensor(f64),
+}
+
+impl MaxNorm {
+    /// Refuses bounds that are NaN, zero or negative.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let (MaxNorm::Global(bound) | MaxNorm::PerTensor(bound)) = self;
+        rule::check_positive("max norm", bound)
+    }
+}
+
+/// A Euclidean norm as `scale`·√`sum`, `scale` being a power of two, so that its square neither
+/// overflows nor underflows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Norm {
+    scale: f64,
+    sum: f64,
+}
+
+/// Below it, a sum of squares may have lost some to underflow: 2^-900, far above the smallest
+/// square that is a normal number, far below what is added up in earnest.
+const SAFE_SUM: f64 = f64::from_bits((1023 - 900) << 52);
+
+impl Norm {
+    pub(crate) const ZERO: Self = Norm { scale: 1.0, sum: 0.0 };
+
+    /// The norm of a gradient.
+    pub(crate) fn of<A: Real, D: Dimension>(fork: impl Fork, gradient: &ArrayRef<A, D>) -> Self {
+        let sum = sum_of_squares(fork, gradient, 1.0);
+        if (SAFE_SUM..f64::INFINITY).contains(&sum) {
+            return Norm { scale: 1.0, sum };
+        }
+        // Zero, NaN, infinite, or too small or too large to be squared: rare.
+        let max = finite::max_magnitude(gradient).widen();
+        if max == 0.0 || !max.is_finite() {
+            return Norm { scale: 1.0, sum };
+        }
+        let scale = power_of_two_below(max);
+        Norm { scale, sum: sum_of_squares(fork, gradient, 1.0 / scale) }
+    }
+
+    /// The norm of both gradients taken together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let at = |scale: f64| {
+            let rescaled = |norm: Norm| norm.sum * (norm.scale / scale) * (norm.scale / scale);
+            Norm { scale, sum: rescaled(self) + rescaled(other) }
+        };
+        let scale = self.scale.max(other.scale);
+        let both = at(scale);
+        // Each may be finite where their sum is not.
+        if both.sum == f64::INFINITY && self.sum.is_finite() && other.sum.is_finite() {
+            at(scale * 4.0)
+        } else {
+            both
+        }
+    }
+
+    /// Whether the gradients are known to be finite. Where not, they may be so nevertheless.
+    pub(crate) fn is_finite(self) -> bool {
+        self.sum.is_finite()
+    }
+
+    /// `bound / norm` where the norm exceeds the bound, else exactly 1.
+    pub(crate) fn factor(self, bound: f64) -> f64 {
+        let (norm, bound) = (libm::sqrt(self.sum), bound / self.scale);
+        if norm > bound { bound / norm } else { 1.0 }
+    }
+}
+
+/// The largest power of two that is at most `value`, which is positive and finite; at least the
+/// smallest normal number, so that its reciprocal is finite.
+fn power_of_two_below(value: f64) -> f64 {
+    const EXPONENT: u64 = 0x7FF << 52;
+    f64::from_bits(value.max(f64::MIN_POSITIVE).to_bits() & EXPONENT)
+}
+
+/// Elements of a leaf of the tree in which squares are summed: few enough for a buffer on the
+/// stack, many enough that the tree costs nothing.
+const LEAF: usize = 512;
+
+/// The sum of (factor·g)² over the elements in logical order, by pairwise summation over a tree
+/// that depends on their number only.
+fn sum_of_squares<A: Real, D: Dimension>(
+    fork: impl Fork,
+    gradient: &ArrayRef<A, D>,
+    factor: f64,
+) -> f64 {
+    if let Some(values) = gradient.as_slice() {
+        return sum_slice(fork, values, factor);
+    }
+    let mut values = gradient.iter();
+    sum_tree(gradient.len(), &mut |length| {
+        let mut buffer = [A::ZERO; LEAF];
+        let mut filled = 0;
+        for (to, from) in buffer.iter_mut().zip(values.by_ref().take(length)) {
+            *to = *from;
+            filled += 1;
+        }
+        lanes::sum_of_squares(buffer.split_at(filled).0, factor)
+    })
+}
+
+fn sum_slice<A: Real>(fork: impl Fork, values: &[A], factor: f64) -> f64 {
+    if fork.splits(values.len()) {
+        let (a, b) = values.split_at(left(values.len()));
+        let (a, b) = fork.join(|| sum_slice(fork, a, factor), || sum_slice(fork, b, factor));
+        return a + b;
+    }
+    let mut rest = values;
+    sum_tree(values.len(), &mut |length| {
+        let (leaf, after) = rest.split_at(length);
+        rest = after;
+        lanes::sum_of_squares(leaf, factor)
+    })
+}
+
+/// Adds up the leaves, which `leaf` is asked for from first to last, each by its length.
+fn sum_tree(length: usize, leaf: &mut impl FnMut(usize) -> f64) -> f64 {
+    if length <= LEAF {
+        return leaf(length);
+    }
+    let left = left(length);
+    let a = sum_tree(left, leaf);
+    a + sum_tree(length - left, leaf)
+}
+
+/// How many of so many elements, more than a leaf, go to the left branch: half, in whole leaves.
+fn left(length: usize) -> usize {
+    length.div_ceil(2 * LEAF) * LEAF
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fork::Serial;
+    use alloc::{vec, vec::Vec};
+    use ndarray::{Array, Array1, Array2, Axis, ShapeBuilder};
+
+    fn norm(values: &[f64]) -> f64 {
+        let Norm { scale, sum } = Norm::of(Serial, &Array1::from_vec(values.to_vec()));
+        scale * sum.sqrt()
+    }
+
+    #[test]
+    fn extreme_gradients_have_a_norm() {
+        for scale in [1.0, 1e200, 1e-200, 1e300, 1e-300, f64::MAX / 8.0, 5e-324] {
+            let (expected, found) = (5.0 * scale, norm(&[3.0 * scale, 0.0, -4.0 * scale]));
+            assert!((found / expected - 1.0).abs() < 1e-15, "{scale}: {found}");
+        }
+        assert_eq!(norm(&[]), 0.0);
+        assert_eq!(norm(&[0.0, -0.0]), 0.0);
+        assert_eq!(norm(&[1.0, f64::NEG_INFINITY]), f64::INFINITY);
+        assert!(norm(&[1.0, f64::NAN, 1e300]).is_nan());
+    }
+
+    #[test]
+    fn norms_of_any_size_combine() {
+        let of = |value: f64| Norm::of(Serial, &Array1::from_elem(1, value));
+        let value = |norm: Norm| norm.scale * norm.sum.sqrt();
+        assert_eq!(value(of(3.0).and(of(-4.0))), 5.0);
+        assert_eq!(value(of(3e200).and(of(1.0))), 3e200);
+        assert_eq!(value(of(1.0).and(of(3e-200))), 1.0);
+        assert!((value(of(3e-200).and(of(4e-200))) / 5e-200 - 1.0).abs() < 1e-15);
+        assert!((value(of(1e154).and(of(1e154))) / (2_f64.sqrt() * 1e154) - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_factor_is_the_bound_over_the_norm_or_one() {
+        let norm = Norm::of(Serial, &Array1::from_vec(vec![3.0, 4.0]));
+        assert_eq!(norm.factor(1.0), 0.2);
+        assert_eq!(norm.factor(5.0), 1.0);
+        assert_eq!(norm.factor(f64::INFINITY), 1.0);
+        let huge = Norm::of(Serial, &Array1::from_vec(vec![f64::MAX; 100]));
+        assert!((huge.factor(f64::MAX) - 0.1).abs() < 1e-15);
+    }
+
+    #[test]
+    fn layouts_do_not_change_the_sum() {
+        let sum = |array: &Array2<f64>| sum_of_squares(Serial, array, 1.0);
+        for shape in [(1, 1), (3, 5), (40, 50), (511, 3), (64, 129)] {
+            let c = Array::from_shape_fn(shape, |(i, j)| (i as f64 + 0.1).sin() * (j as f64).cos());
+            let mut f = Array::zeros(shape.f());
+            f.assign(&c);
+            let mut reversed = c.clone();
+            reversed.invert_axis(Axis(0));
+            let mut twice = reversed.as_standard_layout().into_owned();
+            twice.invert_axis(Axis(0));
+            for other in [f, twice] {
+                assert_eq!(sum(&other).to_bits(), sum(&c).to_bits(), "{shape:?}");
+            }
+        }
+    }
+
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn threads_do_not_change_the_sum() {
+        for length in [16_384, 16_385, 100_000, 262_144] {
+            let values: Vec<f32> = (0..length).map(|i| (i as f32).sin()).collect();
+            let serial = sum_slice(Serial, &values, 1.0);
+            let parallel = sum_slice(crate::fork::Parallel, &values, 1.0);
+            assert_eq!(serial.to_bits(), parallel.to_bits(), "{length}");
+        }
+    }
+}

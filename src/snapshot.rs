@@ -1,0 +1,85 @@
+//! Optimizer state as plain data, by name.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+
+use crate::{clip::MaxNorm, real::Real, rule::Adamax, state::State};
+
+/// Everything that a run needs to go on where another stopped, but the parameters: plain data, by
+/// name. Made by [`Optimizer::snapshot`](crate::Optimizer::snapshot), taken over by
+/// [`Optimizer::restore`](crate::Optimizer::restore).
+///
+/// # Examples
+/// ```
+/// use adamax::{Adamax, Optimizer};
+/// use ndarray::Array2;
+///
+/// let mut optimizer = Optimizer::new(Adamax::default());
+/// optimizer.register("kernel", &Array2::<f32>::zeros((3, 3)))?;
+/// let snapshot = optimizer.snapshot();
+/// assert_eq!(snapshot.names().collect::<Vec<_>>(), ["kernel"]);
+/// assert_eq!(snapshot.state("kernel").unwrap().inf_norm().shape(), [3, 3]);
+/// assert_eq!(snapshot.groups(), [Adamax::default()]);
+/// # Ok::<(), adamax::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot<A = f64> {
+    groups: Vec<Adamax>,
+    tensors: BTreeMap<String, TensorSnapshot<A>>,
+    lr_scale: f64,
+    max_norm: Option<MaxNorm>,
+}
+
+/// What a snapshot holds of one tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TensorSnapshot<A> {
+    /// An index into the groups.
+    pub(crate) group: usize,
+    pub(crate) state: State<A>,
+}
+
+impl<A: Real> Snapshot<A> {
+    /// The version of the layout of snapshots that this release writes, and the newest it reads.
+    pub const VERSION: u32 = 1;
+
+    pub(crate) fn new(
+        groups: Vec<Adamax>,
+        tensors: BTreeMap<String, TensorSnapshot<A>>,
+        lr_scale: f64,
+        max_norm: Option<MaxNorm>,
+    ) -> Self {
+        Snapshot { groups, tensors, lr_scale, max_norm }
+    }
+
+    /// The rules of the groups, the default group first.
+    #[must_use]
+    pub fn groups(&self) -> &[Adamax] {
+        &self.groups
+    }
+
+    /// The names of the tensors, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The state of the tensor with this name.
+    #[must_use]
+    pub fn state(&self, name: &str) -> Option<&State<A>> {
+        self.tensor(name).map(|tensor| &tensor.state)
+    }
+
+    /// The factor on every group's learning rate.
+    #[must_use]
+    pub fn lr_scale(&self) -> f64 {
+        self.lr_scale
+    }
+
+    /// The bound on the norm of the gradients.
+    #[must_use]
+    pub fn max_norm(&self) -> Option<MaxNorm> {
+        self.max_norm
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Option<&TensorSnapshot<A>> {
+        self.tensors.get(name)
+    }
+}
