@@ -15,6 +15,7 @@ use ndarray::{ArrayRef, Dimension};
 /// underflow are scaled first. The factor is exactly `bound / norm`, without the small constant that
 /// PyTorch's `clip_grad_norm_` adds to the norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum MaxNorm {
     /// Bounds the norm over all gradients of a batch taken together, as PyTorch's
@@ -25,10 +26,16 @@ pub enum MaxNorm {
 }
 
 impl MaxNorm {
+    /// The bound, whichever norm it is of.
+    #[must_use]
+    pub fn bound(self) -> f64 {
+        let (MaxNorm::Global(bound) | MaxNorm::PerTensor(bound)) = self;
+        bound
+    }
+
     /// Refuses bounds that are NaN, zero or negative.
     pub(crate) fn check(self) -> Result<(), Error> {
-        let (MaxNorm::Global(bound) | MaxNorm::PerTensor(bound)) = self;
-        rule::check_positive("max norm", bound)
+        rule::check_positive("max norm", self.bound())
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) enum Role {
     Gradient,
     FirstMoment,
     InfNorm,
+    Average,
 }
 
 impl fmt::Display for Role {
@@ -73,6 +74,7 @@ impl fmt::Display for Role {
             Role::Gradient => "gradient",
             Role::FirstMoment => "first moment",
             Role::InfNorm => "infinity norm",
+            Role::Average => "average",
         })
     }
 }
@@ -99,6 +101,10 @@ pub(crate) enum Detail {
     Repeated,
     #[error("name is taken")]
     NameTaken,
+    #[error("snapshot has version {found}, but this release reads versions up to {newest}")]
+    Version { found: u32, newest: u32 },
+    #[error("in group {found} of a snapshot with {groups} groups")]
+    NoSuchGroup { found: usize, groups: usize },
     #[error("missing in the snapshot")]
     Missing,
     #[error("in the snapshot, but not registered")]
@@ -120,7 +126,9 @@ impl Detail {
             Detail::Foreign { .. } => ErrorKind::Foreign,
             Detail::Repeated => ErrorKind::Repeated,
             Detail::NameTaken => ErrorKind::Name,
-            Detail::Missing
+            Detail::Version { .. }
+            | Detail::NoSuchGroup { .. }
+            | Detail::Missing
             | Detail::Unregistered
             | Detail::OtherGroup { .. }
             | Detail::GroupCount { .. } => ErrorKind::Snapshot,

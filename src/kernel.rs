@@ -6,7 +6,7 @@
 use crate::{
     error::{Detail, Error},
     real::Real,
-    rule::{Adamax, BiasCorrection, EpsilonPlacement, Objective, WeightDecay},
+    rule::{Adamax, EpsilonPlacement, Objective, WeightDecay},
 };
 
 /// The constants of one step of one tensor, computed in f64 and rounded once to the tensor's
@@ -64,10 +64,6 @@ impl<A: Real> Coefficients<A> {
     /// Coefficients of step `t`, counted from 1.
     pub(crate) fn new(rule: &Adamax, t: u64, scale: Scale) -> Self {
         let learning_rate = rule.learning_rate() * scale.learning_rate;
-        let correction = match rule.bias_correction() {
-            BiasCorrection::On => rule.first_moment_weight(t),
-            BiasCorrection::Off => 1.0,
-        };
         let (l2, decay) = match rule.weight_decay() {
             WeightDecay::None => (0.0, 0.0),
             WeightDecay::L2(lambda) => (lambda, 0.0),
@@ -91,7 +87,7 @@ impl<A: Real> Coefficients<A> {
                 Guard::Epsilon(rule.epsilon_placement())
             },
             keep: A::from_f64(1.0 - learning_rate * decay),
-            step_size: A::from_f64(learning_rate / correction),
+            step_size: A::from_f64(learning_rate / rule.correction(t)),
         }
     }
 
@@ -155,6 +151,12 @@ impl<A: Real> Coefficients<A> {
 #[inline(always)]
 fn flush<A: Real>(value: A) -> A {
     if value.abs() < A::MIN_POSITIVE { A::ZERO } else { value }
+}
+
+/// Moves a mean by `weight` of its way to a value; all the way, exactly, where `weight` is 1.
+#[inline(always)]
+pub(crate) fn approach<A: Real>(weight: A, mean: A, value: A) -> A {
+    if weight == A::ONE { value } else { mean + weight * (value - mean) }
 }
 
 /// `value` limited to ±`bound`; NaN stays NaN.

@@ -4,7 +4,7 @@
 //! without fused multiply-add, so the bits agree on all of them.
 
 use crate::{
-    kernel::{Coefficients, Guard, guard},
+    kernel::{self, Coefficients, Guard, guard},
     real::Real,
     rule::EpsilonPlacement,
 };
@@ -134,6 +134,28 @@ impl<A: Real> Loop for SumOfSquares<'_, A> {
         }
         add(&mut sums, chunks.remainder());
         sums.iter().sum()
+    }
+}
+
+/// Moves each mean by `weight` of its way to its value.
+pub(crate) fn approach<A: Real>(weight: A, mean: &mut [A], values: &[A]) {
+    dispatch(Approach { weight, mean, values });
+}
+
+struct Approach<'a, A> {
+    weight: A,
+    mean: &'a mut [A],
+    values: &'a [A],
+}
+
+impl<A: Real> Loop for Approach<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (mean, value) in self.mean.iter_mut().zip(self.values) {
+            *mean = kernel::approach(self.weight, *mean, *value);
+        }
     }
 }
 

@@ -8,7 +8,9 @@
 extern crate alloc;
 
 // Who may use whom is in DESIGN.md: arrows point down only.
+mod average;
 mod clip;
+mod decay;
 mod error;
 mod finite;
 mod fork;
@@ -18,12 +20,15 @@ mod optimizer;
 mod pair;
 mod real;
 mod rule;
+#[cfg(feature = "serde")]
+mod serial;
 mod snapshot;
 mod state;
 mod step;
 mod textbook;
 mod walk;
 
+pub use average::{Average, BoundAverage};
 pub use clip::MaxNorm;
 pub use error::{Error, ErrorKind};
 pub use ndarray;

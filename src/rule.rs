@@ -1,6 +1,9 @@
 //! The hyperparameters: [`Adamax`], its builder and its presets.
 
-use crate::error::{Detail, Error};
+use crate::{
+    decay::DecayRate,
+    error::{Detail, Error},
+};
 
 /// A validated set of hyperparameters: the rule by which parameters are updated.
 ///
@@ -54,8 +57,8 @@ use crate::error::{Detail, Error};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adamax {
     learning_rate: f64,
-    beta1: f64,
-    beta2: f64,
+    beta1: DecayRate,
+    beta2: DecayRate,
     epsilon: f64,
     epsilon_placement: EpsilonPlacement,
     bias_correction: BiasCorrection,
@@ -63,8 +66,6 @@ pub struct Adamax {
     clip_value: f64,
     objective: Objective,
     non_finite: NonFinite,
-    /// A step from which on 1 − β₁ᵗ is 1 to the last bit; follows from `beta1`.
-    unbiased_from: u64,
 }
 
 /// Where ε, the guard against a zero denominator, enters the update.
@@ -72,6 +73,7 @@ pub struct Adamax {
 /// On ordinary data the placements agree to about 1e-12 relative; they differ where gradients are
 /// as small as ε.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum EpsilonPlacement {
     /// `m / (u + ε)`: this crate's default, Keras, TensorFlow.js, MXNet, MLX, Optimisers.jl.
@@ -85,6 +87,7 @@ pub enum EpsilonPlacement {
 
 /// Whether the first moment is divided by 1 − β₁ᵗ, which undoes its start at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum BiasCorrection {
     /// As in the paper and in every peer but MLX.
@@ -96,6 +99,7 @@ pub enum BiasCorrection {
 
 /// How weights are drawn towards zero; λ is finite and at least 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum WeightDecay {
     /// Not at all.
@@ -111,6 +115,7 @@ pub enum WeightDecay {
 
 /// Whether the gradient points to where the parameters should not, or should, go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Objective {
     /// Step against the gradient.
@@ -123,6 +128,7 @@ pub enum Objective {
 /// What happens to a gradient that holds NaN or an infinity, which is looked for before anything
 /// is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum NonFinite {
     /// The step is refused with an [`Error`](crate::Error) that names the tensor and the first bad
@@ -139,11 +145,12 @@ pub enum NonFinite {
 impl Default for Adamax {
     /// α 0.002, β₁ 0.9, β₂ 0.999, ε 1e-8 added to the finished norm, nothing else.
     fn default() -> Self {
-        let beta1 = 0.9;
+        const BETA1: DecayRate = DecayRate::known(0.9);
+        const BETA2: DecayRate = DecayRate::known(0.999);
         Adamax {
             learning_rate: 0.002,
-            beta1,
-            beta2: 0.999,
+            beta1: BETA1,
+            beta2: BETA2,
             epsilon: 1e-8,
             epsilon_placement: EpsilonPlacement::default(),
             bias_correction: BiasCorrection::default(),
@@ -151,7 +158,6 @@ impl Default for Adamax {
             clip_value: f64::INFINITY,
             objective: Objective::default(),
             non_finite: NonFinite::default(),
-            unbiased_from: unbiased_from(beta1),
         }
     }
 }
@@ -226,7 +232,7 @@ impl Adamax {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn to_builder(&self) -> AdamaxBuilder {
-        AdamaxBuilder { rule: *self }
+        AdamaxBuilder { rule: *self, beta1: self.beta1(), beta2: self.beta2() }
     }
 
     /// α, the learning rate.
@@ -238,13 +244,13 @@ impl Adamax {
     /// β₁, the decay rate of the first moment.
     #[must_use]
     pub fn beta1(&self) -> f64 {
-        self.beta1
+        self.beta1.get()
     }
 
     /// β₂, the decay rate of the infinity norm.
     #[must_use]
     pub fn beta2(&self) -> f64 {
-        self.beta2
+        self.beta2.get()
     }
 
     /// ε, the guard of the denominator.
@@ -289,11 +295,13 @@ impl Adamax {
         self.non_finite
     }
 
-    /// 1 − β₁ᵗ: the total weight of all gradients seen so far in the first moment.
-    ///
-    /// By own square-and-multiply: `f64::powi` may differ between platforms, and takes an `i32`.
-    pub(crate) fn first_moment_weight(&self, t: u64) -> f64 {
-        if t >= self.unbiased_from { 1.0 } else { 1.0 - power(self.beta1, t) }
+    /// What the first moment of step t is divided by: 1 − β₁ᵗ, the total weight of the gradients in
+    /// it, or 1 without bias correction.
+    pub(crate) fn correction(&self, t: u64) -> f64 {
+        match self.bias_correction {
+            BiasCorrection::On => self.beta1.total_weight(t),
+            BiasCorrection::Off => 1.0,
+        }
     }
 }
 
@@ -318,8 +326,10 @@ impl Adamax {
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AdamaxBuilder {
-    /// Not checked yet.
+    /// Not checked yet, and without the decay rates, which can only be held when checked.
     rule: Adamax,
+    beta1: f64,
+    beta2: f64,
 }
 
 impl AdamaxBuilder {
@@ -332,13 +342,13 @@ impl AdamaxBuilder {
 
     /// β₁: the decay rate of the first moment, in [0, 1).
     pub fn beta1(mut self, beta1: f64) -> Self {
-        self.rule.beta1 = beta1;
+        self.beta1 = beta1;
         self
     }
 
     /// β₂: the decay rate of the infinity norm, in [0, 1).
     pub fn beta2(mut self, beta2: f64) -> Self {
-        self.rule.beta2 = beta2;
+        self.beta2 = beta2;
         self
     }
 
@@ -393,8 +403,8 @@ impl AdamaxBuilder {
     pub fn build(self) -> Result<Adamax, Error> {
         let rule = self.rule;
         check_not_negative("learning rate", rule.learning_rate)?;
-        check_decay_rate("beta1", rule.beta1)?;
-        check_decay_rate("beta2", rule.beta2)?;
+        let beta1 = DecayRate::new("beta1", self.beta1)?;
+        let beta2 = DecayRate::new("beta2", self.beta2)?;
         check_not_negative("epsilon", rule.epsilon)?;
         match rule.weight_decay {
             WeightDecay::None => {}
@@ -403,7 +413,7 @@ impl AdamaxBuilder {
             }
         }
         check_positive("clip value", rule.clip_value)?;
-        Ok(Adamax { unbiased_from: unbiased_from(rule.beta1), ..rule })
+        Ok(Adamax { beta1, beta2, ..rule })
     }
 }
 
@@ -419,57 +429,4 @@ pub(crate) fn check_not_negative(name: &'static str, value: f64) -> Result<(), E
 
 pub(crate) fn check_positive(name: &'static str, value: f64) -> Result<(), Error> {
     check(name, value, value > 0.0, "greater than 0")
-}
-
-fn check_decay_rate(name: &'static str, value: f64) -> Result<(), Error> {
-    check(name, value, (0.0..1.0).contains(&value), "in [0, 1)")
-}
-
-/// `base` to the power `exponent`, by square and multiply: the same bits everywhere.
-fn power(base: f64, mut exponent: u64) -> f64 {
-    let (mut result, mut square) = (1.0, base);
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            result *= square;
-        }
-        square *= square;
-        exponent >>= 1;
-    }
-    result
-}
-
-/// A power of two t for which β₁ᵗ is so far below half an ulp of 1 that 1 − β₁ᵗ rounds to 1 there
-/// and beyond, computed or exact. It spares a long-running step the power.
-fn unbiased_from(beta1: f64) -> u64 {
-    const NEGLIGIBLE: f64 = f64::EPSILON / 1024.0;
-    let (mut t, mut square) = (1_u64, beta1);
-    while square > NEGLIGIBLE {
-        square *= square;
-        t *= 2; // at most 2^59, for the largest beta1 below 1
-    }
-    t
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shortcut_of_the_bias_correction_is_exact() {
-        for beta1 in [0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 0.999_999, 1.0 - f64::EPSILON / 2.0] {
-            let from = unbiased_from(beta1);
-            for t in [from, from + 1, from + from / 3, 3 * from, u64::MAX] {
-                assert_eq!(1.0 - power(beta1, t), 1.0, "beta1 {beta1}, t {t}");
-            }
-        }
-    }
-
-    #[test]
-    fn power_is_exact_where_floats_are() {
-        assert_eq!(power(0.5, 0), 1.0);
-        assert_eq!(power(0.5, 10), 1.0 / 1024.0);
-        assert_eq!(power(0.0, 1), 0.0);
-        assert_eq!(power(0.9, 3), 0.9 * (0.9 * 0.9));
-        assert_eq!(power(0.9, u64::MAX), 0.0);
-    }
 }

@@ -3,6 +3,13 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use crate::{clip::MaxNorm, real::Real, rule::Adamax, state::State};
+#[cfg(feature = "serde")]
+use crate::{
+    error::{Detail, Error},
+    rule,
+};
+#[cfg(feature = "serde")]
+use alloc::collections::btree_map::Entry;
 
 /// Everything that a run needs to go on where another stopped, but the parameters: plain data, by
 /// name. Made by [`Optimizer::snapshot`](crate::Optimizer::snapshot), taken over by
@@ -41,6 +48,7 @@ impl<A: Real> Snapshot<A> {
     /// The version of the layout of snapshots that this release writes, and the newest it reads.
     pub const VERSION: u32 = 1;
 
+    /// Puts a snapshot together from parts that belong together.
     pub(crate) fn new(
         groups: Vec<Adamax>,
         tensors: BTreeMap<String, TensorSnapshot<A>>,
@@ -48,6 +56,40 @@ impl<A: Real> Snapshot<A> {
         max_norm: Option<MaxNorm>,
     ) -> Self {
         Snapshot { groups, tensors, lr_scale, max_norm }
+    }
+
+    /// Puts a snapshot together from parts read from outside.
+    #[cfg(feature = "serde")]
+    pub(crate) fn from_foreign(
+        version: u32,
+        groups: Vec<Adamax>,
+        tensors: impl IntoIterator<Item = (String, TensorSnapshot<A>)>,
+        lr_scale: f64,
+        max_norm: Option<MaxNorm>,
+    ) -> Result<Self, Error> {
+        if version != Self::VERSION {
+            return Err(Detail::Version { found: version, newest: Self::VERSION }.into());
+        }
+        let mut by_name = BTreeMap::new();
+        for (name, tensor) in tensors {
+            if tensor.group >= groups.len() {
+                let detail = Detail::NoSuchGroup { found: tensor.group, groups: groups.len() };
+                return Err(Error::from(detail).in_tensor(&name));
+            }
+            match by_name.entry(name) {
+                Entry::Vacant(entry) => entry.insert(tensor),
+                Entry::Occupied(entry) => {
+                    return Err(Error::from(Detail::NameTaken).in_tensor(entry.key()));
+                }
+            };
+        }
+        rule::check_not_negative("learning rate scale", lr_scale)?;
+        max_norm.map_or(Ok(()), MaxNorm::check)?;
+        Ok(Snapshot::new(groups, by_name, lr_scale, max_norm))
+    }
+
+    pub(crate) fn tensors(&self) -> &BTreeMap<String, TensorSnapshot<A>> {
+        &self.tensors
     }
 
     /// The rules of the groups, the default group first.

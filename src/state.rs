@@ -169,6 +169,13 @@ impl<A: Real> State<A> {
         Ok(State { m: copy_in_order_of(&m, param), u: copy_in_order_of(&u, param), steps })
     }
 
+    /// Refuses a state with NaN, infinities or negative norms, which only a step under
+    /// [`NonFinite::Propagate`](crate::NonFinite::Propagate) can have left.
+    #[cfg(feature = "serde")]
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_moments(&self.m, &self.u)
+    }
+
     /// Refuses a state of another shape.
     pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), Error> {
         Error::check_shapes((Role::FirstMoment, other.shape()), (Role::Parameter, self.shape()))
@@ -211,7 +218,7 @@ pub(crate) fn check_not_negative<A: Real, D: Dimension>(u: &ArrayRef<A, D>) -> R
 }
 
 /// Zeros of the shape of `like`, without gaps, in its memory order.
-fn zeros_in_order_of<A: Real, D: Dimension>(like: &LayoutRef<A, D>) -> Array<A, IxDyn> {
+pub(crate) fn zeros_in_order_of<A: Real, D: Dimension>(like: &LayoutRef<A, D>) -> Array<A, IxDyn> {
     // Sorting the axes by stride, outermost first, gives the order of memory; zeros made in that
     // order get their axes swapped back, the last swap first.
     let mut axes: alloc::vec::Vec<usize> = (0..like.ndim()).collect();

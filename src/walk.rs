@@ -14,7 +14,7 @@ use ndarray::{
 
 use crate::{
     fork::Fork,
-    kernel::Coefficients,
+    kernel::{self, Coefficients},
     lanes::{self, Lane},
     real::Real,
 };
@@ -87,6 +87,26 @@ fn update_lane<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>)
     } else {
         lanes::update(k, lane);
     }
+}
+
+/// Moves every element of `mean` by `weight` of its way to that of `value`, of the same shape.
+pub(crate) fn approach<A: Real, D: Dimension, E: Dimension>(
+    weight: A,
+    mean: &mut ArrayRef<A, D>,
+    value: &ArrayRef<A, E>,
+) {
+    if mean.strides() == value.strides() {
+        if let (Some(mean), Some(value)) =
+            (mean.as_slice_memory_order_mut(), value.as_slice_memory_order())
+        {
+            lanes::approach(weight, mean, value);
+            return;
+        }
+    }
+    // All of one dimension type, so that `Zip` takes them.
+    Zip::from(&mut mean.view_mut().into_dyn())
+        .and(&value.view().into_dyn())
+        .for_each(|mean, value| *mean = kernel::approach(weight, *mean, *value));
 }
 
 /// Four views of one shape.

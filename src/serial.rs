@@ -1,0 +1,189 @@
+//! What serde writes and reads: plain data, turned into valid values by the same checks as building.
+
+use alloc::{borrow::Cow, vec::Vec};
+
+use ndarray::{Array, IxDyn};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use crate::{
+    average::Average,
+    clip::MaxNorm,
+    error::Error,
+    real::Real,
+    rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
+    snapshot::{Snapshot, TensorSnapshot},
+    state::State,
+};
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Adamax", deny_unknown_fields)]
+struct RuleData {
+    learning_rate: f64,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+    epsilon_placement: EpsilonPlacement,
+    bias_correction: BiasCorrection,
+    weight_decay: WeightDecay,
+    /// `None` for ∞, which some formats (JSON) cannot write.
+    clip_value: Option<f64>,
+    objective: Objective,
+    non_finite: NonFinite,
+}
+
+impl Serialize for Adamax {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RuleData {
+            learning_rate: self.learning_rate(),
+            beta1: self.beta1(),
+            beta2: self.beta2(),
+            epsilon: self.epsilon(),
+            epsilon_placement: self.epsilon_placement(),
+            bias_correction: self.bias_correction(),
+            weight_decay: self.weight_decay(),
+            clip_value: Some(self.clip_value()).filter(|bound| bound.is_finite()),
+            objective: self.objective(),
+            non_finite: self.non_finite(),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Adamax {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let data = RuleData::deserialize(deserializer)?;
+        Adamax::builder()
+            .learning_rate(data.learning_rate)
+            .beta1(data.beta1)
+            .beta2(data.beta2)
+            .epsilon(data.epsilon)
+            .epsilon_placement(data.epsilon_placement)
+            .bias_correction(data.bias_correction)
+            .weight_decay(data.weight_decay)
+            .clip_value(data.clip_value.unwrap_or(f64::INFINITY))
+            .objective(data.objective)
+            .non_finite(data.non_finite)
+            .build()
+            .map_err(de::Error::custom)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "State", deny_unknown_fields)]
+#[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
+struct StateData<'a, A: Real> {
+    steps: u64,
+    first_moment: Cow<'a, Array<A, IxDyn>>,
+    inf_norm: Cow<'a, Array<A, IxDyn>>,
+}
+
+impl<A: Real + Serialize> Serialize for State<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What could not be read back must not be taken for saved.
+        self.check().map_err(ser::Error::custom)?;
+        StateData {
+            steps: self.steps(),
+            first_moment: Cow::Borrowed(self.first_moment()),
+            inf_norm: Cow::Borrowed(self.inf_norm()),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for State<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let StateData { steps, first_moment, inf_norm } = StateData::deserialize(deserializer)?;
+        State::from_parts(steps, first_moment.into_owned(), inf_norm.into_owned())
+            .map_err(de::Error::custom)
+    }
+}
+
+/// One tensor of a snapshot. A list of them, not a map, so that a repeated name is noticed.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Tensor", deny_unknown_fields)]
+#[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
+struct TensorData<'a, A: Real> {
+    name: Cow<'a, str>,
+    group: usize,
+    state: Cow<'a, State<A>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Snapshot", deny_unknown_fields)]
+#[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
+struct SnapshotData<'a, A: Real> {
+    version: u32,
+    groups: Cow<'a, [Adamax]>,
+    tensors: Vec<TensorData<'a, A>>,
+    lr_scale: f64,
+    /// `None` also for ∞, which clips nothing either.
+    max_norm: Option<MaxNorm>,
+}
+
+impl<A: Real + Serialize> Serialize for Snapshot<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tensors = self.tensors().iter().map(|(name, tensor)| TensorData {
+            name: Cow::Borrowed(name),
+            group: tensor.group,
+            state: Cow::Borrowed(&tensor.state),
+        });
+        SnapshotData {
+            version: Snapshot::<A>::VERSION,
+            groups: Cow::Borrowed(self.groups()),
+            tensors: tensors.collect(),
+            lr_scale: self.lr_scale(),
+            max_norm: self.max_norm().filter(|max_norm| max_norm.bound().is_finite()),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let data = SnapshotData::deserialize(deserializer)?;
+        let tensors = data.tensors.into_iter().map(|TensorData { name, group, state }| {
+            (name.into_owned(), TensorSnapshot { group, state: state.into_owned() })
+        });
+        Snapshot::from_foreign(
+            data.version,
+            data.groups.into_owned(),
+            tensors,
+            data.lr_scale,
+            data.max_norm,
+        )
+        .map_err(de::Error::custom)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Average", deny_unknown_fields)]
+#[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
+struct AverageData<'a, A: Real> {
+    decay: f64,
+    updates: u64,
+    mean: Cow<'a, Array<A, IxDyn>>,
+}
+
+impl<A: Real + Serialize> Serialize for Average<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check_finite().map_err(ser::Error::custom)?;
+        AverageData {
+            decay: self.decay(),
+            updates: self.updates(),
+            mean: Cow::Borrowed(self.mean()),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Average<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let data = AverageData::deserialize(deserializer)?;
+        let read = || -> Result<Self, Error> {
+            let average = Average::from_parts(data.decay, data.updates, data.mean.into_owned())?;
+            average.check_finite()?;
+            Ok(average)
+        };
+        read().map_err(de::Error::custom)
+    }
+}
