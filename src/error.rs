@@ -101,8 +101,10 @@ pub(crate) enum Detail {
     Repeated,
     #[error("name is taken")]
     NameTaken,
+    #[cfg(feature = "serde")]
     #[error("snapshot has version {found}, but this release reads versions up to {newest}")]
     Version { found: u32, newest: u32 },
+    #[cfg(feature = "serde")]
     #[error("in group {found} of a snapshot with {groups} groups")]
     NoSuchGroup { found: usize, groups: usize },
     #[error("missing in the snapshot")]
@@ -126,9 +128,9 @@ impl Detail {
             Detail::Foreign { .. } => ErrorKind::Foreign,
             Detail::Repeated => ErrorKind::Repeated,
             Detail::NameTaken => ErrorKind::Name,
-            Detail::Version { .. }
-            | Detail::NoSuchGroup { .. }
-            | Detail::Missing
+            #[cfg(feature = "serde")]
+            Detail::Version { .. } | Detail::NoSuchGroup { .. } => ErrorKind::Snapshot,
+            Detail::Missing
             | Detail::Unregistered
             | Detail::OtherGroup { .. }
             | Detail::GroupCount { .. } => ErrorKind::Snapshot,

@@ -130,7 +130,7 @@ impl<A: Real> Coefficients<A> {
         m: A,
         u: A,
     ) -> (A, A, A) {
-        let g = if PREPARE { clamp(self.gradient_scale * g, self.clip) + self.l2 * x } else { g };
+        let g = if PREPARE { self.prepare(g, x) } else { g };
         let m = flush(self.beta1 * m + self.one_minus_beta1 * g);
         let decayed = flush((self.beta2 * u).abs());
         let decayed = if GUARD == guard::ACCUMULATED { decayed + self.epsilon } else { decayed };
@@ -141,6 +141,14 @@ impl<A: Real> Coefficients<A> {
         // 0/0 is possible only before the first gradient: such a coordinate takes no step.
         let step = if GUARD == guard::NONE && divisor == A::ZERO { A::ZERO } else { step };
         (self.keep * x - step, m, u)
+    }
+
+    /// The gradient, scaled, clipped and regularised.
+    #[inline(always)]
+    fn prepare(&self, g: A, x: A) -> A {
+        let g = clamp(self.gradient_scale * g, self.clip);
+        // Not λ·x with λ = 0: where x is lost to infinity or NaN, that is NaN.
+        if self.l2 == A::ZERO { g } else { g + self.l2 * x }
     }
 }
 

@@ -88,6 +88,7 @@ impl<A: Real> Snapshot<A> {
         Ok(Snapshot::new(groups, by_name, lr_scale, max_norm))
     }
 
+    #[cfg(feature = "serde")]
     pub(crate) fn tensors(&self) -> &BTreeMap<String, TensorSnapshot<A>> {
         &self.tensors
     }

@@ -1,0 +1,129 @@
+//! Adamax written a second time, from the paper: one number after the other, slow and plain.
+//!
+//! Kingma & Ba, *Adam*, §7.1, Algorithm 2, with the variants that the crate documents. Each is an
+//! `if` here; there are no neutral constants, no generic parameters, no tricks with bits.
+
+use super::Float;
+use adamax::{Adamax, BiasCorrection, EpsilonPlacement, Objective, WeightDecay};
+
+/// The new (x, m, u) of one element at step `t`, which counts from 1.
+pub(crate) fn step<A: Float>(x: A, g: A, m: A, u: A, t: u64, rule: &Adamax) -> (A, A, A) {
+    step_with(correction(rule, t), x, g, m, u, rule)
+}
+
+/// The same with the simplest β₁ᵗ, a product of t factors.
+pub(crate) fn simple_step<A: Float>(x: A, g: A, m: A, u: A, t: u64, rule: &Adamax) -> (A, A, A) {
+    let mut power = 1.0;
+    for _ in 0..t {
+        power *= rule.beta1();
+    }
+    let correction = match rule.bias_correction() {
+        BiasCorrection::Off => 1.0,
+        _ => 1.0 - power,
+    };
+    step_with(correction, x, g, m, u, rule)
+}
+
+fn step_with<A: Float>(
+    correction: f64,
+    x: A,
+    mut g: A,
+    mut m: A,
+    mut u: A,
+    rule: &Adamax,
+) -> (A, A, A) {
+    // Settings are f64; what an element meets is rounded to its own precision, once.
+    let beta1 = A::of(rule.beta1());
+    let one_minus_beta1 = A::of(1.0 - rule.beta1());
+    let beta2 = A::of(rule.beta2());
+    let epsilon = A::of(rule.epsilon());
+    let clip = A::of(rule.clip_value());
+    let step_size = A::of(rule.learning_rate() / correction);
+
+    if rule.objective() == Objective::Maximize {
+        g = -g;
+    }
+    if g > clip {
+        g = clip;
+    }
+    if g < -clip {
+        g = -clip;
+    }
+    if let WeightDecay::L2(lambda) = rule.weight_decay() {
+        g = g + A::of(lambda) * x;
+    }
+
+    m = without_subnormals(beta1 * m + one_minus_beta1 * g);
+
+    let mut decayed = without_subnormals(beta2 * u);
+    let mut magnitude = magnitude(g);
+    if rule.epsilon_placement() == EpsilonPlacement::Accumulated {
+        decayed = decayed + epsilon;
+    }
+    if rule.epsilon_placement() == EpsilonPlacement::InsideMax {
+        magnitude = magnitude + epsilon;
+    }
+    u = larger(decayed, magnitude);
+
+    let mut divisor = u;
+    if rule.epsilon_placement() == EpsilonPlacement::Outside {
+        divisor = divisor + epsilon;
+    }
+    let mut change = step_size * m / divisor;
+    if divisor == A::of(0.0) {
+        change = A::of(0.0);
+    }
+    let mut kept = x;
+    if let WeightDecay::Decoupled(lambda) = rule.weight_decay() {
+        kept = A::of(1.0 - rule.learning_rate() * lambda) * x;
+    }
+    (kept - change, m, u)
+}
+
+/// 1 − β₁ᵗ in f64, the power by squares: β₁ᵗ is the product of β₁^(2ᵏ) over the one-bits k of t.
+pub(crate) fn correction(rule: &Adamax, t: u64) -> f64 {
+    if rule.bias_correction() == BiasCorrection::Off {
+        return 1.0;
+    }
+    let mut squares = vec![rule.beta1()];
+    for k in 1..64 {
+        let last = squares[k - 1];
+        squares.push(last * last);
+    }
+    let mut power = 1.0;
+    for (k, square) in squares.iter().enumerate() {
+        if t >> k & 1 == 1 {
+            power *= square;
+        }
+    }
+    1.0 - power
+}
+
+/// The larger of two numbers; NaN if one of them is.
+fn larger<A: Float>(a: A, b: A) -> A {
+    if is_nan(a) {
+        return a;
+    }
+    if is_nan(b) {
+        return b;
+    }
+    if a > b { a } else { b }
+}
+
+#[allow(clippy::eq_op)] // NaN alone differs from itself
+fn is_nan<A: Float>(value: A) -> bool {
+    value != value
+}
+
+/// |value|, of +0 and −0 too.
+pub(crate) fn magnitude<A: Float>(value: A) -> A {
+    if value == A::of(0.0) {
+        return A::of(0.0);
+    }
+    if value < A::of(0.0) { -value } else { value }
+}
+
+/// A number too small for full precision, or −0, becomes 0.
+fn without_subnormals<A: Float>(value: A) -> A {
+    if magnitude(value) < A::LEAST_NORMAL { A::of(0.0) } else { value }
+}

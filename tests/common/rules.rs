@@ -1,0 +1,123 @@
+//! The rules that everything is tried with.
+
+use adamax::{
+    Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
+};
+
+/// A rule and what to call it in a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) rule: Adamax,
+}
+
+impl Case {
+    fn new(name: impl Into<String>, builder: AdamaxBuilder) -> Self {
+        let name = name.into();
+        let rule = builder.build().unwrap_or_else(|error| panic!("{name}: {error}"));
+        Case { name, rule }
+    }
+
+    /// The same rule with another policy for gradients that are not finite.
+    pub(crate) fn with(&self, policy: NonFinite) -> Self {
+        Case::new(self.name.clone(), self.rule.to_builder().non_finite(policy))
+    }
+}
+
+/// Of the size of the gradients, so that its placements differ.
+const EPSILON: f64 = 1e-2;
+/// Within the gradients' range, so that some are clipped and some are not.
+const CLIP: f64 = 0.5;
+
+/// Every setting with every other, then the presets and the ends of the ranges.
+pub(crate) fn all() -> Vec<Case> {
+    let mut cases = every_combination();
+    cases.extend(presets_and_ends_of_ranges());
+    cases
+}
+
+/// Every setting with every other.
+pub(crate) fn every_combination() -> Vec<Case> {
+    use EpsilonPlacement::{Accumulated, InsideMax, Outside};
+    let mut cases = Vec::new();
+    for placement in [Outside, InsideMax, Accumulated] {
+        for epsilon in [EPSILON, 0.0] {
+            for correction in [BiasCorrection::On, BiasCorrection::Off] {
+                for decay in
+                    [WeightDecay::None, WeightDecay::L2(0.03), WeightDecay::Decoupled(0.03)]
+                {
+                    for clip in [f64::INFINITY, CLIP] {
+                        for objective in [Objective::Minimize, Objective::Maximize] {
+                            cases.push(Case::new(
+                                format!(
+                                    "ε {epsilon} {placement:?}, correction {correction:?}, \
+                                     decay {decay:?}, clip {clip}, {objective:?}"
+                                ),
+                                Adamax::builder()
+                                    .learning_rate(0.01)
+                                    .epsilon(epsilon)
+                                    .epsilon_placement(placement)
+                                    .bias_correction(correction)
+                                    .weight_decay(decay)
+                                    .clip_value(clip)
+                                    .objective(objective),
+                            ));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    cases
+}
+
+fn presets_and_ends_of_ranges() -> Vec<Case> {
+    let largest_below_1 = 1.0 - f64::EPSILON / 2.0;
+    let optax = Adamax::optax(0.02).expect("in range").to_builder();
+    let mlx = Adamax::mlx(0.02).expect("in range").to_builder();
+    vec![
+        Case::new("default", Adamax::builder()),
+        Case::new("paper", Adamax::paper().to_builder()),
+        Case::new("pytorch", Adamax::pytorch().to_builder()),
+        Case::new("keras", Adamax::keras().to_builder()),
+        Case::new("optax", optax),
+        Case::new("paddle", Adamax::paddle().to_builder()),
+        Case::new("mlx", mlx),
+        Case::new("α 0", Adamax::builder().learning_rate(0.0)),
+        Case::new("α 100", Adamax::builder().learning_rate(100.0)),
+        Case::new("β₁ 0", Adamax::builder().beta1(0.0)),
+        Case::new("β₂ 0", Adamax::builder().beta2(0.0)),
+        Case::new("β₁ above β₂", Adamax::builder().beta1(0.95).beta2(0.5)),
+        Case::new("β₁ almost 1", Adamax::builder().beta1(largest_below_1)),
+        Case::new("β₂ almost 1", Adamax::builder().beta2(largest_below_1)),
+        Case::new("ε 1000", Adamax::builder().epsilon(1000.0)),
+        Case::new("clip 1e-3", Adamax::builder().clip_value(1e-3)),
+        Case::new("λ 10", Adamax::builder().weight_decay(WeightDecay::L2(10.0))),
+        Case::new(
+            "decay past zero",
+            Adamax::builder().learning_rate(0.5).weight_decay(WeightDecay::Decoupled(3.0)),
+        ),
+    ]
+}
+
+/// A rule for each way in which an element can be treated: ε nowhere, outside, inside the max and
+/// accumulated, gradient used as it is and prepared.
+pub(crate) fn one_of_each_kind() -> Vec<Case> {
+    use EpsilonPlacement::{Accumulated, InsideMax, Outside};
+    let mut cases = Vec::new();
+    for (epsilon, placement) in
+        [(0.0, Outside), (EPSILON, Outside), (EPSILON, InsideMax), (EPSILON, Accumulated)]
+    {
+        let plain = Adamax::builder().learning_rate(0.01).epsilon(epsilon);
+        let plain = plain.epsilon_placement(placement);
+        cases.push(Case::new(format!("ε {epsilon} {placement:?}"), plain));
+        cases.push(Case::new(
+            format!("ε {epsilon} {placement:?}, clipped, L2, maximize"),
+            plain
+                .weight_decay(WeightDecay::L2(0.03))
+                .clip_value(CLIP)
+                .objective(Objective::Maximize),
+        ));
+    }
+    cases
+}
