@@ -1,0 +1,67 @@
+//! Charts drawn once and saved twice, as PNG and SVG, without any library or font of the system.
+
+use std::{error::Error, path::Path};
+
+use plotters::{
+    coord::Shift,
+    drawing::DrawingAreaErrorKind,
+    prelude::*,
+    style::{FontStyle, register_font},
+};
+
+/// Colours that the colour-blind can tell apart (Okabe & Ito 2008).
+pub(crate) const BLUE: RGBColor = RGBColor(0, 114, 178);
+pub(crate) const VERMILION: RGBColor = RGBColor(213, 94, 0);
+pub(crate) const GREEN: RGBColor = RGBColor(0, 158, 115);
+
+/// The only font; [`save`] brings it along.
+pub(crate) const FONT: &str = "sans-serif";
+
+/// The outcome of drawing on a backend `B`.
+pub(crate) type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+/// A picture that can be drawn on any backend.
+pub(crate) trait Figure {
+    /// Width and height in pixels.
+    const SIZE: (u32, u32);
+
+    /// Draws the whole picture on an empty white area.
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B>;
+}
+
+/// Writes `figure` to `name`.png and `name`.svg in `folder`, and prints the paths.
+pub(crate) fn save<F: Figure>(figure: &F, folder: &Path, name: &str) -> Result<(), Box<dyn Error>> {
+    register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
+        .map_err(|_| "the embedded font cannot be read")?;
+
+    let png = folder.join(name).with_extension("png");
+    render(figure, BitMapBackend::new(&png, F::SIZE))?;
+    let svg = folder.join(name).with_extension("svg");
+    render(figure, SVGBackend::new(&svg, F::SIZE))?;
+    println!("wrote {} and {}", png.display(), svg.display());
+    Ok(())
+}
+
+fn render<B: DrawingBackend>(figure: &impl Figure, backend: B) -> Result<(), Box<dyn Error>>
+where
+    B::ErrorType: 'static,
+{
+    let area = backend.into_drawing_area();
+    area.fill(&WHITE)?;
+    figure.draw(&area)?;
+    // Dropping the area would write the file too, but hide errors.
+    area.present()?;
+    Ok(())
+}
+
+/// A tick label of a logarithmic axis, such as 10⁻³.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what plotters asks of a formatter")]
+pub(crate) fn power_of_ten(value: &f64) -> String {
+    const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let exponent = format!("{:.0}", value.log10());
+    let raised = exponent.chars().map(|sign| match sign.to_digit(10) {
+        Some(digit) => SUPERSCRIPTS[digit as usize],
+        None => '⁻',
+    });
+    std::iter::once('1').chain(std::iter::once('0')).chain(raised).collect()
+}

@@ -1,0 +1,113 @@
+//! One run of the comparison, repeated with different seeds.
+
+use adamax::{Error, ndarray::Array1};
+use ndarray_rand::rand::{SeedableRng, rngs::SmallRng};
+
+use crate::{descent::Method, poisson::Sample};
+
+/// Length of a run.
+pub(crate) const EPOCHS: u32 = 3;
+const BATCH: usize = 64;
+
+/// Minibatches between two points of a loss curve.
+const STEPS_PER_POINT: u32 = 12;
+
+/// Excesses from here on are called diverged. No training at all has an excess of 1.3.
+pub(crate) const DIVERGED: f64 = 10.0;
+
+/// An optimizer and its learning rate.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) method: Method,
+    pub(crate) learning_rate: f64,
+}
+
+/// Median and quartiles over the seeds; +∞ is a run that has left the floating-point numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) low: f64,
+    pub(crate) median: f64,
+    pub(crate) high: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let (last, quarter) = (values.len() - 1, values.len() / 4);
+        Spread { low: values[quarter], median: values[last / 2], high: values[last - quarter] }
+    }
+}
+
+/// What all runs of the comparison have in common.
+pub(crate) struct Contest<'a> {
+    pub(crate) sample: &'a Sample,
+    /// The loss at the optimum, from which the excess is counted.
+    pub(crate) floor: f64,
+    pub(crate) seeds: u64,
+}
+
+impl Contest<'_> {
+    /// The excess of the mean negative log-likelihood over the optimum's.
+    fn excess(&self, beta: &Array1<f64>) -> f64 {
+        let loss = self.sample.loss(beta);
+        if loss.is_finite() { loss - self.floor } else { f64::INFINITY }
+    }
+
+    /// The excess at the end of the runs.
+    pub(crate) fn final_excess(&self, setting: Setting) -> Result<Spread, Error> {
+        let finals = (0..self.seeds).map(|seed| {
+            let beta = self.run(setting, seed, |_, _| {})?;
+            Ok(self.excess(&beta))
+        });
+        finals.collect::<Result<_, _>>().map(Spread::of)
+    }
+
+    /// The excess along the runs, by epochs.
+    pub(crate) fn loss_curve(&self, setting: Setting) -> Result<Vec<(f64, Spread)>, Error> {
+        let traces: Vec<_> =
+            (0..self.seeds).map(|seed| self.trace(setting, seed)).collect::<Result<_, _>>()?;
+        let points = traces[0].iter().enumerate().map(|(point, &(epochs, _))| {
+            let excesses = traces.iter().map(|trace| trace[point].1).collect();
+            (epochs, Spread::of(excesses))
+        });
+        Ok(points.collect())
+    }
+
+    fn trace(&self, setting: Setting, seed: u64) -> Result<Vec<(f64, f64)>, Error> {
+        let mut trace = vec![(0.0, self.excess(&self.start()))];
+        let mut steps = 0;
+        self.run(setting, seed, |epochs, beta| {
+            steps += 1;
+            if steps % STEPS_PER_POINT == 0 {
+                trace.push((epochs, self.excess(beta)));
+            }
+        })?;
+        Ok(trace)
+    }
+
+    fn start(&self) -> Array1<f64> {
+        Array1::zeros(self.sample.coefficients())
+    }
+
+    /// Trains from zero at a constant learning rate. All settings see the same batches of a seed.
+    fn run(
+        &self,
+        Setting { method, learning_rate }: Setting,
+        seed: u64,
+        mut after_step: impl FnMut(f64, &Array1<f64>),
+    ) -> Result<Array1<f64>, Error> {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut beta = self.start();
+        let mut descent = method.start(learning_rate, &beta)?;
+        let mut epochs = 0.0;
+        for _ in 0..EPOCHS {
+            for batch in self.sample.epoch(BATCH, &mut rng) {
+                let gradient = batch.gradient(&beta);
+                descent.step(&mut beta, &gradient)?;
+                epochs += batch.size() / self.sample.size();
+                after_step(epochs, &beta);
+            }
+        }
+        Ok(beta)
+    }
+}
