@@ -24,7 +24,7 @@ use crate::{
 /// A chart with any horizontal axis and a logarithmic vertical one.
 type Chart<'a, B, X> = ChartContext<'a, B, Cartesian2d<X, LogCoord<f64>>>;
 
-const EXCESS: &str = "excess negative log-likelihood";
+const EXCESS: &str = "log-likelihood lost per person-year";
 
 /// The vertical axis of the comparison.
 const EXCESSES: Range<f64> = 1e-4..DIVERGED;
