@@ -83,6 +83,10 @@ impl fmt::Display for Role {
 pub(crate) enum Detail {
     #[error("{name} is {value}, but must be {range}")]
     Hyperparameter { name: &'static str, value: f64, range: &'static str },
+    #[error("{name} is {value}, but must be {range}")]
+    Count { name: &'static str, value: u64, range: &'static str },
+    #[error("there is no {name}")]
+    Empty { name: &'static str },
     #[error("{name} is too large for {precision}")]
     Overflow { name: &'static str, precision: &'static str },
     #[error("{role} has shape {found:?}, but {reference} has shape {expected:?}")]
@@ -120,7 +124,10 @@ pub(crate) enum Detail {
 impl Detail {
     fn kind(&self) -> ErrorKind {
         match self {
-            Detail::Hyperparameter { .. } | Detail::Overflow { .. } => ErrorKind::Hyperparameter,
+            Detail::Hyperparameter { .. }
+            | Detail::Count { .. }
+            | Detail::Empty { .. }
+            | Detail::Overflow { .. } => ErrorKind::Hyperparameter,
             Detail::Shape { .. } => ErrorKind::Shape,
             Detail::NonFinite { .. } => ErrorKind::NonFinite,
             Detail::NegativeNorm { .. } => ErrorKind::NegativeNorm,

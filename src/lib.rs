@@ -20,6 +20,7 @@ mod optimizer;
 mod pair;
 mod real;
 mod rule;
+pub mod schedule;
 #[cfg(feature = "serde")]
 mod serial;
 mod snapshot;

@@ -419,7 +419,12 @@ impl AdamaxBuilder {
 
 // Each condition says what is allowed, so that NaN fails it.
 
-fn check(name: &'static str, value: f64, allowed: bool, range: &'static str) -> Result<(), Error> {
+pub(crate) fn check(
+    name: &'static str,
+    value: f64,
+    allowed: bool,
+    range: &'static str,
+) -> Result<(), Error> {
     if allowed { Ok(()) } else { Err(Detail::Hyperparameter { name, value, range }.into()) }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     real::Real,
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
+    schedule::{Kind, Observed, ReduceOnPlateau, Schedule, Settings},
     snapshot::{Snapshot, TensorSnapshot},
     state::State,
 };
@@ -185,5 +186,38 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Average<A> {
             Ok(average)
         };
         read().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Schedule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.kind().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Schedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Schedule::new(Kind::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "ReduceOnPlateau", deny_unknown_fields)]
+struct PlateauData {
+    settings: Settings,
+    observed: Observed,
+}
+
+impl Serialize for ReduceOnPlateau {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (settings, observed) = self.parts();
+        PlateauData { settings, observed }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReduceOnPlateau {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let PlateauData { settings, observed } = PlateauData::deserialize(deserializer)?;
+        ReduceOnPlateau::from_parts(settings, observed).map_err(de::Error::custom)
     }
 }

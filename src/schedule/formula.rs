@@ -1,0 +1,158 @@
+//! The value of each kind of schedule at a step.
+
+use core::f64::consts::PI;
+
+use super::kind::{Amplitude, Kind};
+
+/// A step and the value there.
+type Point = (u64, f64);
+
+impl Kind {
+    pub(super) fn scale(&self, t: u64) -> f64 {
+        match *self {
+            Kind::Constant { scale } => scale,
+            Kind::Step { steps, factor } => power(factor, float(t / steps)),
+            Kind::MultiStep { ref milestones, factor } => {
+                let passed = milestones.partition_point(|&milestone| milestone <= t);
+                power(factor, float(passed as u64))
+            }
+            Kind::Exponential { steps, factor } => power(factor, ratio(t, steps)),
+            Kind::InverseTime { steps, rate } => 1.0 / (1.0 + rate * ratio(t, steps)),
+            Kind::Noam { steps } => noam(float(t) + 1.0, float(steps)),
+            Kind::Linear { steps, start, end } => between(end, start, remaining(t, steps)),
+            Kind::Polynomial { steps, power: exponent, end } => {
+                between(end, 1.0, power(remaining(t, steps), exponent))
+            }
+            Kind::Cosine { steps, end } => between(end, 1.0, bell(ratio(t.min(steps), steps))),
+            Kind::OneCycle { steps, rise, start, end } => {
+                one_cycle(float(t), float(steps), rise, [start, end])
+            }
+            Kind::PiecewiseConstant { ref points } => staircase(points, t),
+            Kind::PiecewiseLinear { ref points } => polygon(points, t),
+            Kind::CosineWarmRestarts { steps, multiplier, end } => {
+                between(end, 1.0, bell(since_restart(t, steps, multiplier)))
+            }
+            Kind::Cyclic { up, down, base, amplitude } => {
+                between(base, 1.0, triangle(t, up, down) * amplitude.at(t, up, down))
+            }
+            Kind::WarmUp { steps, start, ref then } => match t.checked_sub(steps) {
+                Some(t) => then.scale(t),
+                None => between(then.scale(0), start, remaining(t, steps)),
+            },
+            Kind::Sequence { ref parts, ref last } => {
+                let mut t = t;
+                for (steps, part) in parts {
+                    match t.checked_sub(*steps) {
+                        Some(rest) => t = rest,
+                        None => return part.scale(t),
+                    }
+                }
+                last.scale(t)
+            }
+        }
+    }
+}
+
+impl Amplitude {
+    /// The height of the cycle at step t, in [0, 1].
+    fn at(self, t: u64, up: u64, down: u64) -> f64 {
+        match self {
+            Amplitude::Constant => 1.0,
+            Amplitude::Halving => power(0.5, float(u128::from(t) / period(up, down))),
+            Amplitude::Decaying(factor) => power(factor, float(t)),
+        }
+    }
+}
+
+/// The point at `weight` (in [0, 1]) between `from`, where it is 0, and `to`, where it is 1.
+///
+/// This form is exact at both ends; rounding can bring it out of the range between them by a hair.
+fn between(from: f64, to: f64, weight: f64) -> f64 {
+    (from * (1.0 - weight) + to * weight).clamp(from.min(to), from.max(to))
+}
+
+/// Half a period of a cosine: from 1 at 0 down to 0 at 1.
+fn bell(progress: f64) -> f64 {
+    0.5 + 0.5 * libm::cos(PI * progress)
+}
+
+/// `base` to the power `exponent`, both at least 0; what is too large for a float is the largest.
+fn power(base: f64, exponent: f64) -> f64 {
+    libm::pow(base, exponent).min(f64::MAX)
+}
+
+fn noam(step: f64, steps: f64) -> f64 {
+    if step < steps { step / steps } else { libm::sqrt(steps / step) }
+}
+
+fn one_cycle(t: f64, steps: f64, rise: f64, [start, end]: [f64; 2]) -> f64 {
+    let (peak, last) = (rise * steps - 1.0, steps - 1.0);
+    if t < peak {
+        between(1.0, start, bell(t / peak))
+    } else if t < last {
+        between(end, 1.0, bell((t - peak) / (last - peak)))
+    } else {
+        end
+    }
+}
+
+fn staircase(points: &[Point], t: u64) -> f64 {
+    match around(points, t) {
+        (Some((_, value)), _) | (None, Some((_, value))) => value,
+        (None, None) => 1.0, // an empty list is refused
+    }
+}
+
+fn polygon(points: &[Point], t: u64) -> f64 {
+    match around(points, t) {
+        (Some((from, value)), Some((to, next))) => {
+            between(next, value, remaining(t - from, to - from))
+        }
+        _ => staircase(points, t),
+    }
+}
+
+/// The last point at or before t, and the first one after it.
+fn around(points: &[Point], t: u64) -> (Option<Point>, Option<Point>) {
+    let (reached, ahead) = points.split_at(points.partition_point(|&(at, _)| at <= t));
+    (reached.last().copied(), ahead.first().copied())
+}
+
+/// How far the present cycle has gone, in [0, 1), where each is `multiplier` times as long as the
+/// one before.
+fn since_restart(t: u64, steps: u64, multiplier: u64) -> f64 {
+    if multiplier == 1 {
+        return ratio(t % steps, steps);
+    }
+    // The first length above what remains may not fit into 64 bits, but it does into 128.
+    let (mut rest, mut length) = (u128::from(t), u128::from(steps));
+    while rest >= length {
+        rest -= length;
+        length *= u128::from(multiplier);
+    }
+    ratio(rest, length)
+}
+
+/// 0 where a cycle begins, 1 at its top.
+fn triangle(t: u64, up: u64, down: u64) -> f64 {
+    let place = u128::from(t) % period(up, down);
+    if place <= up.into() { ratio(place, up) } else { ratio(period(up, down) - place, down) }
+}
+
+fn period(up: u64, down: u64) -> u128 {
+    u128::from(up) + u128::from(down)
+}
+
+/// How much of `steps` is left at t: exactly 1 at 0, and exactly 0 from `steps` on.
+fn remaining(t: u64, steps: u64) -> f64 {
+    ratio(steps.saturating_sub(t), steps)
+}
+
+fn ratio(part: impl Into<u128>, whole: impl Into<u128>) -> f64 {
+    float(part) / float(whole)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a relative error of 1e-16 beyond 2^53 is harmless")]
+fn float(count: impl Into<u128>) -> f64 {
+    count.into() as f64
+}

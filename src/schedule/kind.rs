@@ -1,0 +1,189 @@
+//! The kinds of schedules, with their arguments, and which arguments are allowed.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use super::Schedule;
+use crate::{
+    error::{Detail, Error},
+    rule::{check, check_not_negative},
+};
+
+/// What becomes of the height of a [`cyclic`](Schedule::cyclic) schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Amplitude {
+    /// All cycles are equally high: PyTorch's `triangular`.
+    #[default]
+    Constant,
+    /// Each cycle is half as high as the one before: PyTorch's `triangular2`.
+    Halving,
+    /// factorᵗ, with a factor in [0, 1]: PyTorch's `exp_range`.
+    Decaying(f64),
+}
+
+/// How deep schedules may be nested: what walks them calls itself as often, and must not exhaust
+/// the stack.
+const MAX_DEPTH: u64 = 64;
+
+/// What a schedule is made of. Arguments are those of the constructor of the same name.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(rename = "Schedule", deny_unknown_fields)
+)]
+pub(crate) enum Kind {
+    Constant { scale: f64 },
+    Step { steps: u64, factor: f64 },
+    MultiStep { milestones: Vec<u64>, factor: f64 },
+    Exponential { steps: u64, factor: f64 },
+    InverseTime { steps: u64, rate: f64 },
+    Noam { steps: u64 },
+    Linear { steps: u64, start: f64, end: f64 },
+    Polynomial { steps: u64, power: f64, end: f64 },
+    Cosine { steps: u64, end: f64 },
+    OneCycle { steps: u64, rise: f64, start: f64, end: f64 },
+    PiecewiseConstant { points: Vec<(u64, f64)> },
+    PiecewiseLinear { points: Vec<(u64, f64)> },
+    CosineWarmRestarts { steps: u64, multiplier: u64, end: f64 },
+    Cyclic { up: u64, down: u64, base: f64, amplitude: Amplitude },
+    WarmUp { steps: u64, start: f64, then: Box<Schedule> },
+    Sequence { parts: Vec<(u64, Schedule)>, last: Box<Schedule> },
+}
+
+impl Kind {
+    /// Refuses arguments out of range. Schedules inside of this one have passed already.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self {
+            Kind::Constant { scale } => check_not_negative("scale", *scale),
+            Kind::Step { steps, factor } => {
+                check_steps(*steps)?;
+                check_not_negative("factor", *factor)
+            }
+            Kind::MultiStep { milestones, factor } => {
+                check_increasing("milestone", milestones.iter().copied())?;
+                check_not_negative("factor", *factor)
+            }
+            Kind::Exponential { steps, factor } => {
+                check_steps(*steps)?;
+                check_positive("factor", *factor)
+            }
+            Kind::InverseTime { steps, rate } => {
+                check_steps(*steps)?;
+                check_not_negative("rate", *rate)
+            }
+            Kind::Noam { steps } => check_steps(*steps),
+            Kind::Linear { steps, start, end } => {
+                check_steps(*steps)?;
+                check_not_negative("start", *start)?;
+                check_not_negative("end", *end)
+            }
+            Kind::Polynomial { steps, power, end } => {
+                check_steps(*steps)?;
+                check_positive("power", *power)?;
+                check_not_negative("end", *end)
+            }
+            Kind::Cosine { steps, end } => {
+                check_steps(*steps)?;
+                check_not_negative("end", *end)
+            }
+            Kind::OneCycle { steps, rise, start, end } => {
+                check_steps(*steps)?;
+                check("rise", *rise, (0.0..1.0).contains(rise), "in [0, 1)")?;
+                check_not_negative("start", *start)?;
+                check_not_negative("end", *end)
+            }
+            Kind::PiecewiseConstant { points } | Kind::PiecewiseLinear { points } => {
+                check_increasing("point", points.iter().map(|&(t, _)| t))?;
+                points.iter().try_for_each(|&(_, value)| check_not_negative("value", value))
+            }
+            Kind::CosineWarmRestarts { steps, multiplier, end } => {
+                check_steps(*steps)?;
+                check_at_least_1("multiplier", *multiplier)?;
+                check_not_negative("end", *end)
+            }
+            Kind::Cyclic { up, down, base, amplitude } => {
+                check_at_least_1("number of steps up", *up)?;
+                check_at_least_1("number of steps down", *down)?;
+                check_not_negative("base", *base)?;
+                amplitude.check()
+            }
+            Kind::WarmUp { steps, start, .. } => {
+                check_steps(*steps)?;
+                check_not_negative("start", *start)?;
+                self.check_depth()
+            }
+            Kind::Sequence { parts, .. } => {
+                parts.iter().try_for_each(|(steps, _)| check_steps(*steps))?;
+                self.check_depth()
+            }
+        }
+    }
+
+    fn check_depth(&self) -> Result<(), Error> {
+        let depth = self.depth();
+        check_count("depth of nested schedules", depth, depth <= MAX_DEPTH, "at most 64")
+    }
+
+    fn depth(&self) -> u64 {
+        let inner = match self {
+            Kind::WarmUp { then, .. } => then.kind.depth(),
+            Kind::Sequence { parts, last } => {
+                let parts = parts.iter().map(|(_, part)| part.kind.depth());
+                parts.fold(last.kind.depth(), u64::max)
+            }
+            _ => 0,
+        };
+        inner + 1
+    }
+}
+
+impl Amplitude {
+    fn check(self) -> Result<(), Error> {
+        match self {
+            Amplitude::Constant | Amplitude::Halving => Ok(()),
+            Amplitude::Decaying(factor) => {
+                let allowed = (0.0..=1.0).contains(&factor);
+                check("factor of the amplitude", factor, allowed, "in [0, 1]")
+            }
+        }
+    }
+}
+
+// Each condition says what is allowed, so that NaN fails it.
+
+fn check_positive(name: &'static str, value: f64) -> Result<(), Error> {
+    check(name, value, value > 0.0 && value.is_finite(), "finite and greater than 0")
+}
+
+fn check_steps(steps: u64) -> Result<(), Error> {
+    check_at_least_1("number of steps", steps)
+}
+
+fn check_at_least_1(name: &'static str, value: u64) -> Result<(), Error> {
+    check_count(name, value, value > 0, "at least 1")
+}
+
+/// Refuses an empty list, and one that does not rise.
+fn check_increasing(
+    name: &'static str,
+    steps: impl Iterator<Item = u64> + Clone,
+) -> Result<(), Error> {
+    let mut later = steps.clone();
+    if later.next().is_none() {
+        return Err(Detail::Empty { name }.into());
+    }
+    steps.zip(later).try_for_each(|(before, step)| {
+        check_count(name, step, step > before, "greater than the one before")
+    })
+}
+
+pub(super) fn check_count(
+    name: &'static str,
+    value: u64,
+    allowed: bool,
+    range: &'static str,
+) -> Result<(), Error> {
+    if allowed { Ok(()) } else { Err(Detail::Count { name, value, range }.into()) }
+}
