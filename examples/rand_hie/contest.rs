@@ -3,7 +3,10 @@
 use adamax::{Error, ndarray::Array1};
 use ndarray_rand::rand::{SeedableRng, rngs::SmallRng};
 
-use crate::{descent::Method, poisson::Sample};
+use crate::{
+    common::{spread::Spread, sweep::Setting},
+    poisson::Sample,
+};
 
 /// Length of a run.
 pub(crate) const EPOCHS: u32 = 3;
@@ -14,29 +17,6 @@ const STEPS_PER_POINT: u32 = 12;
 
 /// Excesses from here on are called diverged. No training at all has an excess of 1.3.
 pub(crate) const DIVERGED: f64 = 10.0;
-
-/// An optimizer and its learning rate.
-#[derive(Clone, Copy)]
-pub(crate) struct Setting {
-    pub(crate) method: Method,
-    pub(crate) learning_rate: f64,
-}
-
-/// Median and quartiles over the seeds; +∞ is a run that has left the floating-point numbers.
-#[derive(Clone, Copy)]
-pub(crate) struct Spread {
-    pub(crate) low: f64,
-    pub(crate) median: f64,
-    pub(crate) high: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let (last, quarter) = (values.len() - 1, values.len() / 4);
-        Spread { low: values[quarter], median: values[last / 2], high: values[last - quarter] }
-    }
-}
 
 /// What all runs of the comparison have in common.
 pub(crate) struct Contest<'a> {

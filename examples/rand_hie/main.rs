@@ -22,31 +22,28 @@
 mod common;
 mod contest;
 mod data;
-mod descent;
 mod fit;
 mod plot;
 mod poisson;
 mod sweep;
 
-use std::{
-    env,
-    error::Error,
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{error::Error, path::Path, process::ExitCode};
 
 use adamax::ndarray::Array1;
 
 use crate::{
-    common::{chart, progress},
+    common::{
+        chart,
+        command::{self, Arguments},
+        descent::Method,
+        progress,
+        sweep::{Sweep, rates},
+    },
     contest::Contest,
     data::Data,
-    descent::Method,
     fit::Comparison,
     plot::{FitFigure, LossFigure, SweepFigure},
-    sweep::{LossCurve, MULTIPLES, Sweep},
+    sweep::{LossCurve, MULTIPLES},
 };
 
 /// Any will do. The generator may give other numbers on another platform or in another release of
@@ -54,46 +51,13 @@ use crate::{
 const SEED: u64 = 1;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("rand_hie: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
+    command::run(|Arguments { quick, folder }| {
+        let data = Data::load()?;
+        let optimum = data.sample.optimum().ok_or("Newton's method has not converged")?;
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse(env::args_os().skip(1))?;
-    fs::create_dir_all(&arguments.folder)?;
-    let data = Data::load()?;
-    let optimum = data.sample.optimum().ok_or("Newton's method has not converged")?;
-
-    fit_and_compare(&data, &optimum, &arguments)?;
-    sweep_and_compare(&data, &optimum, &arguments)
-}
-
-struct Arguments {
-    effort: Effort,
-    folder: PathBuf,
-}
-
-impl Arguments {
-    fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let mut effort = FULL;
-        let mut folder = Path::new("target").join("rand_hie");
-        for argument in arguments {
-            if argument == "--quick" {
-                effort = QUICK;
-            } else if argument.as_encoded_bytes().starts_with(b"-") {
-                let option = argument.to_string_lossy();
-                return Err(format!("unknown option {option}; usage: rand_hie [--quick] [FOLDER]"));
-            } else {
-                folder = argument.into();
-            }
-        }
-        Ok(Arguments { effort, folder })
-    }
+        fit_and_compare(&data, &optimum, folder)?;
+        sweep_and_compare(&data, &optimum, if *quick { QUICK } else { FULL }, folder)
+    })
 }
 
 /// How fine the sweep is.
@@ -109,7 +73,7 @@ const QUICK: Effort = Effort { rates_per_decade: 4, seeds: 3 };
 fn fit_and_compare(
     data: &Data,
     optimum: &Array1<f64>,
-    arguments: &Arguments,
+    folder: &Path,
 ) -> Result<(), Box<dyn Error>> {
     let sample = &data.sample;
     let floor = sample.loss(optimum);
@@ -125,7 +89,7 @@ fn fit_and_compare(
 
     let comparison = Comparison { data, fitted: &fitted, optimum };
     comparison.print();
-    chart::save(&FitFigure { excesses: &excesses }, &arguments.folder, "fit")?;
+    chart::save(&FitFigure { excesses: &excesses }, folder, "fit")?;
     Ok(comparison.check()?)
 }
 
@@ -133,29 +97,18 @@ fn fit_and_compare(
 fn sweep_and_compare(
     data: &Data,
     optimum: &Array1<f64>,
-    Arguments { effort, folder }: &Arguments,
+    Effort { rates_per_decade, seeds }: Effort,
+    folder: &Path,
 ) -> Result<(), Box<dyn Error>> {
-    let rates = learning_rates(effort.rates_per_decade);
-    let contest =
-        Contest { sample: &data.sample, floor: data.sample.loss(optimum), seeds: effort.seeds };
+    let rates = rates(-5 * rates_per_decade..=rates_per_decade / 2, rates_per_decade);
+    let contest = Contest { sample: &data.sample, floor: data.sample.loss(optimum), seeds };
     let settings = Method::ALL.len() * (rates.len() + MULTIPLES.len());
     let bar = progress::bar("sweep", settings as u64)?;
-    let sweeps = Sweep::all(&contest, &rates, &bar)?;
+    let sweeps = Sweep::all(&rates, &bar, |setting| contest.final_excess(setting))?;
     let curves = LossCurve::all(&contest, &sweeps, &bar)?;
     bar.finish();
 
     sweep::print(&sweeps, &curves);
-    chart::save(
-        &SweepFigure { sweeps: &sweeps, rates: &rates, seeds: effort.seeds },
-        folder,
-        "sweep",
-    )?;
+    chart::save(&SweepFigure { sweeps: &sweeps, rates: &rates, seeds }, folder, "sweep")?;
     chart::save(&LossFigure { curves: &curves }, folder, "loss_curves")
-}
-
-/// From 1e-5 to 10^0.5, evenly on the logarithmic scale.
-fn learning_rates(per_decade: i32) -> Vec<f64> {
-    let exponents =
-        (-5 * per_decade..=per_decade / 2).map(|step| f64::from(step) / f64::from(per_decade));
-    exponents.map(|exponent| 10_f64.powf(exponent)).collect()
 }
