@@ -18,6 +18,7 @@ mod kernel;
 mod lanes;
 mod optimizer;
 mod pair;
+mod plane;
 mod real;
 mod rule;
 pub mod schedule;

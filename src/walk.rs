@@ -1,21 +1,17 @@
 //! How the four arrays of a step are walked in lock-step, whatever their layouts.
 //!
-//! - One memory order, whatever it is: one long lane.
-//! - Rows that are contiguous in all four (slices of larger arrays): lane by lane.
-//! - Anything else: tiles are copied to the stack, stepped there and copied back. That turns mixed
-//!   memory orders and strided views into contiguous lanes, so that the one lane loop serves all.
+//! Arrays that share one memory order, whatever it is, are one long lane. Others are brought into an
+//! order of axes that suits them and handed on plane by plane.
 
-use core::{ops::Range, slice};
+use core::slice;
 
-use ndarray::{
-    ArrayBase, ArrayRef, ArrayView, ArrayView2, ArrayViewMut, ArrayViewMut2, Axis, Dimension, Ix2,
-    IxDyn, LayoutRef, RawData, Zip,
-};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, Ix2, IxDyn, LayoutRef, Zip};
 
 use crate::{
     fork::Fork,
     kernel::{self, Coefficients},
     lanes::{self, Lane},
+    plane::{Plane, Stage},
     real::Real,
 };
 
@@ -229,17 +225,30 @@ impl<A: Real> Views<'_, A> {
     }
 
     /// Steps plane by plane, a plane being spanned by the last two axes.
-    fn update_planes(self, k: &Coefficients<A>) {
-        let mut views = self;
-        while views.x.ndim() < 2 {
-            views = Views {
-                x: views.x.insert_axis(Axis(0)),
-                g: views.g.insert_axis(Axis(0)),
-                m: views.m.insert_axis(Axis(0)),
-                u: views.u.insert_axis(Axis(0)),
-            };
+    fn update_planes(mut self, k: &Coefficients<A>) {
+        while self.x.ndim() < 2 {
+            self = self.insert_axis();
         }
-        let Views { mut x, g, mut m, mut u } = views;
+        let mut stages = [
+            Stage::for_rows_of(&self.x),
+            Stage::for_rows_of(&self.g),
+            Stage::for_rows_of(&self.m),
+            Stage::for_rows_of(&self.u),
+        ];
+        self.update_inner(k, &mut stages);
+    }
+
+    fn insert_axis(self) -> Self {
+        Views {
+            x: self.x.insert_axis(Axis(0)),
+            g: self.g.insert_axis(Axis(0)),
+            m: self.m.insert_axis(Axis(0)),
+            u: self.u.insert_axis(Axis(0)),
+        }
+    }
+
+    fn update_inner(self, k: &Coefficients<A>, stages: &mut [Stage<A>; 4]) {
+        let Views { mut x, g, mut m, mut u } = self;
         if x.ndim() == 2 {
             if let (Ok(x), Ok(g), Ok(m), Ok(u)) = (
                 x.into_dimensionality::<Ix2>(),
@@ -247,7 +256,7 @@ impl<A: Real> Views<'_, A> {
                 m.into_dimensionality::<Ix2>(),
                 u.into_dimensionality::<Ix2>(),
             ) {
-                Plane { x, g, m, u }.update(k);
+                Plane { x, g, m, u }.update(k, stages);
             }
             return;
         }
@@ -255,98 +264,7 @@ impl<A: Real> Views<'_, A> {
         let x = x.axis_iter_mut(outer);
         let (m, u) = (m.axis_iter_mut(outer), u.axis_iter_mut(outer));
         for (((x, g), m), u) in x.zip(g.axis_iter(outer)).zip(m).zip(u) {
-            Views { x, g, m, u }.update_planes(k);
-        }
-    }
-}
-
-/// Four views of one shape with two axes.
-struct Plane<'a, A> {
-    x: ArrayViewMut2<'a, A>,
-    g: ArrayView2<'a, A>,
-    m: ArrayViewMut2<'a, A>,
-    u: ArrayViewMut2<'a, A>,
-}
-
-/// Elements of a tile. Four tiles of f64 are 8 KiB: in the first-level cache, and on any stack.
-const TILE: usize = 256;
-/// Rows and columns of a tile if an array runs along the other axis: whole cache lines either way.
-const TILE_SIDE: usize = 16;
-
-impl<A: Real> Plane<'_, A> {
-    fn update(self, k: &Coefficients<A>) {
-        let strides = [self.x.strides(), self.g.strides(), self.m.strides(), self.u.strides()];
-        if strides.iter().all(|strides| matches!(strides, [_, 1])) {
-            self.update_rows(k);
-        } else {
-            let crosswise =
-                |strides: &[isize]| matches!(strides, [row, column] if row.abs() < column.abs());
-            let crosswise = self.x.nrows() > 1 && strides.into_iter().any(crosswise);
-            self.update_tiles(k, if crosswise { (TILE_SIDE, TILE_SIDE) } else { (1, TILE) });
-        }
-    }
-
-    fn update_rows(mut self, k: &Coefficients<A>) {
-        Zip::from(self.x.rows_mut())
-            .and(self.g.rows())
-            .and(self.m.rows_mut())
-            .and(self.u.rows_mut())
-            .for_each(|x, g, m, u| {
-                if let (Some(x), Some(g), Some(m), Some(u)) =
-                    (x.into_slice(), g.to_slice(), m.into_slice(), u.into_slice())
-                {
-                    lanes::update(k, Lane { x, g, m, u });
-                }
-            });
-    }
-
-    fn update_tiles(mut self, k: &Coefficients<A>, (height, width): (usize, usize)) {
-        let (rows, columns) = self.x.dim();
-        let (mut x, mut g, mut m, mut u) =
-            ([A::ZERO; TILE], [A::ZERO; TILE], [A::ZERO; TILE], [A::ZERO; TILE]);
-        for top in (0..rows).step_by(height) {
-            for left in (0..columns).step_by(width) {
-                let at = [top..rows.min(top + height), left..columns.min(left + width)];
-                let length = load(&mut x, &tile(self.x.view(), &at));
-                load(&mut g, &tile(self.g.view(), &at));
-                load(&mut m, &tile(self.m.view(), &at));
-                load(&mut u, &tile(self.u.view(), &at));
-                let (x, g) = (x.split_at_mut(length).0, g.split_at(length).0);
-                let (m, u) = (m.split_at_mut(length).0, u.split_at_mut(length).0);
-                lanes::update(k, Lane { x: &mut *x, g, m: &mut *m, u: &mut *u });
-                store(x, tile(self.x.view_mut(), &at));
-                store(m, tile(self.m.view_mut(), &at));
-                store(u, tile(self.u.view_mut(), &at));
-            }
-        }
-    }
-}
-
-/// The part of a view in a range of rows and a range of columns.
-fn tile<S: RawData>(
-    mut view: ArrayBase<S, Ix2>,
-    [rows, columns]: &[Range<usize>; 2],
-) -> ArrayBase<S, Ix2> {
-    view.slice_axis_inplace(Axis(0), rows.clone().into());
-    view.slice_axis_inplace(Axis(1), columns.clone().into());
-    view
-}
-
-/// Copies a tile to the front of `buffer`, row by row, and returns its number of elements.
-fn load<A: Real>(buffer: &mut [A; TILE], tile: &ArrayView2<'_, A>) -> usize {
-    for (row, values) in buffer.chunks_mut(tile.ncols().max(1)).zip(tile.rows()) {
-        for (to, from) in row.iter_mut().zip(values) {
-            *to = *from;
-        }
-    }
-    tile.len()
-}
-
-/// Copies back what [`load`] has copied.
-fn store<A: Real>(buffer: &[A], mut tile: ArrayViewMut2<'_, A>) {
-    for (row, values) in buffer.chunks(tile.ncols().max(1)).zip(tile.rows_mut()) {
-        for (from, to) in row.iter().zip(values) {
-            *to = *from;
+            Views { x, g, m, u }.update_inner(k, stages);
         }
     }
 }
