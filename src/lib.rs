@@ -8,6 +8,8 @@
 extern crate alloc;
 
 // Who may use whom is in DESIGN.md: arrows point down only.
+#[cfg(feature = "argmin")]
+pub mod argmin;
 mod average;
 mod clip;
 mod decay;

@@ -5,6 +5,8 @@ use alloc::{borrow::Cow, vec::Vec};
 use ndarray::{Array, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
+#[cfg(feature = "argmin")]
+use crate::argmin::AdamaxSolver;
 use crate::{
     average::Average,
     clip::MaxNorm,
@@ -219,5 +221,45 @@ impl<'de> Deserialize<'de> for ReduceOnPlateau {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let PlateauData { settings, observed } = PlateauData::deserialize(deserializer)?;
         ReduceOnPlateau::from_parts(settings, observed).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(feature = "argmin")]
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "AdamaxSolver", deny_unknown_fields)]
+#[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
+struct SolverData<'a, A: Real> {
+    rule: Adamax,
+    tolerance_grad: f64,
+    tolerance_step: f64,
+    state: Option<Cow<'a, State<A>>>,
+}
+
+#[cfg(feature = "argmin")]
+impl<A: Real + Serialize> Serialize for AdamaxSolver<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        SolverData {
+            rule: *self.rule(),
+            tolerance_grad: self.tolerance_grad(),
+            tolerance_step: self.tolerance_step(),
+            state: self.state().map(Cow::Borrowed),
+        }
+        .serialize(serializer)
+    }
+}
+
+#[cfg(feature = "argmin")]
+impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for AdamaxSolver<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let SolverData { rule, tolerance_grad, tolerance_step, state } =
+            SolverData::deserialize(deserializer)?;
+        let solver = AdamaxSolver::new(rule)
+            .with_tolerance_grad(tolerance_grad)
+            .and_then(|solver| solver.with_tolerance_step(tolerance_step))
+            .map_err(de::Error::custom)?;
+        Ok(match state {
+            Some(state) => solver.with_state(state.into_owned()),
+            None => solver,
+        })
     }
 }
