@@ -1,0 +1,55 @@
+//! Whether a contender computes what it should: checked before it is timed.
+
+use adamax::{Adamax, WeightDecay};
+
+use super::{
+    Number,
+    input::{gradients, parameters},
+};
+
+/// How many steps are checked: with fewer, no moment has decayed.
+pub(crate) const STEPS: u8 = 3;
+
+/// The largest error, in units of the precision. A step rounds a parameter below 1 by half a unit,
+/// and moves it by about 0.002, with some rounding errors in that.
+const UNITS: f64 = 4.0;
+
+/// Asserts that each value is what `expected` makes of its first value and its gradient.
+pub(crate) fn assert_each<'a, A: Number>(
+    values: impl IntoIterator<Item = &'a A>,
+    expected: impl Fn(f64, f64) -> f64,
+) {
+    let tolerance = UNITS * A::epsilon().into();
+    let inputs = parameters::<A>().zip(gradients::<A>());
+    let mut checked = 0_usize;
+    for (value, (x, g)) in values.into_iter().zip(inputs) {
+        let (value, expected) = ((*value).into(), expected(x.into(), g.into()));
+        // Written so that NaN fails.
+        let close = (value - expected).abs() <= tolerance;
+        assert!(close, "element {checked}: {value} instead of {expected}");
+        checked += 1;
+    }
+    assert!(checked > 0, "nothing to check");
+}
+
+/// What [`STEPS`] steps from rest, all with the same gradient times `factor`, make of a parameter:
+/// the formula of the paper, one number at a time.
+pub(crate) fn naive(rule: &Adamax, factor: f64) -> impl Fn(f64, f64) -> f64 {
+    let (alpha, beta1, beta2) = (rule.learning_rate(), rule.beta1(), rule.beta2());
+    let epsilon = rule.epsilon();
+    let keep = match rule.weight_decay() {
+        WeightDecay::Decoupled(lambda) => 1.0 - alpha * lambda,
+        _ => 1.0,
+    };
+    let step_sizes = (1..=STEPS).map(|t| alpha / (1.0 - beta1.powi(t.into()))).collect::<Vec<_>>();
+    move |mut x, g| {
+        let g = factor * g;
+        let (mut m, mut u) = (0.0, 0.0_f64);
+        for step_size in &step_sizes {
+            m = beta1 * m + (1.0 - beta1) * g;
+            u = (beta2 * u).max(g.abs());
+            x = keep * x - step_size * m / (u + epsilon);
+        }
+        x
+    }
+}

@@ -1,0 +1,16 @@
+//! What the benches share: inputs, contenders, the check of their results, the form of a group.
+
+#![allow(dead_code, unused_imports)] // each bench uses its part
+
+pub(crate) mod batch;
+pub(crate) mod by_hand;
+pub(crate) mod check;
+pub(crate) mod group;
+pub(crate) mod input;
+pub(crate) mod library;
+pub(crate) mod number;
+
+pub(crate) use batch::{Batch, Set};
+pub(crate) use by_hand::ByHand;
+pub(crate) use library::{Library, unchecked};
+pub(crate) use number::Number;

@@ -1,0 +1,74 @@
+//! Matrices in every pairing of memory orders, and parts of larger ones: this crate beside `Zip`.
+//!
+//! Named by the layouts of parameter and gradient: `c` is row-major, `f` column-major. `block` is
+//! the inside of larger arrays, `sliced` every second column of a larger array with a row-major
+//! gradient. All do the same work, so all stand in one group.
+
+mod common;
+
+use adamax::ndarray::{Array2, ShapeBuilder, s};
+use common::{
+    ByHand, Library, Number,
+    group::{enter, group},
+    input::{gradients, parameters, shaped},
+    unchecked,
+};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+const SIDES: [usize; 2] = [64, 1024];
+
+#[derive(Clone, Copy)]
+enum Layout {
+    C,
+    F,
+    Block,
+    Sliced,
+}
+
+const PAIRS: [(&str, Layout, Layout); 6] = [
+    ("cc", Layout::C, Layout::C),
+    ("ff", Layout::F, Layout::F),
+    ("cf", Layout::C, Layout::F),
+    ("fc", Layout::F, Layout::C),
+    ("block", Layout::Block, Layout::Block),
+    ("sliced", Layout::Sliced, Layout::C),
+];
+
+impl Layout {
+    /// A square matrix of these numbers in logical order.
+    fn matrix<A: Number>(self, side: usize, mut numbers: impl Iterator<Item = A>) -> Array2<A> {
+        let mut matrix = match self {
+            Layout::C => Array2::zeros((side, side)),
+            Layout::F => Array2::zeros((side, side).f()),
+            Layout::Block => {
+                Array2::zeros((side + 8, side + 8)).slice_move(s![4..side + 4, 4..side + 4])
+            }
+            Layout::Sliced => Array2::zeros((side, 2 * side)).slice_move(s![.., ..;2]),
+        };
+        matrix.assign(&shaped((side, side), &mut numbers));
+        matrix
+    }
+}
+
+fn layouts<A: Number>(criterion: &mut Criterion) {
+    for side in SIDES {
+        let mut group = group::<A>(criterion, &format!("{side}x{side}"), side * side);
+        for (name, param, grad) in PAIRS {
+            let arrays = || (param.matrix::<A>(side, parameters()), grad.matrix(side, gradients()));
+            let library = || {
+                let (x, g) = arrays();
+                Library::new(unchecked(), x, g)
+            };
+            let by_hand = || {
+                let (x, g) = arrays();
+                ByHand::new(x, g)
+            };
+            enter(&mut group, name, library, Library::step, Library::check);
+            enter(&mut group, &format!("{name} zip"), by_hand, ByHand::zip, ByHand::check);
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, layouts::<f64>, layouts::<f32>);
+criterion_main!(benches);

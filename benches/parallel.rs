@@ -1,0 +1,37 @@
+//! One thread beside the threads of rayon's pool, for one tensor and for sets.
+
+mod common;
+
+use adamax::ndarray::Ix1;
+use common::{
+    Batch, Library, Number, Set,
+    group::{enter, group},
+    unchecked,
+};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+/// From twice the least size that is worth a second thread.
+const SIZES: [usize; 3] = [65_536, 1 << 20, 1 << 24];
+
+fn tensor<A: Number>(criterion: &mut Criterion) {
+    for size in SIZES {
+        let mut group = group::<A>(criterion, &format!("{size} threads"), size);
+        let library = || Library::<A, Ix1>::flat(unchecked(), size);
+        enter(&mut group, "serial", library, Library::step, Library::check);
+        enter(&mut group, "parallel", library, Library::par_step, Library::check);
+        group.finish();
+    }
+}
+
+fn sets<A: Number>(criterion: &mut Criterion) {
+    for set in [Set::small(), Set::perceptron()] {
+        let mut group = group::<A>(criterion, &format!("{} threads", set.name), set.elements());
+        let batch = || Batch::<A>::new(&set, unchecked(), None);
+        enter(&mut group, "serial", batch, Batch::step, Batch::check);
+        enter(&mut group, "parallel", batch, Batch::par_step, Batch::check);
+        group.finish();
+    }
+}
+
+criterion_group!(benches, tensor::<f64>, tensor::<f32>, sets::<f64>, sets::<f32>);
+criterion_main!(benches);
