@@ -15,6 +15,7 @@ use crate::{
     error::ErrorKind,
     real::Real,
     rule::{self, Adamax},
+    schedule::Schedule,
     state::State,
     step::Outcome,
 };
@@ -55,6 +56,7 @@ use crate::{
 /// | key | value |
 /// |---|---|
 /// | `gradient_norm` | Euclidean norm of the gradient at the new parameter |
+/// | `learning_rate` | α of the step, times the schedule |
 /// | `step_norm` | Euclidean norm of the step; 0 if it was skipped |
 /// | `t` | steps taken, skipped ones not counted |
 ///
@@ -134,6 +136,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdamaxSolver<A = f64> {
     rule: Adamax,
+    schedule: Option<Schedule>,
     tol_grad: f64,
     tol_step: f64,
     /// `None` until a parameter is known.
@@ -144,7 +147,7 @@ pub struct AdamaxSolver<A = f64> {
 type Iterate<A, D> = IterState<Array<A, D>, Array<A, D>, (), (), (), A>;
 
 impl<A: Real> AdamaxSolver<A> {
-    /// Construct a new instance of [`AdamaxSolver`], without tolerances.
+    /// Construct a new instance of [`AdamaxSolver`], without schedule and tolerances.
     ///
     /// # Example
     ///
@@ -154,7 +157,25 @@ impl<A: Real> AdamaxSolver<A> {
     /// ```
     #[must_use]
     pub fn new(rule: Adamax) -> Self {
-        AdamaxSolver { rule, tol_grad: 0.0, tol_step: 0.0, state: None }
+        AdamaxSolver { rule, schedule: None, tol_grad: 0.0, tol_step: 0.0, state: None }
+    }
+
+    /// Multiplies the learning rate of the step after t steps by `schedule.scale(t)`.
+    ///
+    /// Steps that were skipped are not counted. Without a schedule the learning rate is constant.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
+    /// let cosine = Schedule::cosine(1_000, 0.0)?;
+    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_schedule(cosine);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = Some(schedule);
+        self
     }
 
     /// The algorithm stops if the Euclidean norm of the gradient is below `tol_grad`.
@@ -179,9 +200,10 @@ impl<A: Real> AdamaxSolver<A> {
 
     /// The algorithm stops if the Euclidean norm of the last step is below `tol_step`.
     ///
-    /// Finite and non-negative. Defaults to 0, which is never undercut. Steps shrink only where the
-    /// learning rate or the gradient does: at a constant learning rate, noise keeps them at about
-    /// that size. A step that was skipped does not count.
+    /// Finite and non-negative. Defaults to 0, which is never undercut. Steps shrink where the
+    /// learning rate or the gradient does; at a constant learning rate, noise keeps them at about
+    /// that size. With a schedule that reaches 0 the algorithm stops there. A step that was skipped
+    /// does not count.
     ///
     /// # Errors
     /// [`ArgminError::InvalidParameter`] if `tol_step` is NaN, infinite or negative.
@@ -218,10 +240,23 @@ impl<A: Real> AdamaxSolver<A> {
         self
     }
 
-    /// The rule by which steps are taken.
+    /// The rule by which steps are taken, before any schedule.
     #[must_use]
     pub fn rule(&self) -> &Adamax {
         &self.rule
+    }
+
+    /// What multiplies the learning rate.
+    #[must_use]
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
+    }
+
+    /// The rule of the step after `t` steps.
+    fn rule_at(&self, t: u64) -> Result<Adamax, Error> {
+        let scale = self.schedule.as_ref().map_or(1.0, |schedule| schedule.scale(t));
+        let learning_rate = self.rule.learning_rate() * scale;
+        Ok(self.rule.to_builder().learning_rate(learning_rate).build().map_err(refused)?)
     }
 
     /// The bound of the gradient's norm; 0 if off.
@@ -290,12 +325,14 @@ where
             None => param.clone(),
         };
 
+        let rule = self.rule_at(self.state.as_ref().map_or(0, State::steps))?;
         let moments = self.state.get_or_insert_with(|| State::zeros_like(&param));
-        let outcome = self.rule.step(moments, &mut param, &grad).map_err(refused)?;
+        let outcome = rule.step(moments, &mut param, &grad).map_err(refused)?;
         let (cost, grad) = (problem.cost(&param)?, problem.gradient(&param)?);
 
         let mut kv = KV::new();
         kv.insert("gradient_norm", norm(&grad).into());
+        kv.insert("learning_rate", rule.learning_rate().into());
         kv.insert("step_norm", distance(&previous, &param).into());
         kv.insert("t", moments.steps().into());
         // argmin's setters move the present value to the previous one.

@@ -230,6 +230,7 @@ impl<'de> Deserialize<'de> for ReduceOnPlateau {
 #[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
 struct SolverData<'a, A: Real> {
     rule: Adamax,
+    schedule: Option<Cow<'a, Schedule>>,
     tolerance_grad: f64,
     tolerance_step: f64,
     state: Option<Cow<'a, State<A>>>,
@@ -240,6 +241,7 @@ impl<A: Real + Serialize> Serialize for AdamaxSolver<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         SolverData {
             rule: *self.rule(),
+            schedule: self.schedule().map(Cow::Borrowed),
             tolerance_grad: self.tolerance_grad(),
             tolerance_step: self.tolerance_step(),
             state: self.state().map(Cow::Borrowed),
@@ -251,15 +253,17 @@ impl<A: Real + Serialize> Serialize for AdamaxSolver<A> {
 #[cfg(feature = "argmin")]
 impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for AdamaxSolver<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let SolverData { rule, tolerance_grad, tolerance_step, state } =
-            SolverData::deserialize(deserializer)?;
-        let solver = AdamaxSolver::new(rule)
-            .with_tolerance_grad(tolerance_grad)
-            .and_then(|solver| solver.with_tolerance_step(tolerance_step))
+        let data = SolverData::deserialize(deserializer)?;
+        let mut solver = AdamaxSolver::new(data.rule)
+            .with_tolerance_grad(data.tolerance_grad)
+            .and_then(|solver| solver.with_tolerance_step(data.tolerance_step))
             .map_err(de::Error::custom)?;
-        Ok(match state {
-            Some(state) => solver.with_state(state.into_owned()),
-            None => solver,
-        })
+        if let Some(schedule) = data.schedule {
+            solver = solver.with_schedule(schedule.into_owned());
+        }
+        if let Some(state) = data.state {
+            solver = solver.with_state(state.into_owned());
+        }
+        Ok(solver)
     }
 }

@@ -15,6 +15,7 @@ use adamax::{
     Adamax, NonFinite, State as Moments,
     argmin::AdamaxSolver,
     ndarray::{Array, Array1, Array3, Dimension, Ix1, NdFloat, ShapeBuilder, array},
+    schedule::Schedule,
 };
 use argmin::core::{
     ArgminError, ArgminFloat, CostFunction, Error, Executor, Gradient, IterState, KV,
@@ -136,6 +137,21 @@ fn the_steps_are_those_of_a_plain_loop_f32() {
 }
 
 #[test]
+fn a_schedule_scales_the_learning_rate_of_each_step() {
+    let halving = Schedule::step(3, 0.5).unwrap();
+    let (problem, mut x, _) = small();
+    let mut moments = Moments::zeros_like(&x);
+    for t in 0..10 {
+        let gradient = problem.slope(&x);
+        rule(0.05 * halving.scale(t)).step(&mut moments, &mut x, &gradient).unwrap();
+    }
+    let (problem, start, solver) = small();
+    let solver = solver.with_schedule(halving);
+    let result = run((problem, start, solver), |state| state.max_iters(10)).unwrap();
+    assert_same_bits(result.state().get_param().unwrap(), &x);
+}
+
+#[test]
 fn each_iteration_evaluates_once() {
     let result = run(small(), |state| state.max_iters(20)).unwrap();
     assert_eq!(result.problem().counts["cost_count"], 21);
@@ -216,6 +232,7 @@ struct Seen {
     cost: f64,
     best_cost: f64,
     gradient_norm: f64,
+    learning_rate: Option<f64>,
     step_norm: Option<f64>,
     t: u64,
 }
@@ -226,6 +243,7 @@ impl Seen {
             cost: state.get_cost(),
             best_cost: state.get_best_cost(),
             gradient_norm: kv.get("gradient_norm").unwrap().get_float().unwrap(),
+            learning_rate: kv.get("learning_rate").map(|rate| rate.get_float().unwrap()),
             step_norm: kv.get("step_norm").map(|norm| norm.get_float().unwrap()),
             t: kv.get("t").unwrap().get_uint().unwrap(),
         }
@@ -266,6 +284,7 @@ fn observers_see_cost_norms_and_t() {
         cost: best_cost,
         best_cost,
         gradient_norm: norm(&problem.slope(&x)),
+        learning_rate: None,
         step_norm: None,
         t: 0,
     }];
@@ -278,6 +297,7 @@ fn observers_see_cost_norms_and_t() {
             cost,
             best_cost,
             gradient_norm: norm(&problem.slope(&x)),
+            learning_rate: Some(OVERSHOOTING),
             step_norm: Some(norm(&(&x - &before))),
             t,
         });
@@ -465,7 +485,8 @@ mod checkpoints {
     fn run_with(memory: &Memory, broken: Option<u64>) -> Result<Outcome<f64, Ix1>, Error> {
         let (mut problem, start, solver) = small();
         problem.broken = broken;
-        Executor::new(problem, solver.with_tolerance_step(1e-9)?)
+        let solver = solver.with_tolerance_step(1e-9)?.with_schedule(Schedule::step(50, 0.5)?);
+        Executor::new(problem, solver)
             .configure(|state| state.param(start).target_cost(f64::MIN).max_iters(ITERATIONS))
             .checkpointing(memory.clone())
             .run()
