@@ -6,24 +6,15 @@
 
 mod common;
 
-use adamax::ndarray::{Array2, ShapeBuilder, s};
 use common::{
-    ByHand, Library, Number,
+    ByHand, Layout, Library, Number,
     group::{enter, group},
-    input::{gradients, parameters, shaped},
+    input::{gradients, parameters},
     unchecked,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const SIDES: [usize; 2] = [64, 1024];
-
-#[derive(Clone, Copy)]
-enum Layout {
-    C,
-    F,
-    Block,
-    Sliced,
-}
 
 const PAIRS: [(&str, Layout, Layout); 6] = [
     ("cc", Layout::C, Layout::C),
@@ -33,22 +24,6 @@ const PAIRS: [(&str, Layout, Layout); 6] = [
     ("block", Layout::Block, Layout::Block),
     ("sliced", Layout::Sliced, Layout::C),
 ];
-
-impl Layout {
-    /// A square matrix of these numbers in logical order.
-    fn matrix<A: Number>(self, side: usize, mut numbers: impl Iterator<Item = A>) -> Array2<A> {
-        let mut matrix = match self {
-            Layout::C => Array2::zeros((side, side)),
-            Layout::F => Array2::zeros((side, side).f()),
-            Layout::Block => {
-                Array2::zeros((side + 8, side + 8)).slice_move(s![4..side + 4, 4..side + 4])
-            }
-            Layout::Sliced => Array2::zeros((side, 2 * side)).slice_move(s![.., ..;2]),
-        };
-        matrix.assign(&shaped((side, side), &mut numbers));
-        matrix
-    }
-}
 
 fn layouts<A: Number>(criterion: &mut Criterion) {
     for side in SIDES {

@@ -11,8 +11,8 @@ use super::{
     input::{gradients, parameters, shaped},
 };
 
-/// What [`ByHand::traffic`] adds of the gradient: too little to ever overflow.
-const TRAFFIC_RATE: f64 = 1e-9;
+/// What [`ByHand::traffic`] adds of the gradient: enough to be seen in f32, too little to overflow.
+const TRAFFIC_RATE: f64 = 1e-3;
 
 pub(crate) struct ByHand<A, D> {
     pub(crate) x: Array<A, D>,

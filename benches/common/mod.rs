@@ -7,10 +7,12 @@ pub(crate) mod by_hand;
 pub(crate) mod check;
 pub(crate) mod group;
 pub(crate) mod input;
+pub(crate) mod layout;
 pub(crate) mod library;
 pub(crate) mod number;
 
 pub(crate) use batch::{Batch, Set};
 pub(crate) use by_hand::ByHand;
+pub(crate) use layout::Layout;
 pub(crate) use library::{Library, unchecked};
 pub(crate) use number::Number;
