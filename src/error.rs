@@ -40,7 +40,7 @@ pub enum ErrorKind {
     Hyperparameter,
     /// Two arrays that belong together have different shapes.
     Shape,
-    /// A gradient or a part of a state is NaN or infinite.
+    /// A gradient, a part of a state or the value of an objective is NaN or infinite.
     NonFinite,
     /// An infinity norm is negative.
     NegativeNorm,
@@ -93,6 +93,8 @@ pub(crate) enum Detail {
     Shape { role: Role, found: Vec<usize>, reference: Role, expected: Vec<usize> },
     #[error("{role} is {value} at index {index:?}")]
     NonFinite { role: Role, index: Vec<usize>, value: f64 },
+    #[error("objective is {value} where the parameter at index {index:?} is {at}")]
+    Objective { index: Vec<usize>, value: f64, at: f64 },
     #[error("infinity norm is negative ({value}) at index {index:?}")]
     NegativeNorm { index: Vec<usize>, value: f64 },
     #[error("t is 0, but steps are counted from 1")]
@@ -129,7 +131,7 @@ impl Detail {
             | Detail::Empty { .. }
             | Detail::Overflow { .. } => ErrorKind::Hyperparameter,
             Detail::Shape { .. } => ErrorKind::Shape,
-            Detail::NonFinite { .. } => ErrorKind::NonFinite,
+            Detail::NonFinite { .. } | Detail::Objective { .. } => ErrorKind::NonFinite,
             Detail::NegativeNorm { .. } => ErrorKind::NegativeNorm,
             Detail::StepZero | Detail::StepOverflow => ErrorKind::StepCount,
             Detail::Foreign { .. } => ErrorKind::Foreign,
