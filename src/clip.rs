@@ -11,8 +11,10 @@ use ndarray::{ArrayRef, Dimension};
 ///
 /// # Precision
 /// The norm is accumulated in `f64` in a fixed order, which neither threads nor memory layouts nor
-/// instruction sets change, and is right for any finite gradients: squares that would overflow or
-/// underflow are scaled first. The factor is exactly `bound / norm`, without the small constant that
+/// instruction sets change; that of a batch does not depend on the order of its tensors either. It
+/// is right for any finite gradients: squares that would overflow or underflow are scaled first. A
+/// norm that is NaN, which only [`NonFinite::Propagate`](crate::NonFinite::Propagate) lets through,
+/// does not exceed the bound. The factor is exactly `bound / norm`, without the small constant that
 /// PyTorch's `clip_grad_norm_` adds to the norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -39,50 +41,70 @@ impl MaxNorm {
     }
 }
 
-/// A Euclidean norm as `scale`·√`sum`, `scale` being a power of two, so that its square neither
-/// overflows nor underflows.
+/// A Euclidean norm as 2^`exponent`·√`sum`, so that its square neither overflows nor underflows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Norm {
-    scale: f64,
+    /// In [1, 4), or 0, or not finite.
     sum: f64,
+    exponent: i32,
 }
 
 /// Below it, a sum of squares may have lost some to underflow: 2^-900, far above the smallest
 /// square that is a normal number, far below what is added up in earnest.
 const SAFE_SUM: f64 = f64::from_bits((1023 - 900) << 52);
 
+/// Binary places behind the point in which the squared norms of a batch are added up. With two
+/// places before it, and its carries, as many tensors as fit in memory stay below 2^128.
+const PLACES: i32 = 90;
+
 impl Norm {
-    pub(crate) const ZERO: Self = Norm { scale: 1.0, sum: 0.0 };
+    pub(crate) const ZERO: Self = Norm { sum: 0.0, exponent: 0 };
+
+    /// 2^`exponent`·√`sum`, whatever the size of the sum.
+    fn new(sum: f64, exponent: i32) -> Self {
+        if sum == 0.0 || !sum.is_finite() {
+            return Norm { sum, exponent: 0 };
+        }
+        let half = libm::ilogb(sum).div_euclid(2);
+        Norm { sum: libm::scalbn(sum, -2 * half), exponent: exponent + half }
+    }
 
     /// The norm of a gradient.
     pub(crate) fn of<A: Real, D: Dimension>(fork: impl Fork, gradient: &ArrayRef<A, D>) -> Self {
         let sum = sum_of_squares(fork, gradient, 1.0);
         if (SAFE_SUM..f64::INFINITY).contains(&sum) {
-            return Norm { scale: 1.0, sum };
+            return Norm::new(sum, 0);
         }
         // Zero, NaN, infinite, or too small or too large to be squared: rare.
         let max = finite::max_magnitude(gradient).widen();
         if max == 0.0 || !max.is_finite() {
-            return Norm { scale: 1.0, sum };
+            return Norm::new(sum, 0);
         }
-        let scale = power_of_two_below(max);
-        Norm { scale, sum: sum_of_squares(fork, gradient, 1.0 / scale) }
+        // Of a normal number, so that the power of its reciprocal is finite.
+        let exponent = libm::ilogb(max.max(f64::MIN_POSITIVE));
+        Norm::new(sum_of_squares(fork, gradient, libm::scalbn(1.0, -exponent)), exponent)
     }
 
-    /// The norm of both gradients taken together.
-    pub(crate) fn and(self, other: Self) -> Self {
-        let at = |scale: f64| {
-            let rescaled = |norm: Norm| norm.sum * (norm.scale / scale) * (norm.scale / scale);
-            Norm { scale, sum: rescaled(self) + rescaled(other) }
-        };
-        let scale = self.scale.max(other.scale);
-        let both = at(scale);
-        // Each may be finite where their sum is not.
-        if both.sum == f64::INFINITY && self.sum.is_finite() && other.sum.is_finite() {
-            at(scale * 4.0)
-        } else {
-            both
+    /// The norm of several gradients taken together, whatever their order: integers do not mind in
+    /// which order they are added.
+    pub(crate) fn together(norms: impl Iterator<Item = Norm> + Clone) -> Self {
+        let bad = norms.clone().find(|norm| !norm.is_finite());
+        let largest = norms.clone().filter(|norm| norm.sum > 0.0).map(|norm| norm.exponent).max();
+        match (bad, largest) {
+            (Some(_), _) => Norm::new(norms.map(|norm| norm.sum).sum(), 0),
+            (None, None) => Norm::ZERO,
+            (None, Some(exponent)) => {
+                let total = norms.map(|norm| norm.squared_below(exponent)).sum();
+                Norm::new(from_fixed_point(total), exponent)
+            }
         }
+    }
+
+    /// The squared norm in units of 4^`exponent`, which it is at most four of, as a fixed-point
+    /// number.
+    fn squared_below(self, exponent: i32) -> u128 {
+        let shift = u32::try_from(2 * (exponent - self.exponent)).unwrap_or_default();
+        to_fixed_point(self.sum).checked_shr(shift).unwrap_or(0)
     }
 
     /// Whether the gradients are known to be finite. Where not, they may be so nevertheless.
@@ -92,16 +114,19 @@ impl Norm {
 
     /// `bound / norm` where the norm exceeds the bound, else exactly 1.
     pub(crate) fn factor(self, bound: f64) -> f64 {
-        let (norm, bound) = (libm::sqrt(self.sum), bound / self.scale);
+        let (norm, bound) = (libm::sqrt(self.sum), libm::scalbn(bound, -self.exponent));
         if norm > bound { bound / norm } else { 1.0 }
     }
 }
 
-/// The largest power of two that is at most `value`, which is positive and finite; at least the
-/// smallest normal number, so that its reciprocal is finite.
-fn power_of_two_below(value: f64) -> f64 {
-    const EXPONENT: u64 = 0x7FF << 52;
-    f64::from_bits(value.max(f64::MIN_POSITIVE).to_bits() & EXPONENT)
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in [0, 4)·2^PLACES")]
+fn to_fixed_point(value: f64) -> u128 {
+    libm::scalbn(value, PLACES) as u128
+}
+
+#[expect(clippy::cast_precision_loss, reason = "rounding to nearest, once, is what is wanted")]
+fn from_fixed_point(value: u128) -> f64 {
+    libm::scalbn(value as f64, -PLACES)
 }
 
 /// Elements of a leaf of the tree in which squares are summed: few enough for a buffer on the
@@ -163,14 +188,15 @@ fn left(length: usize) -> usize {
 mod tests {
     use super::*;
     use crate::fork::Serial;
-    use alloc::vec;
-    #[cfg(feature = "rayon")]
-    use alloc::vec::Vec;
+    use alloc::{vec, vec::Vec};
     use ndarray::{Array, Array1, Array2, Axis, ShapeBuilder};
 
     fn norm(values: &[f64]) -> f64 {
-        let Norm { scale, sum } = Norm::of(Serial, &Array1::from_vec(values.to_vec()));
-        scale * sum.sqrt()
+        value(Norm::of(Serial, &Array1::from_vec(values.to_vec())))
+    }
+
+    fn value(Norm { sum, exponent }: Norm) -> f64 {
+        libm::scalbn(sum.sqrt(), exponent)
     }
 
     #[test]
@@ -187,13 +213,32 @@ mod tests {
 
     #[test]
     fn norms_of_any_size_combine() {
-        let of = |value: f64| Norm::of(Serial, &Array1::from_elem(1, value));
-        let value = |norm: Norm| norm.scale * norm.sum.sqrt();
-        assert_eq!(value(of(3.0).and(of(-4.0))), 5.0);
-        assert_eq!(value(of(3e200).and(of(1.0))), 3e200);
-        assert_eq!(value(of(1.0).and(of(3e-200))), 1.0);
-        assert!((value(of(3e-200).and(of(4e-200))) / 5e-200 - 1.0).abs() < 1e-15);
-        assert!((value(of(1e154).and(of(1e154))) / (2_f64.sqrt() * 1e154) - 1.0).abs() < 1e-15);
+        let together = |values: &[f64]| {
+            let of = |&value: &f64| Norm::of(Serial, &Array1::from_elem(1, value));
+            value(Norm::together(values.iter().map(of)))
+        };
+        assert_eq!(together(&[]), 0.0);
+        assert_eq!(together(&[0.0, 0.0]), 0.0);
+        assert_eq!(together(&[3.0, -4.0]), 5.0);
+        assert_eq!(together(&[3e200, 1.0]), 3e200);
+        assert_eq!(together(&[1.0, 3e-200]), 1.0);
+        assert_eq!(together(&[0.0, 3e-200]), 3e-200);
+        assert!((together(&[3e-200, 4e-200]) / 5e-200 - 1.0).abs() < 1e-15);
+        assert!((together(&[1e154, 1e154]) / (2_f64.sqrt() * 1e154) - 1.0).abs() < 1e-15);
+        assert_eq!(together(&[f64::INFINITY, 1.0]), f64::INFINITY);
+        assert!(together(&[f64::INFINITY, f64::NAN, 1.0]).is_nan());
+    }
+
+    #[test]
+    fn the_order_of_the_gradients_does_not_change_their_norm() {
+        let norms: Vec<Norm> =
+            (1..100).map(|i| Norm::new(f64::from(i).sin().abs(), i % 7 - 3)).collect();
+        let expected = Norm::together(norms.iter().copied());
+        for shift in 1..norms.len() {
+            let (a, b) = norms.split_at(shift);
+            assert_eq!(Norm::together(b.iter().chain(a).copied()), expected);
+        }
+        assert_eq!(Norm::together(norms.iter().rev().copied()), expected);
     }
 
     #[test]

@@ -101,8 +101,10 @@ pub(crate) enum Detail {
     StepZero,
     #[error("step counter has reached its largest value")]
     StepOverflow,
-    #[error("{what} belongs to another optimizer")]
-    Foreign { what: &'static str },
+    #[error("group belongs to another optimizer")]
+    ForeignGroup,
+    #[error("slot at index {place} of the batch belongs to another optimizer")]
+    ForeignSlot { place: usize },
     #[error("comes twice in one batch")]
     Repeated,
     #[error("name is taken")]
@@ -134,7 +136,7 @@ impl Detail {
             Detail::NonFinite { .. } | Detail::Objective { .. } => ErrorKind::NonFinite,
             Detail::NegativeNorm { .. } => ErrorKind::NegativeNorm,
             Detail::StepZero | Detail::StepOverflow => ErrorKind::StepCount,
-            Detail::Foreign { .. } => ErrorKind::Foreign,
+            Detail::ForeignGroup | Detail::ForeignSlot { .. } => ErrorKind::Foreign,
             Detail::Repeated => ErrorKind::Repeated,
             Detail::NameTaken => ErrorKind::Name,
             #[cfg(feature = "serde")]

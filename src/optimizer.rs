@@ -236,7 +236,7 @@ impl<A: Real> Optimizer<A> {
     fn group_index(&self, group: Group) -> Result<usize, Error> {
         match self.rule(group) {
             Some(_) => Ok(group.index),
-            None => Err(Detail::Foreign { what: "group" }.into()),
+            None => Err(Detail::ForeignGroup.into()),
         }
     }
 }
@@ -341,7 +341,8 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Errors
     /// Each names the tensor. Nothing has changed then, in any tensor, bit for bit.
-    /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if a slot belongs to another optimizer;
+    /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if a slot belongs to another optimizer,
+    ///   where the tensor has no name in this one: its index in the batch is told instead;
     /// - [`ErrorKind::Repeated`](crate::ErrorKind::Repeated) if a slot comes twice;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a parameter or a gradient has not the shape
     ///   that was registered;
@@ -386,10 +387,10 @@ impl<A: Real> Optimizer<A> {
     fn check(&mut self, batch: &[Bound<'_, A>]) -> Result<(), Error> {
         self.batches += 1;
         let mut checked = None;
-        for bound in batch {
+        for (place, bound) in batch.iter().enumerate() {
             let entry = match self.tensors.get_mut(bound.index) {
                 Some(entry) if bound.optimizer == self.id => entry,
-                _ => return Err(Detail::Foreign { what: "slot" }.into()),
+                _ => return Err(Detail::ForeignSlot { place }.into()),
             };
             if entry.batch == self.batches {
                 return Err(Error::from(Detail::Repeated).in_tensor(&entry.name));
@@ -423,8 +424,7 @@ impl<A: Real> Optimizer<A> {
             None => Clip::Factor(1.0),
             Some(MaxNorm::PerTensor(bound)) => Clip::PerTensor(bound),
             Some(MaxNorm::Global(bound)) => {
-                let norm = batch.iter().fold(Norm::ZERO, |norm, tensor| norm.and(tensor.norm));
-                Clip::Factor(norm.factor(bound))
+                Clip::Factor(Norm::together(batch.iter().map(|tensor| tensor.norm)).factor(bound))
             }
         };
         let plan = Plan { groups: &self.groups, lr_scale: self.lr_scale, clip };
