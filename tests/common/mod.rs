@@ -6,6 +6,7 @@ pub(crate) mod bits;
 pub(crate) mod float;
 pub(crate) mod input;
 pub(crate) mod layout;
+pub(crate) mod model;
 pub(crate) mod oracle;
 pub(crate) mod rules;
 
@@ -13,6 +14,7 @@ pub(crate) use bits::{Bits, assert_same, assert_untouched};
 pub(crate) use float::Float;
 pub(crate) use input::Table;
 pub(crate) use layout::Layout;
+pub(crate) use model::Model;
 pub(crate) use rules::Case;
 
 // ---------------------------------------------------------------- tolerances

@@ -1,0 +1,355 @@
+//! Clipping by norm, global and per tensor.
+//!
+//! With β₁ = 0 the first moment after a step is the gradient that the step has used, to the bit:
+//! that is how these tests see what clipping has made of it.
+
+mod common;
+
+use adamax::{
+    Adamax, Error, ErrorKind, MaxNorm, NonFinite, Objective, Optimizer, Outcome, WeightDecay,
+    adamax_step,
+};
+use common::{
+    Bits, Float, Model, assert_same,
+    input::{gradients, rng},
+    layout::LAYOUTS,
+    model::MIXED,
+};
+use ndarray::{ArrayD, IxDyn};
+use ndarray_rand::{RandomExt, rand::rngs::StdRng, rand_distr::Uniform};
+use std::slice;
+
+fn rule() -> Adamax {
+    Adamax::builder().beta1(0.0).build().expect("in range")
+}
+
+/// The gradients that a step has used.
+fn used<A: Float>(
+    rule: Adamax,
+    max_norm: MaxNorm,
+    gradients: &[ArrayD<A>],
+) -> Result<Vec<ArrayD<A>>, Error> {
+    let mut optimizer = Optimizer::new(rule);
+    optimizer.set_max_norm(Some(max_norm))?;
+    let mut params: Vec<ArrayD<A>> = gradients.iter().map(|g| ArrayD::zeros(g.shape())).collect();
+    let slots: Vec<_> = params
+        .iter()
+        .enumerate()
+        .map(|(i, x)| optimizer.register(&i.to_string(), x))
+        .collect::<Result<_, _>>()?;
+    let before: Vec<_> = gradients.iter().map(|g| g.bits()).collect();
+    let mut batch: Vec<_> = slots
+        .iter()
+        .zip(&mut params)
+        .zip(gradients)
+        .map(|((slot, x), g)| slot.bind(x, g))
+        .collect();
+    assert_eq!(optimizer.step(&mut batch)?, Outcome::Applied);
+    assert_eq!(before, gradients.iter().map(|g| g.bits()).collect::<Vec<_>>(), "written to");
+    Ok(slots.iter().map(|&slot| optimizer.state(slot).unwrap().first_moment().clone()).collect())
+}
+
+fn vector<A: Float>(values: &[f64]) -> ArrayD<A> {
+    ArrayD::from_shape_vec(IxDyn(&[values.len()]), values.iter().map(|&v| A::of(v)).collect())
+        .expect("one axis")
+}
+
+/// Each gradient times a factor, which is rounded to the gradients' precision first.
+fn times<A: Float>(gradients: &[ArrayD<A>], factor: f64) -> Vec<ArrayD<A>> {
+    gradients.iter().map(|g| g.mapv(|value| A::of(factor) * value)).collect()
+}
+
+fn assert_used<A: Float>(what: &str, found: &[ArrayD<A>], expected: &[ArrayD<A>]) {
+    assert_same(what, found.iter().flatten(), expected.iter().flatten());
+}
+
+/// The norm, one square after the other. Exact but for the root where [`exact`] made the numbers.
+fn naive_norm<'a, A: Float>(gradients: impl IntoIterator<Item = &'a ArrayD<A>>) -> f64 {
+    let values = gradients.into_iter().flatten();
+    values.map(|value| value.wide() * value.wide()).sum::<f64>().sqrt()
+}
+
+/// Random multiples of 1/256 below 16: their squares add up exactly in f64, in any order, but not
+/// in f32.
+fn exact<A: Float>(shape: &[usize], rng: &mut StdRng) -> ArrayD<A> {
+    let range = Uniform::new_inclusive(-4095, 4095).expect("a range");
+    ArrayD::random_using(shape, range, rng).mapv(|k: i16| A::of(f64::from(k) / 256.0))
+}
+
+// ---------------------------------------------------------------- the factor
+
+#[test]
+fn the_factor_is_the_bound_over_the_norm() -> Result<(), Error> {
+    // Norms: 5 and 12, together 13; the tensor without elements and that of zeros count as 0.
+    let all = [vector(&[3.0, -4.0]), vector(&[]), vector(&[0.0, 12.0]), vector(&[0.0])];
+    for bound in [1.0, 0.3, 12.9, 1e-3, 1e-300] {
+        let global = used::<f64>(rule(), MaxNorm::Global(bound), &all)?;
+        assert_used("global", &global, &times(&all, bound / 13.0));
+        let each = used::<f64>(rule(), MaxNorm::PerTensor(bound), &all)?;
+        assert_used("first", &each[..1], &times(&all[..1], 1.0_f64.min(bound / 5.0)));
+        assert_used(
+            "third",
+            &each[2..3],
+            &times(&all[2..3], if bound < 12.0 { bound / 12.0 } else { 1.0 }),
+        );
+        assert_used("zeros", &each[3..], &all[3..]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_norm_that_does_not_exceed_the_bound_changes_nothing() -> Result<(), Error> {
+    let all = [vector(&[3.0, -4.0]), vector(&[0.0, 12.0])];
+    for bound in [13.0, 13.0_f64.next_up(), 14.0, 1e300, f64::MAX, f64::INFINITY] {
+        assert_used("global", &used::<f64>(rule(), MaxNorm::Global(bound), &all)?, &all);
+        assert_used("per tensor", &used::<f64>(rule(), MaxNorm::PerTensor(bound), &all)?, &all);
+    }
+    let below = 13.0_f64.next_down();
+    let found = used::<f64>(rule(), MaxNorm::Global(below), &all)?;
+    assert_used("just below", &found, &times(&all, below / 13.0));
+    assert_ne!(found[1], all[1]);
+    Ok(())
+}
+
+#[test]
+fn norms_are_those_of_a_naive_sum() -> Result<(), Error> {
+    fn agree<A: Float>(seed: u64) -> Result<(), Error> {
+        let rng = &mut rng(seed);
+        let long: [&[usize]; 4] = [&[511], &[40, 50], &[512], &[7, 1, 1025]];
+        let all: Vec<ArrayD<A>> =
+            MIXED.iter().chain(&long).map(|shape| exact(shape, rng)).collect();
+        let bound = 7.0;
+        let factor = (bound / naive_norm(&all)).min(1.0);
+        let global = used(rule(), MaxNorm::Global(bound), &all)?;
+        assert_used(&format!("global, seed {seed}"), &global, &times(&all, factor));
+        let each = used(rule(), MaxNorm::PerTensor(bound), &all)?;
+        for (found, g) in each.iter().zip(&all) {
+            let factor = (bound / naive_norm([g])).min(1.0);
+            let expected = times(slice::from_ref(g), factor);
+            assert_used(&format!("per tensor, seed {seed}"), slice::from_ref(found), &expected);
+        }
+        Ok(())
+    }
+    (0..10).try_for_each(|seed| agree::<f64>(seed).and_then(|()| agree::<f32>(seed)))
+}
+
+/// From the smallest normal numbers to the largest, all powers of two, so that the expected numbers
+/// are exact. Among tensors of zeros and of nothing, which must not bring the others to nothing.
+#[test]
+fn gradients_of_any_size_are_clipped() -> Result<(), Error> {
+    for exponent in (-1020..=1020).step_by(17) {
+        let scale = 2_f64.powi(exponent);
+        let empty = vector(&[]);
+        let zeros = vector(&[0.0, 0.0]);
+        let all = [zeros, vector(&[3.0 * scale]), empty, vector(&[0.0, -4.0 * scale])];
+        // 5·2^k to 2^(k-1), by a factor of 0.1.
+        let bound = scale / 2.0;
+        let what = format!("2^{exponent}");
+        let global = used::<f64>(rule(), MaxNorm::Global(bound), &all)?;
+        assert_used(&what, &global, &times(&all, 0.1));
+        let each = used::<f64>(rule(), MaxNorm::PerTensor(bound), &all)?;
+        assert_used(&what, &each[1..2], &times(&all[1..2], 0.5 / 3.0));
+        assert_used(&what, &each[3..], &times(&all[3..], 0.125));
+    }
+    Ok(())
+}
+
+#[test]
+fn decimal_extremes_are_clipped() -> Result<(), Error> {
+    for (size, bound) in [(1e200, 1.0), (1e-200, 1e-201), (f64::MAX, 1e300), (1e-300, 1e-305)] {
+        let all = [vector(&[size, -size / 2.0]), vector(&[size / 3.0])];
+        let found = used::<f64>(rule(), MaxNorm::Global(bound), &all)?;
+        let scaled = found.iter().map(|g| g.mapv(|value| value / bound)).collect::<Vec<_>>();
+        assert!((naive_norm(&scaled) - 1.0).abs() < 4.0 * f64::EPSILON, "{size}");
+    }
+    // One far above the other: the small one hardly counts, and is scaled down to nothing.
+    let all = [vector(&[1e200]), vector(&[1e-200])];
+    let found = used::<f64>(rule(), MaxNorm::Global(1.0), &all)?;
+    assert_used("far apart", &found, &[vector(&[1e200 * (1.0 / 1e200)]), vector(&[0.0])]);
+    // In f32, squares that overflow f32 many times over.
+    let all = [vector(&[3e38]), vector(&[1e38, -2e38])];
+    let found = used::<f32>(rule(), MaxNorm::Global(2.0), &all)?;
+    assert!((naive_norm(&found) - 2.0).abs() < 4.0 * f64::from(f32::EPSILON));
+    Ok(())
+}
+
+// ---------------------------------------------------------------- what must not matter
+
+#[test]
+fn layouts_do_not_matter() -> Result<(), Error> {
+    let shapes: [&[usize]; 5] = [&[3000], &[40, 50], &[513, 3], &[7, 11, 13], &[2, 3, 4, 5, 6]];
+    for shape in shapes {
+        let c: ArrayD<f64> = gradients(shape, &mut rng(5));
+        for bound in [MaxNorm::Global(0.1), MaxNorm::PerTensor(0.1)] {
+            let expected = used(rule(), bound, &[c.clone(), c.clone()])?;
+            for layout in LAYOUTS {
+                let found = used(rule(), bound, &[layout.arrange(&c), c.clone()])?;
+                assert_used(&format!("{shape:?} {}", layout.letter()), &found, &expected);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A broadcast gradient counts as often as it is repeated.
+#[test]
+fn broadcast_gradients_count_in_full() -> Result<(), Error> {
+    let source = vector::<f64>(&[3.0, 4.0]);
+    let g = source.broadcast(IxDyn(&[9, 2])).unwrap();
+    let mut x = ArrayD::<f64>::zeros(IxDyn(&[9, 2]));
+    let mut optimizer = Optimizer::new(rule());
+    optimizer.set_max_norm(Some(MaxNorm::Global(1.0)))?;
+    let slot = optimizer.register("x", &x)?;
+    optimizer.step(&mut [slot.bind(&mut x, &g)])?;
+    assert_same("m", optimizer.state(slot).unwrap().first_moment(), &g.mapv(|v| v / 15.0 * 1.0));
+    Ok(())
+}
+
+/// The sum of the norms' squares rounds; it does so in the same way for every order.
+#[test]
+fn the_order_of_the_batch_does_not_matter() -> Result<(), Error> {
+    let order = |shift: usize| (0..MIXED.len()).map(|i| (i * 3 + shift) % 8).collect::<Vec<_>>();
+    for seed in 0..10 {
+        let run = |shift| -> Result<_, Error> {
+            let mut model = Model::<f64>::new(Adamax::default(), &MIXED, seed);
+            model.optimizer.set_max_norm(Some(MaxNorm::Global(0.5)))?;
+            model.draw_gradients(seed);
+            model.step_in_order(&order(shift))?;
+            Ok(model.bits())
+        };
+        let expected = run(0)?;
+        for shift in 1..MIXED.len() {
+            assert_eq!(run(shift)?, expected, "seed {seed}, shift {shift}");
+        }
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------- among the other operations
+
+/// Negate, clip by norm, clip by value, add the L2 term: each rule by the scalar function on
+/// gradients that were multiplied by hand.
+#[test]
+fn the_norm_is_clipped_before_everything_but_the_sign() -> Result<(), Error> {
+    let builder = Adamax::builder().clip_value(0.4).objective(Objective::Maximize);
+    for decay in [WeightDecay::None, WeightDecay::L2(0.3), WeightDecay::Decoupled(0.3)] {
+        let rule = builder.weight_decay(decay).build()?;
+        let g = vector::<f64>(&[3.0, -4.0, 0.0, 12.0]);
+        let start = vector::<f64>(&[1.0, -2.0, 3.0, 0.5]);
+        let mut x = start.clone();
+        let mut optimizer = Optimizer::new(rule);
+        optimizer.set_max_norm(Some(MaxNorm::Global(1.0)))?;
+        let slot = optimizer.register("x", &x)?;
+        optimizer.step(&mut [slot.bind(&mut x, &g)])?;
+        let scaled = g.mapv(|value| 1.0 / 13.0 * value);
+        let zeros = ArrayD::zeros(g.shape());
+        let (by_hand, m, u) = adamax_step(start, &scaled, zeros.clone(), zeros, 1, &rule)?;
+        assert_same("x", &x, &by_hand);
+        assert_same("m", optimizer.state(slot).unwrap().first_moment(), &m);
+        assert_same("u", optimizer.state(slot).unwrap().inf_norm(), &u);
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------- not finite
+
+/// A model of three tensors, the last gradient of which holds `bad`, under each kind of clipping.
+fn poisoned(policy: NonFinite, max_norm: MaxNorm, bad: f64) -> Result<Model<f64>, Error> {
+    let mut model =
+        Model::new(rule().to_builder().non_finite(policy).build()?, &[&[2], &[2, 2], &[3]], 1);
+    model.optimizer.set_max_norm(Some(max_norm))?;
+    for tensor in &mut model.tensors {
+        tensor.g.fill(2.0);
+    }
+    model.tensors[2].g[[1]] = bad;
+    Ok(model)
+}
+
+#[test]
+fn gradients_that_are_not_finite_are_refused_or_skipped() -> Result<(), Error> {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for max_norm in [MaxNorm::Global(1.0), MaxNorm::PerTensor(1.0)] {
+            let mut model = poisoned(NonFinite::Error, max_norm, bad)?;
+            let before = model.bits();
+            let error = model.step().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NonFinite);
+            let message = format!("tensor `tensor 2`: gradient is {bad} at index [1]");
+            assert_eq!(error.to_string(), message);
+            assert_eq!(model.bits(), before);
+
+            let mut model = poisoned(NonFinite::Skip, max_norm, bad)?;
+            let before = model.bits();
+            assert_eq!(model.step()?, Outcome::Skipped);
+            assert_eq!(model.bits(), before);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn gradients_that_are_not_finite_propagate() -> Result<(), Error> {
+    let moments = |model: &Model<f64>| -> Vec<f64> {
+        (0..3)
+            .flat_map(|i| model.state(i).first_moment().iter().copied().collect::<Vec<_>>())
+            .collect()
+    };
+    let nan = f64::NAN;
+
+    // An infinite norm leaves nothing of what is finite, and makes NaN of what is not.
+    let mut model = poisoned(NonFinite::Propagate, MaxNorm::Global(1.0), f64::INFINITY)?;
+    model.step()?;
+    assert_same("∞, global", &moments(&model), &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, nan, 0.0]);
+    let mut model = poisoned(NonFinite::Propagate, MaxNorm::PerTensor(1.0), f64::INFINITY)?;
+    model.step()?;
+    let (a, b) = (1.0 / 8_f64.sqrt() * 2.0, 0.5);
+    assert_same("∞, per tensor", &moments(&model), &[a, a, b, b, b, b, 0.0, nan, 0.0]);
+
+    // A norm that is NaN does not exceed the bound.
+    let mut model = poisoned(NonFinite::Propagate, MaxNorm::Global(1.0), nan)?;
+    model.step()?;
+    assert_same("NaN, global", &moments(&model), &[2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, nan, 2.0]);
+    let mut model = poisoned(NonFinite::Propagate, MaxNorm::PerTensor(1.0), nan)?;
+    model.step()?;
+    assert_same("NaN, per tensor", &moments(&model), &[a, a, b, b, b, b, 2.0, nan, 2.0]);
+    Ok(())
+}
+
+// ---------------------------------------------------------------- setting it
+
+#[test]
+fn only_bounds_above_zero_are_taken() -> Result<(), Error> {
+    let mut optimizer = Optimizer::<f64>::new(rule());
+    assert_eq!(optimizer.max_norm(), None);
+    let good = Some(MaxNorm::PerTensor(f64::MIN_POSITIVE));
+    optimizer.set_max_norm(good)?;
+    for bad in [0.0, -0.0, -1.0, f64::NAN, f64::NEG_INFINITY] {
+        for max_norm in [MaxNorm::Global(bad), MaxNorm::PerTensor(bad)] {
+            let error = optimizer.set_max_norm(Some(max_norm)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Hyperparameter);
+            let message = format!("max norm is {bad}, but must be greater than 0");
+            assert_eq!(error.to_string(), message);
+            assert_eq!(optimizer.max_norm(), good);
+        }
+    }
+    optimizer.set_max_norm(None)?;
+    assert_eq!(optimizer.max_norm(), None);
+    Ok(())
+}
+
+#[test]
+fn clipping_can_be_changed_between_steps() -> Result<(), Error> {
+    let (mut x, g) = (vector::<f64>(&[0.0, 0.0]), vector::<f64>(&[3.0, 4.0]));
+    let mut optimizer = Optimizer::new(rule());
+    let slot = optimizer.register("x", &x)?;
+    for (max_norm, expected) in [
+        (None, 3.0),
+        (Some(MaxNorm::Global(1.0)), 0.2 * 3.0),
+        (Some(MaxNorm::PerTensor(2.5)), 1.5),
+        (None, 3.0),
+    ] {
+        optimizer.set_max_norm(max_norm)?;
+        optimizer.step(&mut [slot.bind(&mut x, &g)])?;
+        assert_eq!(optimizer.state(slot).unwrap().first_moment()[[0]], expected, "{max_norm:?}");
+    }
+    Ok(())
+}

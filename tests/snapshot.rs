@@ -1,0 +1,308 @@
+//! Saving an optimizer and going on from there.
+
+mod common;
+
+use adamax::{Adamax, Error, ErrorKind, MaxNorm, Optimizer, Outcome, Slot, State, WeightDecay};
+use common::{
+    Bits, Float, Layout, Model, assert_untouched,
+    input::{gradients, rng},
+    layout::LAYOUTS,
+    model::{MIXED, name},
+};
+use ndarray::{Array, Array2, ArrayD, IxDyn, ShapeBuilder, array};
+
+const SEED: u64 = 6;
+
+fn decaying() -> Result<Adamax, Error> {
+    Adamax::builder().learning_rate(0.05).weight_decay(WeightDecay::Decoupled(0.1)).build()
+}
+
+/// Two groups with rules of their own, a scale and a bound on the norm.
+fn configured<A: Float>() -> Result<Model<A>, Error> {
+    let mut optimizer = Optimizer::new(decaying()?);
+    optimizer.set_lr_scale(0.5)?;
+    optimizer.set_max_norm(Some(MaxNorm::Global(0.7)))?;
+    let second = optimizer.add_group(Adamax::pytorch());
+    Ok(Model::in_groups(optimizer, &MIXED, SEED, |optimizer, i| {
+        if i % 3 == 0 { second } else { optimizer.default_group() }
+    }))
+}
+
+// ---------------------------------------------------------------- going on
+
+type Tensors<A> = Vec<(Slot<IxDyn>, ArrayD<A>)>;
+
+/// A new process: tensors are registered in the reverse order and lie in memory otherwise; rules,
+/// scale and bound are whatever they are at first.
+fn resumed<A: Float>(
+    before: &Model<A>,
+    layout: impl Fn(usize) -> Layout,
+) -> Result<(Optimizer<A>, Tensors<A>), Error> {
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let second = optimizer.add_group(Adamax::keras());
+    let mut tensors = Vec::new();
+    for (i, tensor) in before.tensors.iter().enumerate().rev() {
+        let group = if i % 3 == 0 { second } else { optimizer.default_group() };
+        let x = layout(i).arrange(&tensor.x);
+        tensors.push((optimizer.register_in(group, &tensor.name, &x)?, x));
+    }
+    tensors.reverse();
+    optimizer.restore(&before.optimizer.snapshot())?;
+    Ok((optimizer, tensors))
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() -> Result<(), Error> {
+    fn same<A: Float>() -> Result<(), Error> {
+        for at in 0..6 {
+            let mut model = configured::<A>()?;
+            model.run(0..at)?;
+            // One tensor is a step ahead of the others.
+            model.draw_gradients(100);
+            model.step_in_order(&[4])?;
+            let (mut optimizer, mut tensors) =
+                resumed(&model, |i| LAYOUTS[(i + 3) % LAYOUTS.len()])?;
+            for seed in at..8 {
+                model.draw_gradients(seed);
+                assert_eq!(model.step()?, Outcome::Applied);
+                let mut batch: Vec<_> = tensors
+                    .iter_mut()
+                    .zip(&model.tensors)
+                    .map(|((slot, x), tensor)| slot.bind(x, &tensor.g))
+                    .collect();
+                assert_eq!(optimizer.step(&mut batch)?, Outcome::Applied);
+            }
+            for ((slot, x), (i, tensor)) in tensors.iter().zip(model.tensors.iter().enumerate()) {
+                assert_eq!(x.bits(), tensor.x.bits(), "{}, resumed at {at}", tensor.name);
+                assert_eq!(optimizer.state(*slot), Some(model.state(i)), "{}", tensor.name);
+            }
+            assert_eq!(optimizer.snapshot(), model.optimizer.snapshot());
+        }
+        Ok(())
+    }
+    same::<f64>()?;
+    same::<f32>()
+}
+
+/// Moments stay in the order of the parameters they were registered for, whatever the order of
+/// those in the snapshot: that is what makes steps fast.
+#[test]
+fn restored_moments_lie_like_their_parameters() -> Result<(), Error> {
+    let orders = [Layout::C, Layout::F, Layout::Permuted, Layout::Reversed];
+    for from in orders {
+        for to in orders {
+            let x: ArrayD<f64> = from.arrange(&gradients(vec![3, 4, 5], &mut rng(SEED)));
+            let mut first = Optimizer::new(Adamax::default());
+            let slot = first.register("x", &x)?;
+            let mut stepped = x.clone();
+            first.step(&mut [slot.bind(&mut stepped, &x)])?;
+
+            let y = to.arrange(&stepped);
+            let mut second = Optimizer::new(Adamax::default());
+            let slot = second.register("x", &y)?;
+            second.restore(&first.snapshot())?;
+            let state = second.state(slot).unwrap();
+            let what = format!("from {} to {}", from.letter(), to.letter());
+            assert_eq!(state.first_moment().strides(), y.strides(), "{what}");
+            assert_eq!(state.inf_norm().strides(), y.strides(), "{what}");
+            assert_eq!(Some(state), first.snapshot().state("x"), "{what}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn rules_scale_and_bound_come_back() -> Result<(), Error> {
+    let snapshot = configured::<f64>()?.optimizer.snapshot();
+    assert_eq!(snapshot.groups(), [decaying()?, Adamax::pytorch()]);
+    assert_eq!(snapshot.lr_scale(), 0.5);
+    assert_eq!(snapshot.max_norm(), Some(MaxNorm::Global(0.7)));
+
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let default = optimizer.default_group();
+    let second = optimizer.add_group(Adamax::default());
+    for (i, shape) in MIXED.iter().enumerate() {
+        let group = if i % 3 == 0 { second } else { default };
+        optimizer.register_in(group, &name(i), &ArrayD::<f64>::zeros(*shape))?;
+    }
+    optimizer.restore(&snapshot)?;
+    assert_eq!(optimizer.rule(default), Some(&decaying()?));
+    assert_eq!(optimizer.rule(second), Some(&Adamax::pytorch()));
+    assert_eq!(optimizer.lr_scale(), 0.5);
+    assert_eq!(optimizer.max_norm(), Some(MaxNorm::Global(0.7)));
+    Ok(())
+}
+
+/// Going back in the same optimizer: slots stay good, the parameters are the user's to bring back.
+#[test]
+fn a_run_can_be_taken_back() -> Result<(), Error> {
+    let mut model = configured::<f64>()?;
+    model.run(0..3)?;
+    let (snapshot, before) = (model.optimizer.snapshot(), model.bits());
+    let xs: Vec<_> = model.tensors.iter().map(|tensor| tensor.x.clone()).collect();
+    model.run(3..6)?;
+    model.optimizer.set_lr_scale(9.0)?;
+    let after = model.optimizer.snapshot();
+    assert_ne!(snapshot, after, "a snapshot is a copy");
+    for _ in 0..2 {
+        model.optimizer.restore(&snapshot)?;
+        for (tensor, x) in model.tensors.iter_mut().zip(&xs) {
+            tensor.x.assign(x);
+        }
+        assert_eq!(model.bits(), before);
+        assert_eq!(model.optimizer.snapshot(), snapshot);
+        model.run(3..6)?;
+        model.optimizer.set_lr_scale(9.0)?;
+        assert_eq!(model.optimizer.snapshot(), after);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_snapshot_can_be_looked_into() -> Result<(), Error> {
+    let mut optimizer = Optimizer::<f32>::new(Adamax::default());
+    let empty = optimizer.snapshot();
+    assert_eq!((empty.names().count(), empty.state("")), (0, None));
+    let mut x = array![1.0];
+    let slot = optimizer.register("zeta", &x)?;
+    optimizer.register("", &Array2::zeros((2, 0)))?;
+    optimizer.register("β", &x)?;
+    optimizer.step(&mut [slot.bind(&mut x, &array![0.5])])?;
+    let snapshot = optimizer.snapshot();
+    assert_eq!(snapshot.names().collect::<Vec<_>>(), ["", "zeta", "β"]);
+    assert_eq!(snapshot.state("zeta"), optimizer.state(slot));
+    assert_eq!(snapshot.state("zeta").map(State::steps), Some(1));
+    assert_eq!(snapshot.state("β").map(State::steps), Some(0));
+    assert_eq!(snapshot.state("").map(|state| state.inf_norm().shape()), Some(&[2, 0][..]));
+    assert_eq!(snapshot.state("other"), None);
+    assert_eq!(snapshot.max_norm(), None);
+    Ok(())
+}
+
+// ---------------------------------------------------------------- what does not fit
+
+/// An optimizer with two groups and one tensor in each, after a step.
+fn two_tensors() -> Result<(Optimizer<f64>, [Slot<IxDyn>; 2]), Error> {
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let second = optimizer.add_group(Adamax::keras());
+    optimizer.set_lr_scale(0.75)?;
+    optimizer.set_max_norm(Some(MaxNorm::PerTensor(4.0)))?;
+    let (mut a, mut b) = (ArrayD::zeros(vec![2, 3]), ArrayD::zeros(vec![4]));
+    let slots = [optimizer.register("a", &a)?, optimizer.register_in(second, "b", &b)?];
+    let (ga, gb) = (ArrayD::from_elem(a.raw_dim(), 0.5), ArrayD::from_elem(b.raw_dim(), -0.25));
+    optimizer.step(&mut [slots[0].bind(&mut a, &ga), slots[1].bind(&mut b, &gb)])?;
+    Ok((optimizer, slots))
+}
+
+/// A snapshot that does not fit [`two_tensors`], and what is said of it.
+struct Misfit {
+    groups: usize,
+    /// Name, shape, number of the group.
+    tensors: &'static [(&'static str, &'static [usize], usize)],
+    kind: ErrorKind,
+    named: Option<&'static str>,
+    message: &'static str,
+}
+
+const MISFITS: [Misfit; 9] = [
+    Misfit {
+        groups: 2,
+        tensors: &[("a", &[2, 3], 0)],
+        kind: ErrorKind::Snapshot,
+        named: Some("b"),
+        message: "tensor `b`: missing in the snapshot",
+    },
+    Misfit {
+        groups: 2,
+        tensors: &[("a", &[2, 3], 0), ("c", &[4], 1)],
+        kind: ErrorKind::Snapshot,
+        named: Some("c"),
+        message: "tensor `c`: in the snapshot, but not registered",
+    },
+    Misfit {
+        groups: 2,
+        tensors: &[("a", &[2, 3], 0), ("b", &[4], 1), ("c", &[1], 0)],
+        kind: ErrorKind::Snapshot,
+        named: Some("c"),
+        message: "tensor `c`: in the snapshot, but not registered",
+    },
+    Misfit {
+        groups: 2,
+        tensors: &[("a", &[3, 2], 0), ("b", &[4], 1)],
+        kind: ErrorKind::Shape,
+        named: Some("a"),
+        message: "tensor `a`: first moment has shape [3, 2], but parameter has shape [2, 3]",
+    },
+    Misfit {
+        groups: 2,
+        tensors: &[("a", &[2, 3], 0), ("b", &[5], 1)],
+        kind: ErrorKind::Shape,
+        named: Some("b"),
+        message: "tensor `b`: first moment has shape [5], but parameter has shape [4]",
+    },
+    Misfit {
+        groups: 2,
+        tensors: &[("a", &[2, 3], 0), ("b", &[4, 1], 1)],
+        kind: ErrorKind::Shape,
+        named: Some("b"),
+        message: "tensor `b`: first moment has shape [4, 1], but parameter has shape [4]",
+    },
+    Misfit {
+        groups: 2,
+        tensors: &[("a", &[2, 3], 0), ("b", &[4], 0)],
+        kind: ErrorKind::Snapshot,
+        named: Some("b"),
+        message: "tensor `b`: in group 0 of the snapshot, but registered in group 1",
+    },
+    Misfit {
+        groups: 3,
+        tensors: &[("a", &[2, 3], 0), ("b", &[4], 1)],
+        kind: ErrorKind::Snapshot,
+        named: None,
+        message: "the snapshot has 3 groups, but the optimizer has 2",
+    },
+    Misfit {
+        groups: 1,
+        tensors: &[("a", &[2, 3], 0), ("b", &[4], 0)],
+        kind: ErrorKind::Snapshot,
+        named: None,
+        message: "the snapshot has 1 groups, but the optimizer has 2",
+    },
+];
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() -> Result<(), Error> {
+    for Misfit { groups, tensors, kind, named, message } in MISFITS {
+        let mut other = Optimizer::new(Adamax::pytorch());
+        let mut handles = vec![other.default_group()];
+        handles.extend((1..groups).map(|_| other.add_group(Adamax::pytorch())));
+        for &(name, shape, group) in tensors {
+            other.register_in(handles[group], name, &ArrayD::zeros(shape))?;
+        }
+        let (mut optimizer, slots) = two_tensors()?;
+        let before = optimizer.snapshot();
+        let error = optimizer.restore(&other.snapshot()).expect_err(message);
+        assert_eq!((error.kind(), error.tensor()), (kind, named), "{error}");
+        assert_eq!(error.to_string(), message);
+        assert_untouched(message, &optimizer.snapshot(), &before);
+        // And still good for a snapshot that fits.
+        optimizer.restore(&before)?;
+        assert_eq!(optimizer.state(slots[0]).map(State::steps), Some(1));
+    }
+    Ok(())
+}
+
+/// Column-major in, column-major out: what is saved need not lie in memory as it did.
+#[test]
+fn a_snapshot_keeps_values_whatever_their_order() -> Result<(), Error> {
+    let mut x = Array::<f64, _>::zeros((2, 3).f());
+    let g = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+    let mut optimizer = Optimizer::new(Adamax::builder().beta1(0.0).build()?);
+    let slot = optimizer.register("x", &x)?;
+    optimizer.step(&mut [slot.bind(&mut x, &g)])?;
+    let snapshot = optimizer.snapshot();
+    let state = snapshot.state("x").unwrap();
+    assert_eq!(state.first_moment(), &g.clone().into_dyn());
+    assert_eq!(state.inf_norm(), &g.into_dyn());
+    Ok(())
+}
