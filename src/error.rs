@@ -190,15 +190,22 @@ impl Error {
     }
 
     /// Refuses `found` where it differs from `expected`.
+    #[inline]
     pub(crate) fn check_shapes(
         (role, found): (Role, &[usize]),
         (reference, expected): (Role, &[usize]),
     ) -> Result<(), Self> {
-        if found == expected {
+        // Not `==`, which is a call of a function for a few numbers.
+        if found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| a == b) {
             return Ok(());
         }
-        Err(Detail::Shape { role, found: found.to_vec(), reference, expected: expected.to_vec() }
-            .into())
+        Err(Self::shape((role, found), (reference, expected)))
+    }
+
+    #[cold]
+    fn shape((role, found): (Role, &[usize]), (reference, expected): (Role, &[usize])) -> Self {
+        let (found, expected) = (found.to_vec(), expected.to_vec());
+        Detail::Shape { role, found, reference, expected }.into()
     }
 }
 

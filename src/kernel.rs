@@ -93,7 +93,18 @@ impl<A: Real> Coefficients<A> {
 
     /// Refuses coefficients that overflow the tensor's precision: an infinite one would turn into
     /// NaN where it meets a zero. The bound of the value clip alone may be infinite.
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
+        // Only finite numbers have a finite sum.
+        if (self.step_size + self.keep + self.l2 + self.epsilon).is_finite() {
+            Ok(())
+        } else {
+            self.check_each()
+        }
+    }
+
+    #[cold]
+    fn check_each(&self) -> Result<(), Error> {
         let named = [
             ("learning rate / (1 - beta1^t)", self.step_size),
             ("learning rate * weight decay", self.keep),
@@ -132,7 +143,7 @@ impl<A: Real> Coefficients<A> {
     ) -> (A, A, A) {
         let g = if PREPARE { self.prepare(g, x) } else { g };
         let m = flush(self.beta1 * m + self.one_minus_beta1 * g);
-        let decayed = flush((self.beta2 * u).abs());
+        let decayed = flush_norm(self.beta2 * u);
         let decayed = if GUARD == guard::ACCUMULATED { decayed + self.epsilon } else { decayed };
         let magnitude = if GUARD == guard::INSIDE_MAX { g.abs() + self.epsilon } else { g.abs() };
         let u = decayed.larger_magnitude(magnitude);
@@ -159,6 +170,12 @@ impl<A: Real> Coefficients<A> {
 #[inline(always)]
 fn flush<A: Real>(value: A) -> A {
     if value.abs() < A::MIN_POSITIVE { A::ZERO } else { value }
+}
+
+/// [`flush`] for what is ≥ 0 or NaN, and so needs no look at its sign.
+#[inline(always)]
+fn flush_norm<A: Real>(value: A) -> A {
+    if value < A::MIN_POSITIVE { A::ZERO } else { value }
 }
 
 /// Moves a mean by `weight` of its way to a value; all the way, exactly, where `weight` is 1.

@@ -98,8 +98,7 @@ impl<A: Real> Loop for AllFinite<'_, A> {
 
     #[inline(always)]
     fn run(self) -> bool {
-        // `&`, not `&&`: without an early exit the loop vectorises.
-        self.0.iter().fold(true, |all, value| all & (value.abs() < A::INFINITY))
+        A::all_finite(self.0)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     rule::{self, Adamax},
     snapshot::{Snapshot, TensorSnapshot},
     state::State,
-    step::{self, Outcome},
+    step::Outcome,
 };
 
 /// Steps many tensors of different shapes together, all or nothing.
@@ -396,9 +396,7 @@ impl<A: Real> Optimizer<A> {
                 return Err(Error::from(Detail::Repeated).in_tensor(&entry.name));
             }
             entry.batch = self.batches;
-            let (param, grad) = bound.pair.shapes();
-            let t = step::check(&entry.state, param, grad)
-                .map_err(|error| error.in_tensor(&entry.name))?;
+            let t = bound.pair.check(&entry.state).map_err(|e| e.in_tensor(&entry.name))?;
             if checked != Some((entry.group, t)) {
                 if let Some(rule) = self.groups.get(entry.group) {
                     let scale = Scale { learning_rate: self.lr_scale, ..Scale::NEUTRAL };

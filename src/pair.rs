@@ -9,7 +9,7 @@ use crate::{
     kernel::Coefficients,
     real::Real,
     rule::Adamax,
-    state::Parts,
+    state::{Parts, State},
     step::{self, Outcome},
     walk,
 };
@@ -29,7 +29,7 @@ impl<'a, A: Real> Pair<'a, A> {
     ) -> Self {
         let shape = grad.shape();
         match grad.as_slice() {
-            Some(g) if param.shape() == shape && param.is_standard_layout() => {
+            Some(g) if shape.iter().eq(param.shape()) && param.is_standard_layout() => {
                 // The default is for a standard layout that is no slice: there is none.
                 Pair::Flat { x: param.as_slice_mut().unwrap_or_default(), g, shape }
             }
@@ -37,8 +37,16 @@ impl<'a, A: Real> Pair<'a, A> {
         }
     }
 
-    /// Shape of the parameter, shape of the gradient.
+    /// Checks that parameter, gradient and state fit each other; returns the number of the step.
     #[inline]
+    pub(crate) fn check(&self, state: &State<A>) -> Result<u64, Error> {
+        match self {
+            Pair::Flat { shape, .. } => step::check_state(state, shape),
+            Pair::Views { x, g } => step::check(state, x.shape(), g.shape()),
+        }
+    }
+
+    /// Shape of the parameter, shape of the gradient.
     pub(crate) fn shapes(&self) -> (&[usize], &[usize]) {
         match self {
             Pair::Flat { shape, .. } => (shape, shape),

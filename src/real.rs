@@ -27,13 +27,15 @@ pub(crate) mod sealed {
         fn from_f64(value: f64) -> Self;
         /// Exact.
         fn widen(self) -> f64;
-        /// The larger of two numbers without sign; NaN if either is NaN. (`f64::max` drops NaN and
-        /// would hide a poisoned gradient.)
+        /// The larger of two numbers ≥ 0; NaN if either is NaN, of whatever sign. (`f64::max` drops
+        /// NaN and would hide a poisoned gradient.)
         fn larger_magnitude(self, other: Self) -> Self;
+        /// Whether no value is NaN or infinite.
+        fn all_finite(values: &[Self]) -> bool;
     }
 
     macro_rules! arithmetic {
-        ($float:ident, $bits:ident, $from:expr, $to:expr) => {
+        ($float:ident, $bits:ident, $larger:path, $from:expr, $to:expr) => {
             impl Arithmetic for $float {
                 const MIN_POSITIVE: Self = $float::MIN_POSITIVE;
                 const ZERO: Self = 0.0;
@@ -51,20 +53,40 @@ pub(crate) mod sealed {
                 }
                 #[inline(always)]
                 fn larger_magnitude(self, other: Self) -> Self {
-                    // Floats without sign are ordered as their bits are, with NaN above infinity:
-                    // one comparison does what takes three on floats. Signed, because vector units
-                    // compare signed integers.
-                    let [a, b] =
-                        [self, other].map(|value| $bits::from_ne_bytes(value.to_ne_bytes()));
-                    $float::from_ne_bytes(a.max(b).to_ne_bytes())
+                    $larger(self, other)
+                }
+                #[inline(always)]
+                fn all_finite(values: &[Self]) -> bool {
+                    // One more step of the exponent carries from the largest into the sign bit.
+                    // Integers, and no early exit, because such a loop vectorises best.
+                    const STEP: $bits = 1 << ($float::MANTISSA_DIGITS - 1);
+                    const SIGN: $bits = 1 << ($bits::BITS - 1);
+                    let carry = |value: &$float| value.abs().to_bits() + STEP;
+                    values.iter().fold(0, |carries, value| carries | carry(value)) & SIGN == 0
                 }
             }
         };
     }
+    arithmetic!(f32, u32, larger_f32, round, f64::from);
+    arithmetic!(f64, u64, larger_f64, core::convert::identity, core::convert::identity);
+
     #[allow(clippy::cast_possible_truncation)] // rounding to nearest is what is wanted
     const fn round(value: f64) -> f32 {
         value as f32
     }
-    arithmetic!(f32, i32, round, f64::from);
-    arithmetic!(f64, i64, core::convert::identity, core::convert::identity);
+
+    // Floats ≥ 0 are ordered as their bits are, with NaN above infinity: one comparison does what
+    // takes three on floats.
+
+    #[inline(always)]
+    fn larger_f32(a: f32, b: f32) -> f32 {
+        f32::from_bits(a.to_bits().max(b.to_bits()))
+    }
+
+    /// Vector units compare 64-bit integers as signed ones, so that the sign of a NaN must go.
+    #[inline(always)]
+    fn larger_f64(a: f64, b: f64) -> f64 {
+        let [a, b] = [a, b].map(|value| i64::from_ne_bytes(value.abs().to_ne_bytes()));
+        f64::from_ne_bytes(a.max(b).to_ne_bytes())
+    }
 }

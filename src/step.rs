@@ -146,6 +146,12 @@ pub(crate) fn check<A: Real>(
     grad: &[usize],
 ) -> Result<u64, Error> {
     Error::check_shapes((Role::Gradient, grad), (Role::Parameter, param))?;
+    check_state(state, param)
+}
+
+/// Checks that a state fits a parameter of this shape; returns the number of the step.
+#[inline]
+pub(crate) fn check_state<A: Real>(state: &State<A>, param: &[usize]) -> Result<u64, Error> {
     Error::check_shapes((Role::FirstMoment, state.shape()), (Role::Parameter, param))?;
     state.steps().checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
 }
