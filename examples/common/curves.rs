@@ -154,5 +154,7 @@ pub(crate) fn draw_legend<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
 /// A tick label of a linear axis.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what plotters asks of a formatter")]
 pub(crate) fn plain(value: &f64) -> String {
-    value.to_string()
+    // Ticks are sums of steps, such as 0.1 + 0.05, which is 0.15000000000000002.
+    const PRECISION: f64 = 1e9;
+    ((value * PRECISION).round() / PRECISION).to_string()
 }
