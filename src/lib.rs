@@ -23,6 +23,7 @@ mod optimizer;
 mod pair;
 mod plane;
 mod real;
+pub mod recipes;
 mod rule;
 pub mod schedule;
 #[cfg(feature = "serde")]

@@ -1,0 +1,275 @@
+//! Recipes: small programs for common jobs, to copy.
+//!
+//! - [A learning rate that warms up and decays](#a-learning-rate-that-warms-up-and-decays)
+//! - [Other rules for biases than for weights](#other-rules-for-biases-than-for-weights)
+//! - [Any number of layers](#any-number-of-layers)
+//! - [Gradients gathered over several minibatches](#gradients-gathered-over-several-minibatches)
+//! - [Part of an array frozen](#part-of-an-array-frozen)
+//! - [Complex parameters](#complex-parameters)
+//! - [Skipped steps reported](#skipped-steps-reported)
+//! - [Averaged parameters](#averaged-parameters)
+//! - [A run resumed](#a-run-resumed)
+//!
+//! # A learning rate that warms up and decays
+//! A [`Schedule`](crate::schedule::Schedule) is a function of the step; its value multiplies the
+//! learning rate of every group.
+//! ```
+//! use adamax::{Adamax, Optimizer, schedule::Schedule};
+//! use ndarray::array;
+//!
+//! let mut x = array![3.0_f64, -2.0];
+//! let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.1).build()?);
+//! let slot = optimizer.register("x", &x)?;
+//!
+//! let schedule = Schedule::cosine(180, 0.0)?.warm_up(20, 0.05)?;
+//! for t in 0..200 {
+//!     let gradient = &x * 2.0;                                    // of Σ x²
+//!     optimizer.set_lr_scale(schedule.scale(t))?;
+//!     optimizer.step(&mut [slot.bind(&mut x, &gradient)])?;
+//! }
+//! assert!(x.iter().all(|x| x.abs() < 0.05));
+//! # assert_eq!([schedule.scale(0), schedule.scale(20), schedule.scale(200)], [0.05, 1.0, 0.0]);
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Other rules for biases than for weights
+//! A [`Group`](crate::Group) is a set of tensors with a rule of their own. Here, weights decay and
+//! biases do not.
+//! ```
+//! use adamax::{Adamax, Optimizer, WeightDecay};
+//! use ndarray::{Array1, Array2};
+//!
+//! let mut weights = Array2::<f64>::ones((2, 3));
+//! let mut bias = Array1::<f64>::ones(2);
+//!
+//! let rule = Adamax::builder().weight_decay(WeightDecay::Decoupled(0.1)).build()?;
+//! let mut optimizer = Optimizer::new(rule);
+//! let plain = optimizer.add_group(rule.to_builder().weight_decay(WeightDecay::None).build()?);
+//! let weights_slot = optimizer.register("weights", &weights)?;
+//! let bias_slot = optimizer.register_in(plain, "bias", &bias)?;
+//!
+//! let (no_weights, no_bias) = (Array2::zeros((2, 3)), Array1::zeros(2));
+//! optimizer.step(&mut [
+//!     weights_slot.bind(&mut weights, &no_weights),
+//!     bias_slot.bind(&mut bias, &no_bias),
+//! ])?;
+//! assert!(weights.iter().all(|&weight| weight < 1.0));            // without any gradient
+//! assert!(bias.iter().all(|&bias| bias == 1.0));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Any number of layers
+//! Slots of a type go into a `Vec` like anything else, and so do bound slots, whatever the dimension
+//! of their arrays.
+//! ```
+//! use adamax::{Adamax, Error, Optimizer, Slot};
+//! use ndarray::{Array1, Array2, Ix1, Ix2};
+//!
+//! struct Layer { weights: Array2<f64>, bias: Array1<f64> }
+//! struct Slots { weights: Slot<Ix2>, bias: Slot<Ix1> }
+//!
+//! let widths = [4, 3, 3, 1];                                      // from a file, say
+//! let layer = |pair: &[usize]| Layer {
+//!     weights: Array2::ones((pair[1], pair[0])),
+//!     bias: Array1::ones(pair[1]),
+//! };
+//! let mut layers: Vec<_> = widths.windows(2).map(layer).collect();
+//!
+//! let mut optimizer = Optimizer::new(Adamax::default());
+//! let register = |(index, layer): (usize, &Layer)| -> Result<Slots, Error> {
+//!     Ok(Slots {
+//!         weights: optimizer.register(&format!("layers.{index}.weights"), &layer.weights)?,
+//!         bias: optimizer.register(&format!("layers.{index}.bias"), &layer.bias)?,
+//!     })
+//! };
+//! let slots: Vec<_> = layers.iter().enumerate().map(register).collect::<Result<_, _>>()?;
+//!
+//! let gradients: Vec<_> = widths.windows(2).map(layer).collect();
+//! let mut batch = Vec::new();
+//! for ((slots, layer), gradient) in slots.iter().zip(&mut layers).zip(&gradients) {
+//!     batch.push(slots.weights.bind(&mut layer.weights, &gradient.weights));
+//!     batch.push(slots.bias.bind(&mut layer.bias, &gradient.bias));
+//! }
+//! optimizer.step(&mut batch)?;                                    // all of them, or none
+//! assert_eq!(batch.len(), 6);
+//! for layer in &layers {
+//!     assert!(layer.weights.iter().chain(&layer.bias).all(|&x| x < 1.0));
+//! }
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Gradients gathered over several minibatches
+//! Where a batch does not fit into memory: add up the gradients of its parts, and step with their
+//! mean.
+//! ```
+//! use adamax::{Adamax, State};
+//! use ndarray::{Array1, ArrayView1, ArrayView2, Axis, array};
+//!
+//! /// The gradient of the mean squared error.
+//! fn gradient(x: &Array1<f64>, inputs: ArrayView2<f64>, targets: ArrayView1<f64>) -> Array1<f64> {
+//!     inputs.t().dot(&(inputs.dot(x) - targets)) * (2.0 / targets.len() as f64)
+//! }
+//! let inputs = array![[1.0, 2.0], [0.5, -1.0], [3.0, 0.0], [-1.0, 1.5]];
+//! let targets = array![1.0, 2.0, 3.0, 4.0];
+//!
+//! let mut x = Array1::zeros(2);
+//! let (rule, mut state) = (Adamax::default(), State::zeros_like(&x));
+//! let mut sum = Array1::zeros(2);
+//! let rows = Axis(0);
+//! for (inputs, targets) in inputs.axis_chunks_iter(rows, 2).zip(targets.axis_chunks_iter(rows, 2)) {
+//!     sum += &gradient(&x, inputs, targets);
+//! }
+//! sum /= 2.0;                                                     // the number of minibatches
+//! rule.step(&mut state, &mut x, &sum)?;                           // then: sum.fill(0.0)
+//!
+//! let mut at_once = Array1::zeros(2);
+//! let whole = gradient(&at_once, inputs.view(), targets.view());
+//! rule.step(&mut State::zeros_like(&at_once), &mut at_once, &whole)?;
+//! assert_eq!(x, at_once);
+//! # assert_eq!(sum, whole);
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Part of an array frozen
+//! Register and step a slice of it. What is outside of the slice has no state and is never touched.
+//! (To freeze whole tensors, leave them out of the batch.)
+//! ```
+//! use adamax::{Adamax, Optimizer};
+//! use ndarray::{Array2, s};
+//!
+//! let mut embeddings = Array2::<f64>::ones((5, 2));
+//! let free = s![2.., ..];                                         // the first two rows are frozen
+//! let mut optimizer = Optimizer::new(Adamax::default());
+//! let slot = optimizer.register("embeddings", &embeddings.slice(free))?;
+//!
+//! let gradient = Array2::ones((5, 2));
+//! optimizer.step(&mut [slot.bind(&mut embeddings.slice_mut(free), &gradient.slice(free))])?;
+//! assert!(embeddings.slice(s![..2, ..]).iter().all(|&x| x == 1.0));
+//! assert!(embeddings.slice(free).iter().all(|&x| x < 1.0));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Complex parameters
+//! Real and imaginary parts are parameters of their own, as in PyTorch; `split_complex` gives views
+//! of them, without a copy. Of a real loss f, the gradient of both is ∂f/∂re + i·∂f/∂im.
+//! ```
+//! use adamax::{Adamax, Optimizer};
+//! use ndarray::{Array1, array};
+//! use num_complex::Complex;
+//!
+//! let target = array![Complex::new(0.5, -0.25), Complex::new(-1.0, 2.0)];
+//! let mut z = Array1::<Complex<f64>>::zeros(2);
+//!
+//! let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.05).build()?);
+//! let parts = z.view().split_complex();
+//! let (re, im) = (optimizer.register("z.re", &parts.re)?, optimizer.register("z.im", &parts.im)?);
+//! for _ in 0..500 {
+//!     let gradient = (&z - &target) * 2.0;                        // of Σ |z − target|²
+//!     let gradient = gradient.view().split_complex();
+//!     let mut parts = z.view_mut().split_complex();
+//!     optimizer.step(&mut [
+//!         re.bind(&mut parts.re, &gradient.re),
+//!         im.bind(&mut parts.im, &gradient.im),
+//!     ])?;
+//! }
+//! assert!((z - target).iter().all(|difference| difference.norm() < 1e-6));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Skipped steps reported
+//! With [`NonFinite::Skip`](crate::NonFinite::Skip), a gradient with NaN or infinities changes
+//! nothing. Count such steps, and give up where they do not end.
+//! ```
+//! use adamax::{Adamax, NonFinite, Optimizer, Outcome};
+//! use ndarray::array;
+//!
+//! let mut x = array![1.0, 1.0];
+//! let mut optimizer = Optimizer::new(Adamax::builder().non_finite(NonFinite::Skip).build()?);
+//! let slot = optimizer.register("x", &x)?;
+//!
+//! let (mut skipped, mut in_a_row) = (Vec::new(), 0);
+//! for t in 0..10 {
+//!     let spike = if t == 3 { f64::INFINITY } else { 1.0 };
+//!     let gradient = array![0.5, spike];
+//!     if optimizer.step(&mut [slot.bind(&mut x, &gradient)])? == Outcome::Skipped {
+//!         skipped.push(t);
+//!         in_a_row += 1;
+//!         if in_a_row == 5 {
+//!             break;                                              // report it as an error of yours
+//!         }
+//!     } else {
+//!         in_a_row = 0;
+//!     }
+//! }
+//! assert_eq!(skipped, [3]);
+//! assert_eq!(optimizer.state(slot).unwrap().steps(), 9);          // t has not advanced either
+//! # assert!(x.iter().all(|x| (x - (1.0 - 9.0 * 0.002)).abs() < 1e-6));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Averaged parameters
+//! An [`Average`](crate::Average) of the parameters over the last steps is less noisy than where
+//! the run happens to stand. It does not disturb the run.
+//! ```
+//! use adamax::{Adamax, Average, State};
+//! use ndarray::array;
+//!
+//! let mut x = array![1.0_f64];
+//! let (rule, mut state) = (Adamax::builder().learning_rate(0.05).build()?, State::zeros_like(&x));
+//! let mut average = Average::new(0.98, &x)?;
+//! for t in 0..400 {
+//!     let noise = if t % 10 < 5 { 1.5 } else { -1.5 };
+//!     let gradient = &x * 2.0 + noise;                            // of x², nearly
+//!     rule.step(&mut state, &mut x, &gradient)?;
+//!     average.update(&x)?;
+//! }
+//! let last = x.clone();
+//! average.assign_to(&mut x)?;                                     // to evaluate, or in the end
+//! assert!(x[0].abs() < 0.5 * last[0].abs());
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # A run resumed
+//! A [`Snapshot`](crate::Snapshot) holds everything but the parameters and your own step number. With
+//! the feature `serde` it can be written in any format, and is checked when it is read.
+//! ```
+//! use adamax::{Adamax, Error, Optimizer, Slot, schedule::Schedule};
+//! use ndarray::{Array1, Ix1, array};
+//! use std::ops::Range;
+//!
+//! fn start(x: &Array1<f64>) -> Result<(Optimizer, Slot<Ix1>), Error> {
+//!     let mut optimizer = Optimizer::new(Adamax::default());
+//!     let slot = optimizer.register("x", x)?;
+//!     Ok((optimizer, slot))
+//! }
+//! fn run(
+//!     steps: Range<u64>,
+//!     (optimizer, slot): &mut (Optimizer, Slot<Ix1>),
+//!     x: &mut Array1<f64>,
+//! ) -> Result<(), Error> {
+//!     let schedule = Schedule::inverse_time(10, 1.0)?;
+//!     for t in steps {
+//!         let gradient = x.mapv(|x| 4.0 * x * x * x);             // of Σ x⁴
+//!         optimizer.set_lr_scale(schedule.scale(t))?;
+//!         optimizer.step(&mut [slot.bind(x, &gradient)])?;
+//!     }
+//!     Ok(())
+//! }
+//! let beginning = array![1.0, -3.0];
+//!
+//! let mut x = beginning.clone();
+//! let mut first = start(&x)?;
+//! run(0..60, &mut first, &mut x)?;
+//! let saved = (60, x, first.0.snapshot());
+//! drop(first);
+//!
+//! let (t, mut x, snapshot) = saved;
+//! let mut second = start(&x)?;                                    // registers the same names
+//! second.0.restore(&snapshot)?;
+//! run(t..100, &mut second, &mut x)?;
+//!
+//! let mut uninterrupted = beginning;
+//! run(0..100, &mut start(&uninterrupted)?, &mut uninterrupted)?;
+//! assert_eq!(x, uninterrupted);                                   // bit for bit
+//! # Ok::<(), Error>(())
+//! ```
