@@ -58,7 +58,8 @@ where
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what plotters asks of a formatter")]
 pub(crate) fn power_of_ten(value: &f64) -> String {
     const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    let exponent = format!("{:.0}", value.log10());
+    // Adding 0 turns −0 into 0.
+    let exponent = format!("{:.0}", value.log10().round() + 0.0);
     let raised = exponent.chars().map(|sign| match sign.to_digit(10) {
         Some(digit) => SUPERSCRIPTS[digit as usize],
         None => '⁻',
