@@ -100,6 +100,8 @@ fn steps_grow_with_the_parameter() {
     let x = array![1e12, -1e12];
     let squares = |x: &Array1<f64>| x.iter().map(|x| x * x).sum();
     assert_right(&check_gradient(&x, &x.mapv(|x| 2.0 * x), squares).unwrap());
+    let check = check_gradient(&x, &x.mapv(|x| 3.0 * x), squares).unwrap();
+    assert!((check.deviation() - 1.0 / 3.0).abs() < RIGHT, "{check}");
 }
 
 #[test]
