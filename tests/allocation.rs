@@ -1,0 +1,254 @@
+//! A step allocates nothing: counted by the allocator itself, on every path that promises it.
+//!
+//! Second steps are counted, so that whatever a first one might set up for all is not.
+
+#![expect(unsafe_code, reason = "an allocator is unsafe by nature; there is no other place")]
+
+mod common;
+
+use adamax::{Adamax, Average, Error, MaxNorm, NonFinite, Optimizer, Outcome, State, adamax_step};
+use common::{Float, Layout, layout::LAYOUTS, rules};
+use ndarray::{Array, ArrayD, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
+use std::{
+    alloc::{GlobalAlloc, Layout as Memory, System},
+    cell::Cell,
+};
+
+/// The system's allocator, which counts what each thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread on its way out has no counter any more, and nobody asks for it.
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: each call is handed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
+        count();
+        unsafe { System.alloc(memory) }
+    }
+
+    unsafe fn alloc_zeroed(&self, memory: Memory) -> *mut u8 {
+        count();
+        unsafe { System.alloc_zeroed(memory) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, memory: Memory, size: usize) -> *mut u8 {
+        count();
+        unsafe { System.realloc(old, memory, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, memory: Memory) {
+        unsafe { System.dealloc(old, memory) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How many allocations this thread makes to do something.
+fn allocations<T>(something: impl FnOnce() -> T) -> (usize, T) {
+    let before = ALLOCATIONS.get();
+    let result = something();
+    (ALLOCATIONS.get() - before, result)
+}
+
+#[test]
+fn the_counter_counts() {
+    // The compiler may leave out an allocation that it sees through.
+    use std::hint::black_box;
+    assert_eq!(allocations(|| black_box(1)).0, 0);
+    assert_eq!(allocations(|| black_box(Box::new(1))).0, 1);
+    assert_eq!(allocations(|| black_box(vec![0_u8; 3])).0, 1);
+    let grown = || black_box(vec![1]).extend(black_box([1; 100]));
+    assert_eq!(allocations(grown).0, 2);
+}
+
+/// One shape of each rank up to four axes, and shapes that are walked in tiles.
+const SHAPES: [&[usize]; 8] =
+    [&[], &[37], &[5, 7], &[33, 70], &[4, 3, 5], &[3, 20, 18], &[2, 3, 4, 3], &[0, 3]];
+/// Shapes with so many axes that a dynamic one does not fit inline.
+const LONG_SHAPES: [&[usize]; 2] = [&[2, 3, 2, 2, 3], &[2, 2, 3, 1, 2, 2]];
+
+/// x, its gradient, a state after one step, and who they are.
+struct Setting<A, D: Dimension> {
+    name: (Vec<usize>, [Layout; 3], Adamax),
+    x: Array<A, D>,
+    g: Array<A, D>,
+    state: State<A>,
+}
+
+impl<A: Float, D: Dimension> Setting<A, D> {
+    /// Letters for x, g and state.
+    fn new(rule: &Adamax, shape: &[usize], word: [Layout; 3]) -> Result<Self, Error> {
+        let values = ArrayD::from_elem(shape, A::of(0.5));
+        let mut x = word[0].arrange_as::<A, D>(&values);
+        let g = word[1].arrange_as::<A, D>(&values);
+        let mut state = State::zeros_like(&word[2].arrange(&values));
+        assert_eq!(rule.step(&mut state, &mut x, &g)?, Outcome::Applied);
+        Ok(Setting { name: (shape.to_vec(), word, *rule), x, g, state })
+    }
+
+    fn assert_step_allocates_nothing(&mut self, rule: &Adamax) {
+        let Setting { name, x, g, state } = self;
+        let (count, outcome) = allocations(|| rule.step(state, x, g));
+        assert_eq!((count, outcome.unwrap()), (0, Outcome::Applied), "{name:?}");
+    }
+}
+
+fn step<A: Float, D: Dimension>(
+    rule: &Adamax,
+    shape: &[usize],
+    word: [Layout; 3],
+) -> Result<(), Error> {
+    Setting::<A, D>::new(rule, shape, word)?.assert_step_allocates_nothing(rule);
+    Ok(())
+}
+
+/// With the dimension as a type and without.
+fn step_either_way<A: Float>(
+    rule: &Adamax,
+    shape: &[usize],
+    word: [Layout; 3],
+) -> Result<(), Error> {
+    step::<A, IxDyn>(rule, shape, word)?;
+    match shape.len() {
+        0 => step::<A, Ix0>(rule, shape, word),
+        1 => step::<A, Ix1>(rule, shape, word),
+        2 => step::<A, Ix2>(rule, shape, word),
+        3 => step::<A, Ix3>(rule, shape, word),
+        4 => step::<A, Ix4>(rule, shape, word),
+        5 => step::<A, Ix5>(rule, shape, word),
+        6 => step::<A, Ix6>(rule, shape, word),
+        axes => panic!("{axes} axes"),
+    }
+}
+
+#[test]
+fn a_step_of_up_to_four_axes_in_any_layout() -> Result<(), Error> {
+    let rule = Adamax::default();
+    for shape in SHAPES {
+        for x in LAYOUTS {
+            for g in LAYOUTS {
+                for state in LAYOUTS {
+                    step_either_way::<f64>(&rule, shape, [x, g, state])?;
+                }
+                step_either_way::<f32>(&rule, shape, [x, g, x])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_row_major_step_of_more_axes() -> Result<(), Error> {
+    for shape in LONG_SHAPES {
+        step_either_way::<f64>(&Adamax::default(), shape, [Layout::C; 3])?;
+        step_either_way::<f32>(&Adamax::default(), shape, [Layout::C; 3])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_step_under_any_rule_and_policy() -> Result<(), Error> {
+    for case in rules::one_of_each_kind() {
+        for policy in [NonFinite::Error, NonFinite::Skip, NonFinite::Propagate] {
+            let rule = case.with(policy).rule;
+            for word in [[Layout::C; 3], [Layout::F; 3], [Layout::C, Layout::Stepped, Layout::F]] {
+                step_either_way::<f64>(&rule, &[6, 11], word)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A gradient that is skipped costs no more than one that is followed.
+#[test]
+fn a_skipped_step() -> Result<(), Error> {
+    let rule = Adamax::builder().non_finite(NonFinite::Skip).build()?;
+    for shape in SHAPES {
+        for layout in LAYOUTS {
+            let mut setting = Setting::<f64, IxDyn>::new(&rule, shape, [layout; 3])?;
+            setting.g.fill(f64::NAN);
+            let Setting { name, x, g, state } = &mut setting;
+            let (count, outcome) = allocations(|| rule.step(state, x, g));
+            let expected = if x.is_empty() { Outcome::Applied } else { Outcome::Skipped };
+            assert_eq!((count, outcome?), (0, expected), "{name:?}");
+        }
+    }
+    Ok(())
+}
+
+/// The arrays handed in are the arrays handed back.
+#[test]
+fn a_textbook_step() -> Result<(), Error> {
+    let rule = Adamax::default();
+    for shape in SHAPES {
+        for layout in LAYOUTS {
+            let Setting { name, x, g, state } =
+                Setting::<f64, IxDyn>::new(&rule, shape, [layout; 3])?;
+            let (t, m, u) = state.into_parts();
+            let (count, result) = allocations(|| adamax_step(x, &g, m, u, t + 1, &rule));
+            assert_eq!(count, 0, "{name:?}");
+            result?;
+        }
+    }
+    let (count, result) = allocations(|| adamax_step(1.0, &0.1, 0.0, 0.0, 1, &rule));
+    assert_eq!((count, result.is_ok()), (0, true));
+    let (count, result) = allocations(|| adamax_step(1.0_f32, &0.1, 0.0, 0.0, 1, &rule));
+    assert_eq!((count, result.is_ok()), (0, true));
+    Ok(())
+}
+
+/// Three tensors, of which two do not share their memory order with their gradients.
+#[test]
+fn a_batch_on_the_stack() -> Result<(), Error> {
+    use Layout::{C, F, Mixed};
+    let rule = Adamax::default();
+    for max_norm in [None, Some(MaxNorm::Global(0.1)), Some(MaxNorm::PerTensor(0.1))] {
+        let mut a = Setting::<f64, Ix1>::new(&rule, &[700], [C, C, C])?;
+        let mut b = Setting::<f64, Ix2>::new(&rule, &[20, 70], [C, F, C])?;
+        let mut c = Setting::<f64, IxDyn>::new(&rule, &[3, 2, 5, 4], [F, Mixed, F])?;
+        let mut optimizer = Optimizer::new(rule);
+        optimizer.set_max_norm(max_norm)?;
+        let slot_a = optimizer.register("a", &a.x)?;
+        let slot_b = optimizer.register("b", &b.x)?;
+        let slot_c = optimizer.register("c", &c.x)?;
+        for t in 1..=2 {
+            let (count, outcome) = allocations(|| {
+                optimizer.step(&mut [
+                    slot_a.bind(&mut a.x, &a.g),
+                    slot_b.bind(&mut b.x, &b.g),
+                    slot_c.bind(&mut c.x, &c.g),
+                ])
+            });
+            assert_eq!((count, outcome?), (0, Outcome::Applied), "{max_norm:?}, t {t}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_average() -> Result<(), Error> {
+    let rule = Adamax::default();
+    for shape in SHAPES {
+        for of_average in LAYOUTS {
+            for layout in LAYOUTS {
+                let Setting { name, x, g, .. } =
+                    Setting::<f64, IxDyn>::new(&rule, shape, [layout, of_average, layout])?;
+                let mut average = Average::new(0.9, &g)?;
+                average.update(&x)?;
+                let (count, result) = allocations(|| average.update(&x));
+                assert_eq!((count, result.is_ok()), (0, true), "{name:?}");
+                let (count, result) = allocations(|| Average::update_all(&mut [average.bind(&x)]));
+                assert_eq!((count, result.is_ok()), (0, true), "{name:?}");
+            }
+        }
+    }
+    Ok(())
+}

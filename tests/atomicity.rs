@@ -1,0 +1,268 @@
+//! A step that is refused, or skipped, has not happened: not a bit of x, g, m, u and t, nor of the
+//! memory between their elements, is another than before, and the run goes on as if nothing had been.
+
+mod common;
+
+use adamax::{Adamax, Error, ErrorKind, NonFinite, Outcome, State, WeightDecay, adamax_step};
+use common::{
+    Bits, Float,
+    Layout::{self, C, F, Mixed, Reversed, Stepped},
+    assert_untouched,
+    input::{gradients, parameters, rng},
+    layout::LAYOUTS,
+};
+use ndarray::{ArrayD, ArrayRef, IxDyn};
+
+/// Every rank, lengths about those of vectors, and sizes about those of tiles.
+const SHAPES: [&[usize]; 9] =
+    [&[], &[1], &[9], &[70], &[3, 5], &[17, 66], &[2, 3, 4], &[2, 3, 1, 2], &[2, 1, 2, 3, 2]];
+
+// ---------------------------------------------------------------- before and after
+
+/// One tensor in the middle of a run.
+#[derive(Clone)]
+struct Run<A> {
+    x: ArrayD<A>,
+    state: State<A>,
+}
+
+/// All that a step can read or write, bit by bit, gaps between elements included.
+#[derive(Debug, PartialEq)]
+struct Memory<W> {
+    x: Vec<W>,
+    g: Vec<W>,
+    m: Vec<W>,
+    u: Vec<W>,
+    steps: u64,
+}
+
+fn memory<A: Float>(array: &ArrayD<A>) -> Vec<A::Word> {
+    array.clone().into_raw_vec_and_offset().0.bits()
+}
+
+impl<A: Float> Run<A> {
+    /// With moments that are not zero; letters for x and for the state.
+    fn new(shape: &[usize], x: Layout, state: Layout) -> Result<Self, Error> {
+        let rng = &mut rng(5);
+        let values = parameters(IxDyn(shape), rng);
+        let mut run =
+            Run { x: x.arrange(&values), state: State::zeros_like(&state.arrange(&values)) };
+        let g = gradients(IxDyn(shape), rng);
+        Adamax::default().step(&mut run.state, &mut run.x, &g)?;
+        Ok(run)
+    }
+
+    fn memory(&self, g: &ArrayD<A>) -> Memory<A::Word> {
+        let (steps, m, u) = self.state.clone().into_parts();
+        Memory { x: memory(&self.x), g: memory(g), m: memory(&m), u: memory(&u), steps }
+    }
+
+    /// Takes a step by each public path, none of which may leave a trace, and returns what came out.
+    fn assert_no_trace(
+        &mut self,
+        what: &str,
+        rule: &Adamax,
+        g: &ArrayD<A>,
+    ) -> Vec<Result<Outcome, Error>> {
+        let before = self.memory(g);
+        let mut results = Vec::new();
+        let mut try_path = |path: fn(&Adamax, &mut Self, &ArrayRef<A, IxDyn>) -> _| {
+            results.push(path(rule, self, g));
+            assert_untouched(what, &self.memory(g), &before);
+        };
+        try_path(|rule, run, g| rule.step(&mut run.state, &mut run.x, g));
+        #[cfg(feature = "rayon")]
+        try_path(|rule, run, g| rule.par_step(&mut run.state, &mut run.x, g));
+        results
+    }
+
+    #[track_caller]
+    fn assert_refused(&mut self, what: &str, rule: &Adamax, g: &ArrayD<A>, kind: ErrorKind) {
+        for result in self.assert_no_trace(what, rule, g) {
+            assert_eq!(result.map_err(|error| error.kind()), Err(kind), "{what}");
+        }
+    }
+
+    #[track_caller]
+    fn assert_skipped(&mut self, what: &str, rule: &Adamax, g: &ArrayD<A>) {
+        for result in self.assert_no_trace(what, rule, g) {
+            assert!(matches!(result, Ok(Outcome::Skipped)), "{what}: {result:?}");
+        }
+    }
+}
+
+fn with(policy: NonFinite) -> Result<Adamax, Error> {
+    Adamax::builder().non_finite(policy).build()
+}
+
+/// The gradient with one bad value, counted in logical order.
+fn spoiled<A: Float>(g: &ArrayD<A>, place: usize, value: A) -> ArrayD<A> {
+    let mut g = g.clone();
+    *g.iter_mut().nth(place).expect("a place in the array") = value;
+    g
+}
+
+// ---------------------------------------------------------------- gradients
+
+#[test]
+fn bad_gradients_in_f64() -> Result<(), Error> {
+    bad_gradients::<f64>(&LAYOUTS)
+}
+
+#[test]
+fn bad_gradients_in_f32() -> Result<(), Error> {
+    bad_gradients::<f32>(&[C, F, Stepped, Mixed])
+}
+
+/// First, in the middle, last: a step that wrote before it had looked at all would be found out.
+fn bad_gradients<A: Float>(letters: &[Layout]) -> Result<(), Error> {
+    let (error, skip) = (with(NonFinite::Error)?, with(NonFinite::Skip)?);
+    for shape in SHAPES {
+        let good: ArrayD<A> = gradients(IxDyn(shape), &mut rng(6));
+        let places = [0, good.len() / 2, good.len() - 1];
+        for &of_x in letters {
+            for &of_state in &[C, of_x, Reversed] {
+                let mut run = Run::<A>::new(shape, of_x, of_state)?;
+                for &of_g in letters {
+                    for (place, bad) in places.into_iter().zip([A::NOT_A_NUMBER, A::INF, -A::INF]) {
+                        let what = format!(
+                            "{shape:?}, {of_x:?}, {of_g:?}, {of_state:?}, {bad} at {place}"
+                        );
+                        let g = of_g.arrange(&spoiled(&good, place, bad));
+                        run.assert_refused(&what, &error, &g, ErrorKind::NonFinite);
+                        run.assert_skipped(&what, &skip, &g);
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Large enough for threads.
+#[test]
+fn bad_gradients_of_large_tensors() -> Result<(), Error> {
+    let (error, skip) = (with(NonFinite::Error)?, with(NonFinite::Skip)?);
+    for shape in [&[40_000][..], &[201, 203]] {
+        let good: ArrayD<f64> = gradients(IxDyn(shape), &mut rng(6));
+        for [of_x, of_g] in [[C, C], [F, F], [C, F], [Stepped, Reversed]] {
+            let mut run = Run::new(shape, of_x, of_x)?;
+            for place in [0, good.len() / 2, good.len() - 1] {
+                let what = format!("{shape:?}, {of_x:?}, {of_g:?}, NaN at {place}");
+                let g = of_g.arrange(&spoiled(&good, place, f64::NAN));
+                run.assert_refused(&what, &error, &g, ErrorKind::NonFinite);
+                run.assert_skipped(&what, &skip, &g);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The textbook function hands back what it was handed.
+#[test]
+fn a_skipped_textbook_step_is_the_identity() -> Result<(), Error> {
+    let skip = with(NonFinite::Skip)?;
+    for shape in SHAPES {
+        let good: ArrayD<f64> = gradients(IxDyn(shape), &mut rng(6));
+        for layout in LAYOUTS {
+            let Run { x, state } = Run::new(shape, layout, layout)?;
+            let (t, m, u) = state.into_parts();
+            for place in [0, good.len() / 2, good.len() - 1] {
+                let g = layout.arrange(&spoiled(&good, place, f64::NAN));
+                let before = [memory(&x), memory(&m), memory(&u), memory(&g)];
+                let (x, m, u) = adamax_step(x.clone(), &g, m.clone(), u.clone(), t + 1, &skip)?;
+                let after = [memory(&x), memory(&m), memory(&u), memory(&g)];
+                assert_untouched(format_args!("{shape:?}, {layout:?}"), &after, &before);
+            }
+        }
+    }
+    let (x, m, u) = adamax_step(1.5_f32, &f32::NAN, 0.25, 0.5, 3, &skip)?;
+    assert_eq!((x, m, u), (1.5, 0.25, 0.5));
+    Ok(())
+}
+
+// ---------------------------------------------------------------- everything else
+
+#[test]
+fn shapes_that_differ() -> Result<(), Error> {
+    let rule = Adamax::default();
+    for shape in SHAPES.into_iter().chain([&[0, 3][..]]) {
+        let mut longer = shape.to_vec();
+        longer.push(2);
+        let mut turned = shape.to_vec();
+        turned.push(1);
+        for wrong in [longer, turned, vec![shape.iter().product::<usize>() + 1]] {
+            for layout in LAYOUTS {
+                let what = format!("{shape:?}, {layout:?}, {wrong:?}");
+                let mut run = Run::<f64>::new(shape, layout, C)?;
+                let bad_g = layout.arrange(&gradients(IxDyn(&wrong), &mut rng(6)));
+                run.assert_refused(&what, &rule, &bad_g, ErrorKind::Shape);
+
+                run.state = Run::new(&wrong, layout, layout)?.state;
+                let good_g = layout.arrange(&gradients(IxDyn(shape), &mut rng(6)));
+                run.assert_refused(&what, &rule, &good_g, ErrorKind::Shape);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn counters_at_their_end() -> Result<(), Error> {
+    for shape in SHAPES {
+        for layout in LAYOUTS {
+            let mut run = Run::<f64>::new(shape, layout, layout)?;
+            let (_, m, u) = run.state.into_parts();
+            run.state = State::from_parts(u64::MAX, m, u)?;
+            let g = layout.arrange(&gradients(IxDyn(shape), &mut rng(6)));
+            let what = format!("{shape:?}, {layout:?}");
+            run.assert_refused(&what, &Adamax::default(), &g, ErrorKind::StepCount);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn coefficients_that_overflow() -> Result<(), Error> {
+    let rules = [
+        Adamax::builder().learning_rate(1e39),
+        Adamax::builder().epsilon(1e39),
+        Adamax::builder().weight_decay(WeightDecay::L2(1e39)),
+        Adamax::builder().weight_decay(WeightDecay::Decoupled(1e42)),
+    ];
+    for builder in rules {
+        let rule = builder.build()?;
+        for shape in SHAPES {
+            for layout in LAYOUTS {
+                let mut run = Run::<f32>::new(shape, layout, layout)?;
+                let g = layout.arrange(&gradients(IxDyn(shape), &mut rng(6)));
+                let what = format!("{shape:?}, {layout:?}, {rule:?}");
+                run.assert_refused(&what, &rule, &g, ErrorKind::Hyperparameter);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The step after refused ones is the step that there would have been without them.
+#[test]
+fn a_run_goes_on_after_bad_steps() -> Result<(), Error> {
+    for shape in SHAPES {
+        for layout in LAYOUTS {
+            let good: ArrayD<f64> = gradients(IxDyn(shape), &mut rng(6));
+            let mut run = Run::new(shape, layout, C)?;
+            let mut undisturbed = run.clone();
+            let what = format!("{shape:?}, {layout:?}");
+            for place in [0, good.len() - 1] {
+                let bad = spoiled(&good, place, f64::NAN);
+                run.assert_refused(&what, &with(NonFinite::Error)?, &bad, ErrorKind::NonFinite);
+                run.assert_skipped(&what, &with(NonFinite::Skip)?, &bad);
+                for run in [&mut run, &mut undisturbed] {
+                    Adamax::default().step(&mut run.state, &mut run.x, &good)?;
+                }
+                assert_untouched(&what, &run.memory(&good), &undisturbed.memory(&good));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What every public type can do without being asked: promises that a private field could break.
+
+use adamax::{
+    Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
+    ErrorKind, Group, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Slot, Snapshot, State,
+    WeightDecay,
+    schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
+};
+use ndarray::{Ix2, IxDyn};
+use std::{
+    fmt::Debug,
+    hash::Hash,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
+
+/// Goes anywhere, and is whole after a panic elsewhere.
+fn is_free<T: Debug + Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + 'static>() {}
+
+/// Holds something of the caller's for one call; a mutable loan is not unwind safe.
+fn is_loan<T: Debug + Send + Sync + Unpin + RefUnwindSafe>() {}
+
+fn is_value<T: Clone + PartialEq>() {}
+fn is_small_value<T: Copy + PartialEq>() {}
+fn is_key<T: Copy + Eq + Hash>() {}
+
+/// A `Slot` carries the dimension as a mark only, whatever traits that has.
+fn slots_are_free_in<D: 'static>() {
+    is_free::<Slot<D>>();
+    is_key::<Slot<D>>();
+}
+
+#[test]
+fn every_type_goes_anywhere() {
+    is_free::<Adamax>();
+    is_free::<AdamaxBuilder>();
+    is_free::<Amplitude>();
+    is_free::<Average<f32>>();
+    is_free::<Average<f64>>();
+    is_free::<BiasCorrection>();
+    is_free::<EpsilonPlacement>();
+    is_free::<Error>();
+    is_free::<ErrorKind>();
+    is_free::<Group>();
+    is_free::<MaxNorm>();
+    is_free::<NonFinite>();
+    is_free::<Objective>();
+    is_free::<Optimizer<f32>>();
+    is_free::<Optimizer<f64>>();
+    is_free::<Outcome>();
+    is_free::<ReduceOnPlateau>();
+    is_free::<ReduceOnPlateauBuilder>();
+    is_free::<Schedule>();
+    is_free::<Snapshot<f32>>();
+    is_free::<Snapshot<f64>>();
+    is_free::<State<f32>>();
+    is_free::<State<f64>>();
+    is_free::<Threshold>();
+    is_free::<WeightDecay>();
+    slots_are_free_in::<Ix2>();
+    slots_are_free_in::<IxDyn>();
+    slots_are_free_in::<std::rc::Rc<std::cell::Cell<u8>>>();
+
+    is_loan::<Bound<'_, f32>>();
+    is_loan::<Bound<'_, f64>>();
+    is_loan::<BoundAverage<'_, f32>>();
+    is_loan::<BoundAverage<'_, f64>>();
+}
+
+#[test]
+fn values_copy_and_compare() {
+    is_small_value::<Adamax>();
+    is_small_value::<MaxNorm>();
+    is_small_value::<WeightDecay>();
+    is_key::<BiasCorrection>();
+    is_key::<EpsilonPlacement>();
+    is_key::<ErrorKind>();
+    is_key::<Group>();
+    is_key::<NonFinite>();
+    is_key::<Objective>();
+    is_key::<Outcome>();
+
+    is_value::<Average<f32>>();
+    is_value::<Average<f64>>();
+    is_value::<Schedule>();
+    is_value::<Snapshot<f32>>();
+    is_value::<Snapshot<f64>>();
+    is_value::<State<f32>>();
+    is_value::<State<f64>>();
+}
+
+/// Names without a precision mean `f64`.
+#[test]
+fn f64_is_the_default() {
+    fn is<T>(_: fn(T), _: fn(T)) {}
+    is(|_: State| {}, |_: State<f64>| {});
+    is(|_: Optimizer| {}, |_: Optimizer<f64>| {});
+    is(|_: Snapshot| {}, |_: Snapshot<f64>| {});
+    is(|_: Average| {}, |_: Average<f64>| {});
+}
+
+#[cfg(feature = "argmin")]
+#[test]
+fn the_solver_goes_anywhere() {
+    is_free::<adamax::argmin::AdamaxSolver<f32>>();
+    is_free::<adamax::argmin::AdamaxSolver<f64>>();
+}

@@ -1,0 +1,290 @@
+//! The public API, name by name and signature by signature: it compiles, or a promise is broken.
+//!
+//! Functions are assigned to pointers of the promised type, which neither a changed argument nor a
+//! changed result survives.
+
+#![expect(clippy::type_complexity, reason = "whole signatures are what this file is about")]
+
+use adamax::ndarray::{
+    Array, Array1, Array2, Array4, ArrayD, ArrayRef, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6,
+    IxDyn, s,
+};
+use adamax::{
+    Adamax, AdamaxBuilder, BiasCorrection, Bound, EpsilonPlacement, Error, ErrorKind, Group,
+    MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Slot, Snapshot, State,
+    WeightDecay, adamax_step,
+};
+
+// ---------------------------------------------------------------- layer 1
+
+#[test]
+fn the_textbook_function() {
+    fn takes<T: Operand>() {
+        let _: fn(T, &T, T, T, u64, &Adamax) -> Result<(T, T, T), Error> = adamax_step::<T>;
+    }
+    fn takes_arrays<A: Real>() {
+        takes::<Array<A, Ix0>>();
+        takes::<Array<A, Ix1>>();
+        takes::<Array<A, Ix2>>();
+        takes::<Array<A, Ix3>>();
+        takes::<Array<A, Ix4>>();
+        takes::<Array<A, Ix5>>();
+        takes::<Array<A, Ix6>>();
+        takes::<Array<A, IxDyn>>();
+    }
+    takes::<f64>();
+    takes::<f32>();
+    takes_arrays::<f64>();
+    takes_arrays::<f32>();
+}
+
+// ---------------------------------------------------------------- layer 2
+
+#[test]
+fn the_rule() {
+    let _: fn() -> Adamax = Default::default;
+    let _: fn() -> AdamaxBuilder = Adamax::builder;
+    let _: fn(&Adamax) -> AdamaxBuilder = Adamax::to_builder;
+
+    let _: fn() -> Adamax = Adamax::paper;
+    let _: fn() -> Adamax = Adamax::pytorch;
+    let _: fn() -> Adamax = Adamax::keras;
+    let _: fn() -> Adamax = Adamax::paddle;
+    let _: fn(f64) -> Result<Adamax, Error> = Adamax::optax;
+    let _: fn(f64) -> Result<Adamax, Error> = Adamax::mlx;
+
+    let _: fn(&Adamax) -> f64 = Adamax::learning_rate;
+    let _: fn(&Adamax) -> f64 = Adamax::beta1;
+    let _: fn(&Adamax) -> f64 = Adamax::beta2;
+    let _: fn(&Adamax) -> f64 = Adamax::epsilon;
+    let _: fn(&Adamax) -> EpsilonPlacement = Adamax::epsilon_placement;
+    let _: fn(&Adamax) -> BiasCorrection = Adamax::bias_correction;
+    let _: fn(&Adamax) -> WeightDecay = Adamax::weight_decay;
+    let _: fn(&Adamax) -> f64 = Adamax::clip_value;
+    let _: fn(&Adamax) -> Objective = Adamax::objective;
+    let _: fn(&Adamax) -> NonFinite = Adamax::non_finite;
+}
+
+#[test]
+fn the_builder() {
+    let _: fn(AdamaxBuilder, f64) -> AdamaxBuilder = AdamaxBuilder::learning_rate;
+    let _: fn(AdamaxBuilder, f64) -> AdamaxBuilder = AdamaxBuilder::beta1;
+    let _: fn(AdamaxBuilder, f64) -> AdamaxBuilder = AdamaxBuilder::beta2;
+    let _: fn(AdamaxBuilder, f64) -> AdamaxBuilder = AdamaxBuilder::epsilon;
+    let _: fn(AdamaxBuilder, EpsilonPlacement) -> AdamaxBuilder = AdamaxBuilder::epsilon_placement;
+    let _: fn(AdamaxBuilder, BiasCorrection) -> AdamaxBuilder = AdamaxBuilder::bias_correction;
+    let _: fn(AdamaxBuilder, WeightDecay) -> AdamaxBuilder = AdamaxBuilder::weight_decay;
+    let _: fn(AdamaxBuilder, f64) -> AdamaxBuilder = AdamaxBuilder::clip_value;
+    let _: fn(AdamaxBuilder, Objective) -> AdamaxBuilder = AdamaxBuilder::objective;
+    let _: fn(AdamaxBuilder, NonFinite) -> AdamaxBuilder = AdamaxBuilder::non_finite;
+    let _: fn(AdamaxBuilder) -> Result<Adamax, Error> = AdamaxBuilder::build;
+}
+
+/// What is built is what was set, setting by setting, and the defaults are the documented ones.
+#[test]
+fn settings_are_read_back() -> Result<(), Error> {
+    let default = Adamax::builder().build()?;
+    assert_eq!(default, Adamax::default());
+    let settings = |rule: &Adamax| {
+        (
+            [rule.learning_rate(), rule.beta1(), rule.beta2(), rule.epsilon(), rule.clip_value()],
+            rule.epsilon_placement(),
+            rule.bias_correction(),
+            rule.weight_decay(),
+            rule.objective(),
+            rule.non_finite(),
+        )
+    };
+    assert_eq!(
+        settings(&default),
+        (
+            [0.002, 0.9, 0.999, 1e-8, f64::INFINITY],
+            EpsilonPlacement::Outside,
+            BiasCorrection::On,
+            WeightDecay::None,
+            Objective::Minimize,
+            NonFinite::Error,
+        )
+    );
+    let rule = Adamax::builder()
+        .learning_rate(0.1)
+        .beta1(0.2)
+        .beta2(0.3)
+        .epsilon(0.4)
+        .clip_value(0.5)
+        .epsilon_placement(EpsilonPlacement::Accumulated)
+        .bias_correction(BiasCorrection::Off)
+        .weight_decay(WeightDecay::L2(0.6))
+        .objective(Objective::Maximize)
+        .non_finite(NonFinite::Propagate)
+        .build()?;
+    assert_eq!(
+        settings(&rule),
+        (
+            [0.1, 0.2, 0.3, 0.4, 0.5],
+            EpsilonPlacement::Accumulated,
+            BiasCorrection::Off,
+            WeightDecay::L2(0.6),
+            Objective::Maximize,
+            NonFinite::Propagate,
+        )
+    );
+    assert_eq!(rule.to_builder().build()?, rule);
+    Ok(())
+}
+
+#[test]
+fn variants() {
+    let _ = [EpsilonPlacement::Outside, EpsilonPlacement::InsideMax, EpsilonPlacement::Accumulated];
+    let _ = [BiasCorrection::On, BiasCorrection::Off];
+    let _ = [WeightDecay::None, WeightDecay::L2(0.1), WeightDecay::Decoupled(0.1)];
+    let _ = [Objective::Minimize, Objective::Maximize];
+    let _ = [NonFinite::Error, NonFinite::Skip, NonFinite::Propagate];
+    let _ = [Outcome::Applied, Outcome::Skipped];
+    let _ = [MaxNorm::Global(1.0), MaxNorm::PerTensor(1.0)];
+}
+
+/// The type of a step, alone and on threads.
+type Step<A, D> =
+    fn(&Adamax, &mut State<A>, &mut ArrayRef<A, D>, &ArrayRef<A, D>) -> Result<Outcome, Error>;
+
+#[test]
+fn a_step() {
+    fn takes<A: Real, D: Dimension>() {
+        let _: Step<A, D> = Adamax::step::<A, D>;
+        #[cfg(feature = "rayon")]
+        let _: Step<A, D> = Adamax::par_step::<A, D>;
+    }
+    takes::<f64, Ix0>();
+    takes::<f32, IxDyn>();
+}
+
+#[test]
+fn the_state() {
+    fn holds<A: Real, D: Dimension>() {
+        type Moments<A> = ArrayD<A>;
+        let _: fn(&ArrayRef<A, D>) -> State<A> = State::zeros_like::<D>;
+        let _: fn(u64, Moments<A>, Moments<A>) -> Result<State<A>, Error> = State::from_parts;
+        let _: fn(State<A>) -> (u64, Moments<A>, Moments<A>) = State::into_parts;
+        let _: fn(&State<A>) -> u64 = State::steps;
+        let _: fn(&State<A>) -> &Moments<A> = State::first_moment;
+        let _: fn(&State<A>) -> &Moments<A> = State::inf_norm;
+        let _: fn(&mut State<A>) = State::reset;
+        let _: fn(State<A>, &ArrayRef<A, D>) -> Result<State<A>, Error> =
+            State::with_layout_of::<D>;
+    }
+    holds::<f64, Ix2>();
+    holds::<f32, IxDyn>();
+}
+
+/// A state starts again as if nothing had been.
+#[test]
+fn a_reset_state_is_a_new_one() -> Result<(), Error> {
+    let mut x = Array2::<f64>::ones((3, 4)).reversed_axes();
+    let new = State::zeros_like(&x);
+    let mut state = new.clone();
+    Adamax::default().step(&mut state, &mut x, &Array2::ones((4, 3)))?;
+    assert_ne!(state, new);
+    state.reset();
+    assert_eq!(state, new);
+    assert_eq!(state.inf_norm().strides(), x.strides());
+    Ok(())
+}
+
+/// Whatever ndarray lets coerce to a reference, a step takes: arrays, views, slices.
+#[test]
+fn arrays_and_views_coerce() -> Result<(), Error> {
+    let (mut matrix, g) = (Array2::<f64>::ones((3, 4)), Array2::ones((3, 4)));
+    let rule = Adamax::default();
+    let mut state = State::zeros_like(&matrix);
+    rule.step(&mut state, &mut matrix, &g)?;
+    rule.step(&mut state, &mut matrix, &g.view())?;
+    rule.step(&mut state, &mut matrix.view_mut(), &g)?;
+    let mut column = State::zeros_like(&matrix.column(0));
+    rule.step(&mut column, &mut matrix.slice_mut(s![.., 0]), &g.slice(s![.., 1]))?;
+    assert_eq!((state.steps(), column.steps()), (3, 1));
+    Ok(())
+}
+
+// ---------------------------------------------------------------- layer 3
+
+#[test]
+fn the_optimizer() {
+    fn holds<A: Real, D: Dimension>() {
+        type Opt<A> = Optimizer<A>;
+        let _: fn(Adamax) -> Opt<A> = Optimizer::new;
+        let _: fn(&Opt<A>) -> Group = Optimizer::default_group;
+        let _: fn(&mut Opt<A>, Adamax) -> Group = Optimizer::add_group;
+        let _: fn(&mut Opt<A>, &str, &ArrayRef<A, D>) -> Result<Slot<D>, Error> =
+            Optimizer::register::<D>;
+        let _: fn(&mut Opt<A>, Group, &str, &ArrayRef<A, D>) -> Result<Slot<D>, Error> =
+            Optimizer::register_in::<D>;
+        let _: fn(&mut Opt<A>, &mut [Bound<'_, A>]) -> Result<Outcome, Error> = Optimizer::step;
+        #[cfg(feature = "rayon")]
+        let _: fn(&mut Opt<A>, &mut [Bound<'_, A>]) -> Result<Outcome, Error> = Optimizer::par_step;
+        let _: fn(&Opt<A>, Group) -> Option<&Adamax> = Optimizer::rule;
+        let _: fn(&mut Opt<A>, Group, Adamax) -> Result<(), Error> = Optimizer::set_rule;
+        let _: fn(&mut Opt<A>, f64) -> Result<(), Error> = Optimizer::set_lr_scale;
+        let _: fn(&mut Opt<A>, Option<MaxNorm>) -> Result<(), Error> = Optimizer::set_max_norm;
+        let _: fn(&Opt<A>, Slot<D>) -> Option<&State<A>> = Optimizer::state::<D>;
+        let _: fn(&Opt<A>) -> Snapshot<A> = Optimizer::snapshot;
+        let _: fn(&mut Opt<A>, &Snapshot<A>) -> Result<(), Error> = Optimizer::restore;
+        let _: for<'a> fn(Slot<D>, &'a mut ArrayRef<A, D>, &'a ArrayRef<A, D>) -> Bound<'a, A> =
+            Slot::bind;
+    }
+    holds::<f64, Ix2>();
+    holds::<f32, IxDyn>();
+}
+
+// ---------------------------------------------------------------- schedules
+//
+// (Their names and signatures belong here.)
+
+// ---------------------------------------------------------------- errors
+
+#[test]
+fn errors() {
+    fn is_error<E: std::error::Error + Send + Sync + 'static>() {}
+    is_error::<Error>();
+    let _: fn(&Error) -> ErrorKind = Error::kind;
+    let _: for<'a> fn(&'a Error) -> Option<&'a str> = Error::tensor;
+}
+
+// ---------------------------------------------------------------- a user's program
+
+struct Model {
+    w1: Array2<f64>,
+    conv: Array4<f64>,
+    b1: Array1<f64>,
+}
+
+/// As a user would write it; only the gradients are those of a bowl.
+#[test]
+fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
+    let mut model =
+        Model { w1: Array2::ones((2, 3)), conv: Array4::ones((2, 1, 3, 3)), b1: Array1::ones(3) };
+    let gradients =
+        |model: &Model| Model { w1: &model.w1 * 2.0, conv: &model.conv * 2.0, b1: &model.b1 * 2.0 };
+    let cosine = |t: u32| f64::midpoint(1.0, (f64::from(t) / 1_000.0 * std::f64::consts::PI).cos());
+
+    let rule =
+        Adamax::builder().learning_rate(0.01).weight_decay(WeightDecay::Decoupled(1e-4)).build()?;
+    let mut opt = Optimizer::new(rule);
+    let plain = opt.add_group(rule.to_builder().weight_decay(WeightDecay::None).build()?);
+    let w1 = opt.register("w1", &model.w1)?;
+    let conv = opt.register("conv", &model.conv)?;
+    let b1 = opt.register_in(plain, "b1", &model.b1)?;
+    opt.set_max_norm(Some(MaxNorm::Global(1.0)))?;
+    for t in 0..1_000 {
+        let g = gradients(&model);
+        opt.set_lr_scale(cosine(t))?;
+        opt.step(&mut [
+            w1.bind(&mut model.w1, &g.w1),
+            b1.bind(&mut model.b1, &g.b1),
+            conv.bind(&mut model.conv, &g.conv),
+        ])?;
+    }
+    let all = model.w1.iter().chain(&model.conv).chain(&model.b1);
+    assert!(all.into_iter().all(|value| value.abs() < 1e-3), "at the bottom of the bowl");
+    Ok(())
+}

@@ -1,0 +1,464 @@
+//! Bad input to one tensor: what is refused, under which kind, and in which words.
+
+mod common;
+
+use adamax::{
+    Adamax, AdamaxBuilder, Error, ErrorKind, NonFinite, Outcome, State, WeightDecay, adamax_step,
+};
+use common::{Float, assert_untouched, layout::LAYOUTS};
+use ndarray::{Array1, ArrayD, arr0, array};
+use std::error::Error as _;
+
+const TOO_SMALL: f64 = -5e-324;
+
+/// Asserts that something was refused, under this kind and in these words.
+#[track_caller]
+fn assert_refused<T>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
+    let Err(error) = result else { panic!("accepted, instead of: {message}") };
+    assert_eq!((error.kind(), &*error.to_string()), (kind, message));
+    assert_eq!(error.tensor(), None, "a tensor without a name");
+}
+
+// ---------------------------------------------------------------- hyperparameters
+
+/// A setting by itself.
+type Set = fn(f64) -> AdamaxBuilder;
+
+const LEARNING_RATE: Set = |value| Adamax::builder().learning_rate(value);
+const BETA1: Set = |value| Adamax::builder().beta1(value);
+const BETA2: Set = |value| Adamax::builder().beta2(value);
+const EPSILON: Set = |value| Adamax::builder().epsilon(value);
+const L2: Set = |value| Adamax::builder().weight_decay(WeightDecay::L2(value));
+const DECOUPLED: Set = |value| Adamax::builder().weight_decay(WeightDecay::Decoupled(value));
+const CLIP_VALUE: Set = |value| Adamax::builder().clip_value(value);
+
+/// What a setting is called, how it is set, and what range it has.
+const NOT_NEGATIVE: [(&str, Set); 4] = [
+    ("learning rate", LEARNING_RATE),
+    ("epsilon", EPSILON),
+    ("weight decay", L2),
+    ("weight decay", DECOUPLED),
+];
+const DECAY_RATES: [(&str, Set); 2] = [("beta1", BETA1), ("beta2", BETA2)];
+
+#[test]
+fn settings_out_of_range() {
+    let refused = |set: Set, value: f64, message: &str| {
+        assert_refused(set(value).build(), ErrorKind::Hyperparameter, message);
+    };
+    for (name, set) in NOT_NEGATIVE {
+        for (value, text) in
+            [(-1.5, "-1.5"), (f64::NAN, "NaN"), (f64::INFINITY, "inf"), (-f64::INFINITY, "-inf")]
+        {
+            refused(set, value, &format!("{name} is {text}, but must be finite and at least 0"));
+        }
+        assert!(set(TOO_SMALL).build().is_err(), "{name}");
+        assert!(set(-f64::NAN).build().is_err(), "{name}");
+    }
+    for (name, set) in DECAY_RATES {
+        for (value, text) in [
+            (1.0, "1"),
+            (-0.5, "-0.5"),
+            (1.0 + f64::EPSILON, "1.0000000000000002"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (-f64::INFINITY, "-inf"),
+        ] {
+            refused(set, value, &format!("{name} is {text}, but must be in [0, 1)"));
+        }
+        assert!(set(TOO_SMALL).build().is_err(), "{name}");
+        assert!(set(-f64::NAN).build().is_err(), "{name}");
+    }
+    for (value, text) in
+        [(0.0, "0"), (-0.0, "-0"), (-2.0, "-2"), (f64::NAN, "NaN"), (-f64::INFINITY, "-inf")]
+    {
+        refused(CLIP_VALUE, value, &format!("clip value is {text}, but must be greater than 0"));
+    }
+}
+
+#[test]
+fn the_ends_of_the_ranges_are_accepted() {
+    for (name, set) in NOT_NEGATIVE {
+        for value in [0.0, -0.0, 5e-324, f64::MAX] {
+            assert!(set(value).build().is_ok(), "{name} {value}");
+        }
+    }
+    for (name, set) in DECAY_RATES {
+        for value in [0.0, -0.0, 5e-324, 1.0 - f64::EPSILON / 2.0] {
+            assert!(set(value).build().is_ok(), "{name} {value}");
+        }
+    }
+    for value in [5e-324, f64::MAX, f64::INFINITY] {
+        assert!(CLIP_VALUE(value).build().is_ok(), "clip value {value}");
+    }
+}
+
+/// −0 is 0, not a small negative number: no sign of it shows in a step.
+#[test]
+fn settings_of_minus_zero_are_zero() -> Result<(), Error> {
+    for (name, set) in NOT_NEGATIVE.iter().chain(&DECAY_RATES) {
+        let (minus, plus) = (set(-0.0).build()?, set(0.0).build()?);
+        for (x, g, m, u) in [(1.0, 0.3, -0.1, 0.2), (1.0, 0.0, 0.1, 0.0), (2.0, -0.3, 0.0, 0.0)] {
+            let bits = |rule| {
+                adamax_step(x, &g, m, u, 2, rule).map(|(x, m, u)| [x, m, u].map(f64::to_bits))
+            };
+            assert_untouched(name, &bits(&minus)?, &bits(&plus)?);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn presets_check_their_argument() {
+    for preset in [Adamax::optax, Adamax::mlx] {
+        for bad in [f64::NAN, -1.0, f64::INFINITY, TOO_SMALL] {
+            assert_eq!(preset(bad).unwrap_err().kind(), ErrorKind::Hyperparameter, "{bad}");
+        }
+    }
+    assert_refused(
+        Adamax::optax(-1.0),
+        ErrorKind::Hyperparameter,
+        "learning rate is -1, but must be finite and at least 0",
+    );
+}
+
+// ---------------------------------------------------------------- shapes
+
+/// Shapes that do not fit each other: of another length, rank or order, though as long; some would
+/// fit if they were broadcast.
+const MISFITS: [(&[usize], &[usize]); 8] = [
+    (&[3], &[4]),
+    (&[2, 3], &[3, 2]),
+    (&[2, 3], &[6]),
+    (&[3, 4], &[3, 1]),
+    (&[3, 1], &[3, 4]),
+    (&[], &[1]),
+    (&[0, 3], &[3, 0]),
+    (&[2, 2, 1, 2, 2], &[2, 2, 2, 2]),
+];
+
+fn zeros<A: Float>(shape: &[usize]) -> ArrayD<A> {
+    ArrayD::from_elem(shape, A::of(0.0))
+}
+
+#[test]
+fn shapes_that_differ_in_f64() {
+    shapes_that_differ::<f64>();
+}
+
+#[test]
+fn shapes_that_differ_in_f32() {
+    shapes_that_differ::<f32>();
+}
+
+fn shapes_that_differ<A: Float>() {
+    use ErrorKind::Shape;
+    let rule = Adamax::default();
+    for (good, bad) in MISFITS {
+        let (right, wrong) = (zeros::<A>(good), zeros::<A>(bad));
+        let message = |role: &str, reference: &str| {
+            format!("{role} has shape {bad:?}, but {reference} has shape {good:?}")
+        };
+        let gradient = message("gradient", "parameter");
+        let first_moment = message("first moment", "parameter");
+
+        let mut x = right.clone();
+        assert_refused(rule.step(&mut State::zeros_like(&right), &mut x, &wrong), Shape, &gradient);
+        assert_refused(
+            rule.step(&mut State::zeros_like(&wrong), &mut x, &right),
+            Shape,
+            &first_moment,
+        );
+        #[cfg(feature = "rayon")]
+        assert_refused(
+            rule.par_step(&mut State::zeros_like(&right), &mut x, &wrong),
+            Shape,
+            &gradient,
+        );
+
+        let textbook = |g: &ArrayD<A>, m: &ArrayD<A>, u: &ArrayD<A>| {
+            adamax_step(right.clone(), g, m.clone(), u.clone(), 1, &rule)
+        };
+        assert_refused(textbook(&wrong, &right, &right), Shape, &gradient);
+        assert_refused(textbook(&right, &wrong, &right), Shape, &first_moment);
+        assert_refused(
+            textbook(&right, &right, &wrong),
+            Shape,
+            &message("infinity norm", "parameter"),
+        );
+
+        assert_refused(
+            State::from_parts(0, right.clone(), wrong.clone()),
+            Shape,
+            &message("infinity norm", "first moment"),
+        );
+        assert_refused(State::zeros_like(&wrong).with_layout_of(&right), Shape, &first_moment);
+    }
+}
+
+// ---------------------------------------------------------------- gradients
+
+#[test]
+fn gradients_that_are_not_finite() {
+    use ErrorKind::NonFinite;
+    let rule = Adamax::default();
+    let step = |g: ArrayD<f64>| {
+        let mut x = zeros(g.shape());
+        rule.step(&mut State::zeros_like(&x), &mut x, &g)
+    };
+    let dynamic = |g: Array1<f64>| g.into_dyn();
+    let nan = dynamic(array![0.0, f64::NAN, f64::INFINITY]);
+    assert_refused(step(nan), NonFinite, "gradient is NaN at index [1]");
+    let infinite = dynamic(array![f64::INFINITY, f64::NAN]);
+    assert_refused(step(infinite), NonFinite, "gradient is inf at index [0]");
+    let scalar = arr0(f64::NEG_INFINITY).into_dyn();
+    assert_refused(step(scalar), NonFinite, "gradient is -inf at index []");
+
+    let mut seven_axes = zeros(&[2, 1, 3, 2, 1, 2, 2]);
+    seven_axes[&[1, 0, 2, 1, 0, 1, 0][..]] = f64::NAN;
+    assert_refused(step(seven_axes), NonFinite, "gradient is NaN at index [1, 0, 2, 1, 0, 1, 0]");
+
+    assert_refused(
+        adamax_step(1.0_f32, &f32::NAN, 0.0, 0.0, 1, &rule),
+        NonFinite,
+        "gradient is NaN at index []",
+    );
+}
+
+/// In every layout it is the first in logical order that is named, not the first in memory.
+#[test]
+fn the_first_bad_index_is_named() {
+    let rule = Adamax::default();
+    let mut values = zeros::<f64>(&[3, 4, 2]);
+    for (index, value) in
+        [([2, 0, 0], f64::NAN), ([1, 0, 1], -f64::INFINITY), ([1, 3, 0], f64::NAN)]
+    {
+        values[&index[..]] = value;
+    }
+    for of_x in LAYOUTS {
+        for of_g in LAYOUTS {
+            let mut x = of_x.arrange(&zeros::<f64>(&[3, 4, 2]));
+            let mut state = State::zeros_like(&x);
+            assert_refused(
+                rule.step(&mut state, &mut x, &of_g.arrange(&values)),
+                ErrorKind::NonFinite,
+                "gradient is -inf at index [1, 0, 1]",
+            );
+        }
+    }
+}
+
+/// The largest finite number is not infinite, whatever is done to find out.
+#[test]
+fn the_largest_gradients_are_finite() -> Result<(), Error> {
+    fn largest<A: Float>() -> Result<(), Error> {
+        let mut x = Array1::from_elem(40, A::of(1.0));
+        let mut state = State::zeros_like(&x);
+        let g = Array1::from_elem(40, -A::LARGEST);
+        assert_eq!(Adamax::default().step(&mut state, &mut x, &g)?, Outcome::Applied);
+        Ok(())
+    }
+    largest::<f64>()?;
+    largest::<f32>()
+}
+
+/// No value of a parameter is refused: what to do with a lost one is the user's to say.
+#[test]
+fn parameters_are_not_checked() -> Result<(), Error> {
+    let mut x = array![f64::NAN, f64::INFINITY, 1.0];
+    let mut state = State::zeros_like(&x);
+    Adamax::default().step(&mut state, &mut x, &array![0.1, 0.1, 0.1])?;
+    assert!(x[0].is_nan() && x[1] == f64::INFINITY && x[2] < 1.0);
+    Ok(())
+}
+
+// ---------------------------------------------------------------- states
+
+#[test]
+fn moments_that_no_run_can_have() {
+    use ErrorKind::{NegativeNorm, NonFinite};
+    let good = array![[0.1, 0.2], [0.3, 0.4]];
+    let at = |index: [usize; 2], value: f64| {
+        let mut moments = good.clone();
+        moments[index] = value;
+        moments
+    };
+    let cases = [
+        (at([1, 0], f64::NAN), good.clone(), NonFinite, "first moment is NaN at index [1, 0]"),
+        (at([0, 1], f64::INFINITY), good.clone(), NonFinite, "first moment is inf at index [0, 1]"),
+        (
+            at([0, 0], -f64::INFINITY),
+            good.clone(),
+            NonFinite,
+            "first moment is -inf at index [0, 0]",
+        ),
+        (good.clone(), at([1, 1], f64::NAN), NonFinite, "infinity norm is NaN at index [1, 1]"),
+        (
+            good.clone(),
+            at([0, 0], f64::INFINITY),
+            NonFinite,
+            "infinity norm is inf at index [0, 0]",
+        ),
+        (
+            good.clone(),
+            at([0, 1], -f64::INFINITY),
+            NonFinite,
+            "infinity norm is -inf at index [0, 1]",
+        ),
+        (
+            good.clone(),
+            at([1, 0], -0.5),
+            NegativeNorm,
+            "infinity norm is negative (-0.5) at index [1, 0]",
+        ),
+    ];
+    for (m, u, kind, message) in cases {
+        for layout in LAYOUTS {
+            let arranged =
+                |values: &ndarray::Array2<f64>| layout.arrange(&values.clone().into_dyn());
+            assert_refused(State::from_parts(3, arranged(&m), arranged(&u)), kind, message);
+        }
+        for policy in [adamax::NonFinite::Error, adamax::NonFinite::Skip] {
+            let rule = Adamax::builder().non_finite(policy).build().unwrap();
+            let step = adamax_step(good.clone(), &good, m.clone(), u.clone(), 1, &rule);
+            assert_refused(step, kind, message);
+        }
+        // Who lets NaN through lets it through everywhere; a negative norm is none for anybody.
+        let rule = Adamax::builder().non_finite(adamax::NonFinite::Propagate).build().unwrap();
+        let accepted = adamax_step(good.clone(), &good, m, u.clone(), 1, &rule).is_ok();
+        assert_eq!(accepted, !u.iter().any(|&u| u < 0.0), "{message}");
+    }
+    assert!(State::from_parts(0, array![0.0].into_dyn(), array![TOO_SMALL].into_dyn()).is_err());
+}
+
+/// A norm of −0 is 0.
+#[test]
+fn a_norm_of_minus_zero_is_accepted() -> Result<(), Error> {
+    State::from_parts(1, array![-0.0].into_dyn(), array![-0.0].into_dyn())?;
+    let (minus, plus) = (
+        adamax_step(1.0, &0.0, 0.1, -0.0, 2, &Adamax::default())?,
+        adamax_step(1.0, &0.0, 0.1, 0.0, 2, &Adamax::default())?,
+    );
+    assert_eq!(minus, plus);
+    assert!(f64::is_sign_positive(minus.2));
+    Ok(())
+}
+
+// ---------------------------------------------------------------- step numbers
+
+#[test]
+fn steps_are_counted_from_one() {
+    use ErrorKind::StepCount;
+    let message = "t is 0, but steps are counted from 1";
+    let rule = Adamax::default();
+    assert_refused(adamax_step(1.0, &0.1, 0.0, 0.0, 0, &rule), StepCount, message);
+    assert_refused(adamax_step(1.0_f32, &0.1, 0.0, 0.0, 0, &rule), StepCount, message);
+    let zero = array![0.0];
+    let step = adamax_step(zero.clone(), &zero, zero.clone(), zero.clone(), 0, &rule);
+    assert_refused(step, StepCount, message);
+    // Not even where nothing would be done.
+    let skip = Adamax::builder().non_finite(NonFinite::Skip).build().unwrap();
+    assert_refused(adamax_step(1.0, &f64::NAN, 0.0, 0.0, 0, &skip), StepCount, message);
+}
+
+#[test]
+fn the_counter_has_an_end() -> Result<(), Error> {
+    let rule = Adamax::default();
+    let (m, u) = (array![0.1].into_dyn(), array![0.2].into_dyn());
+    let mut state = State::from_parts(u64::MAX - 1, m, u)?;
+    let (mut x, g) = (array![1.0], array![0.1]);
+    assert_eq!(rule.step(&mut state, &mut x, &g)?, Outcome::Applied);
+    assert_eq!(state.steps(), u64::MAX);
+    let message = "step counter has reached its largest value";
+    assert_refused(rule.step(&mut state, &mut x, &g), ErrorKind::StepCount, message);
+    state.reset();
+    assert_eq!(rule.step(&mut state, &mut x, &g)?, Outcome::Applied);
+    Ok(())
+}
+
+// ---------------------------------------------------------------- range of the precision
+
+/// Settings that are in range, but not in that of the tensor, and what becomes of them.
+#[test]
+fn coefficients_that_overflow() -> Result<(), Error> {
+    let per_correction = "learning rate / (1 - beta1^t)";
+    let decayed = "learning rate * weight decay";
+    let cases = [
+        (LEARNING_RATE(1e39), per_correction, "f32"),
+        (LEARNING_RATE(1e38), per_correction, "f32"), // divided by 1 − β₁ = 0.1
+        (LEARNING_RATE(1e308), per_correction, "f64"),
+        (DECOUPLED(1e42), decayed, "f32"),
+        (DECOUPLED(1e300).learning_rate(1e20).beta1(0.0), decayed, "f64"),
+        (L2(1e39), "weight decay", "f32"),
+        (EPSILON(1e39), "epsilon", "f32"),
+    ];
+    for (builder, name, precision) in cases {
+        let rule = builder.build()?;
+        let message = format!("{name} is too large for {precision}");
+        let found = if precision == "f32" {
+            assert_eq!(first_step::<f64>(&rule)?, Outcome::Applied, "{message}, not for f64");
+            first_step::<f32>(&rule)
+        } else {
+            first_step::<f64>(&rule)
+        };
+        assert_refused(found, ErrorKind::Hyperparameter, &message);
+    }
+    assert_refused(
+        adamax_step(1.0_f32, &0.1, 0.0, 0.0, 1, &LEARNING_RATE(1e39).build()?),
+        ErrorKind::Hyperparameter,
+        "learning rate / (1 - beta1^t) is too large for f32",
+    );
+    // A bound beyond the range of f32 bounds nothing.
+    assert_eq!(first_step::<f32>(&CLIP_VALUE(1e39).build()?)?, Outcome::Applied);
+    Ok(())
+}
+
+fn first_step<A: Float>(rule: &Adamax) -> Result<Outcome, Error> {
+    let mut x = Array1::from_elem(3, A::of(1.0));
+    rule.step(&mut State::zeros_like(&x), &mut x, &Array1::from_elem(3, A::of(0.1)))
+}
+
+/// 1e38/(1 − 0.9ᵗ) is in the range of `f32` from the fourth step on.
+#[test]
+fn an_overflow_may_pass() -> Result<(), Error> {
+    let rule = LEARNING_RATE(1e38).build()?;
+    for (t, fits) in [(1, false), (3, false), (4, true), (100, true)] {
+        assert_eq!(adamax_step(1.0_f32, &0.1, 0.0, 0.0, t, &rule).is_ok(), fits, "t {t}");
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------- what an error is
+
+#[test]
+fn an_error_is_an_error() {
+    let error = adamax_step(1.0, &f64::NAN, 0.0, 0.0, 1, &Adamax::default()).unwrap_err();
+    assert_eq!(
+        format!("{error:?}"),
+        "Error { kind: NonFinite, message: gradient is NaN at index [] }"
+    );
+    assert!(error.source().is_none(), "there is nothing behind it");
+    assert_eq!(size_of::<Error>(), size_of::<usize>());
+
+    let refused = Adamax::builder().beta1(2.0).build().unwrap_err();
+    let boxed: Box<dyn std::error::Error + Send + Sync + 'static> = refused.into();
+    assert_eq!(boxed.to_string(), "beta1 is 2, but must be in [0, 1)");
+    let kind = boxed.downcast_ref::<Error>().map(Error::kind);
+    assert_eq!(kind, Some(ErrorKind::Hyperparameter));
+}
+
+/// Lower case, no full stop, one line.
+#[test]
+fn messages_are_in_house_style() {
+    let errors = [
+        Adamax::builder().beta1(1.0).build().unwrap_err(),
+        adamax_step(1.0, &f64::NAN, 0.0, 0.0, 1, &Adamax::default()).unwrap_err(),
+        adamax_step(1.0, &0.1, 0.0, -1.0, 1, &Adamax::default()).unwrap_err(),
+        adamax_step(1.0, &0.1, 0.0, 0.0, 0, &Adamax::default()).unwrap_err(),
+        State::from_parts(0, zeros::<f64>(&[1]), zeros(&[2])).unwrap_err(),
+    ];
+    for message in errors.map(|error| error.to_string()) {
+        assert!(message.starts_with(char::is_lowercase), "{message}");
+        assert!(!message.ends_with('.') && !message.contains('\n'), "{message}");
+    }
+}
