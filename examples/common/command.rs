@@ -40,9 +40,14 @@ impl Arguments {
     }
 }
 
-/// Runs the example. An error goes to stderr and makes the exit code a failure.
+/// Runs the example, with an exit code that says whether it has come to its end.
 pub(crate) fn run(example: impl FnOnce(&Arguments) -> Result<(), Box<dyn Error>>) -> ExitCode {
-    match try_run(example) {
+    exit_code(try_run(example))
+}
+
+/// Success, or a failure with its error on stderr.
+pub(crate) fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{EXAMPLE}: {error}");

@@ -38,6 +38,11 @@ impl Data {
         Ok(Data { sample: Sample { design, counts }, names, means, deviations })
     }
 
+    /// The coefficients of the maximum likelihood.
+    pub(crate) fn optimum(&self) -> Result<Array1<f64>, &'static str> {
+        self.sample.optimum().ok_or("Newton's method has not converged")
+    }
+
     /// Turns coefficients of the standardised covariates into those of the covariates themselves.
     pub(crate) fn on_original_scale(&self, coefficients: &Array1<f64>) -> Array1<f64> {
         let slopes = &coefficients.slice(s![1..]) / &self.deviations;

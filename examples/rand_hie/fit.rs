@@ -1,8 +1,6 @@
 //! The main job: fitting the regression with Adamax, and how close it comes to the optimum.
 
-use std::f64::consts::PI;
-
-use adamax::{Adamax, Error, State, ndarray::Array1};
+use adamax::{Adamax, Error, Optimizer, ndarray::Array1, schedule::Schedule};
 use ndarray_rand::rand::{SeedableRng, rngs::SmallRng};
 
 use crate::{data::Data, poisson::Sample};
@@ -34,24 +32,21 @@ pub(crate) fn fit(
 ) -> Result<Array1<f64>, Error> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut beta = Array1::zeros(sample.coefficients());
-    let mut state = State::zeros_like(&beta);
-    let mut progress = 0.0;
+    let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(LEARNING_RATE).build()?);
+    let slot = optimizer.register("β", &beta)?;
+    let steps = u64::from(EPOCHS) * sample.counts.len().div_ceil(BATCH) as u64;
+    let schedule = Schedule::cosine(steps, 0.0)?;
+    let mut step = 0;
     for _ in 0..EPOCHS {
         for batch in sample.epoch(BATCH, &mut rng) {
-            let rule = Adamax::builder().learning_rate(cosine_decay(progress)).build()?;
             let gradient = batch.gradient(&beta);
-            rule.step(&mut state, &mut beta, &gradient)?;
-            progress += batch.size() / (f64::from(EPOCHS) * sample.size());
+            optimizer.set_lr_scale(schedule.scale(step))?;
+            optimizer.step(&mut [slot.bind(&mut beta, &gradient)])?;
+            step += 1;
         }
         after_epoch(&beta);
     }
     Ok(beta)
-}
-
-/// The learning rate after a share of the job, from 0 to 1.
-fn cosine_decay(progress: f64) -> f64 {
-    // Rounding may take `progress` past 1, but not the cosine below −1.
-    LEARNING_RATE * 0.5 * (1.0 + (PI * progress).cos())
 }
 
 /// A fit beside the optimum.
@@ -95,11 +90,13 @@ impl Comparison<'_> {
         }
     }
 
-    fn excess(&self) -> f64 {
+    /// What is lost of the mean log-likelihood.
+    pub(crate) fn excess(&self) -> f64 {
         self.data.sample.loss(self.fitted) - self.data.sample.loss(self.optimum)
     }
 
-    fn largest_error(&self) -> f64 {
+    /// The largest difference of a coefficient, all covariates being standardised.
+    pub(crate) fn largest_error(&self) -> f64 {
         (self.fitted - self.optimum).fold(0.0, |largest, error| error.abs().max(largest))
     }
 }

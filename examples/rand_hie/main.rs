@@ -16,7 +16,8 @@
 //!    SGD, having one step length for all coefficients, needs more than the others do.
 //!
 //! Pictures go to `FOLDER`, by default `target/rand_hie`, as PNG and SVG: `fit`, `sweep` and
-//! `loss_curves`. With `--quick` the sweep is coarser, with fewer seeds.
+//! `loss_curves`. With `--quick` the sweep is coarser, with fewer seeds. `--fit-only` is for
+//! `benches/peers/rand_hie.py`, which times the fit beside the same one in PyTorch.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -27,7 +28,7 @@ mod plot;
 mod poisson;
 mod sweep;
 
-use std::{error::Error, path::Path, process::ExitCode};
+use std::{env, error::Error, path::Path, process::ExitCode, time::Instant};
 
 use adamax::ndarray::Array1;
 
@@ -51,9 +52,12 @@ use crate::{
 const SEED: u64 = 1;
 
 fn main() -> ExitCode {
+    if env::args().skip(1).eq(["--fit-only"]) {
+        return command::exit_code(time_fit());
+    }
     command::run(|Arguments { quick, folder }| {
         let data = Data::load()?;
-        let optimum = data.sample.optimum().ok_or("Newton's method has not converged")?;
+        let optimum = data.optimum()?;
 
         fit_and_compare(&data, &optimum, folder)?;
         sweep_and_compare(&data, &optimum, if *quick { QUICK } else { FULL }, folder)
@@ -90,6 +94,19 @@ fn fit_and_compare(
     let comparison = Comparison { data, fitted: &fitted, optimum };
     comparison.print();
     chart::save(&FitFigure { excesses: &excesses }, folder, "fit")?;
+    Ok(comparison.check()?)
+}
+
+/// The fit alone: prints how many seconds it takes and both distances from the optimum.
+fn time_fit() -> Result<(), Box<dyn Error>> {
+    let data = Data::load()?;
+    let start = Instant::now();
+    let fitted = fit::fit(&data.sample, SEED, |_| {})?;
+    let seconds = start.elapsed().as_secs_f64();
+
+    let optimum = data.optimum()?;
+    let comparison = Comparison { data: &data, fitted: &fitted, optimum: &optimum };
+    println!("{seconds} {} {}", comparison.excess(), comparison.largest_error());
     Ok(comparison.check()?)
 }
 
