@@ -42,7 +42,7 @@ fn mixed_orders(repetitions: u32) {
 }
 
 fn batch(rule: Adamax, max_norm: Option<MaxNorm>, repetitions: u32) {
-    let mut batch = Batch::<f64>::new(&Set::small(), rule, max_norm);
+    let mut batch = Batch::<f64>::random(&Set::small(), rule, max_norm);
     repeat(repetitions, Outcome::Applied, || batch.step());
 }
 

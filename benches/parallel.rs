@@ -26,7 +26,7 @@ fn tensor<A: Number>(criterion: &mut Criterion) {
 fn sets<A: Number>(criterion: &mut Criterion) {
     for set in [Set::small(), Set::perceptron()] {
         let mut group = group::<A>(criterion, &format!("{} threads", set.name), set.elements());
-        let batch = || Batch::<A>::new(&set, unchecked(), None);
+        let batch = || Batch::<A>::random(&set, unchecked(), None);
         enter(&mut group, "serial", batch, Batch::step, Batch::check);
         enter(&mut group, "parallel", batch, Batch::par_step, Batch::check);
         group.finish();

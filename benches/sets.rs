@@ -21,7 +21,7 @@ fn sets<A: Number>(criterion: &mut Criterion) {
             ("default", Adamax::default(), None),
             ("max norm", Adamax::default(), Some(MaxNorm::Global(1.0))),
         ] {
-            let batch = || Batch::<A>::new(&set, rule, max_norm);
+            let batch = || Batch::<A>::random(&set, rule, max_norm);
             enter(&mut group, name, batch, Batch::step, Batch::check);
         }
         let by_hand = || {

@@ -43,13 +43,21 @@ impl Set {
 pub(crate) struct Batch<A> {
     optimizer: Optimizer<A>,
     slots: Vec<Slot<IxDyn>>,
-    x: Vec<ArrayD<A>>,
+    pub(crate) x: Vec<ArrayD<A>>,
     g: Vec<ArrayD<A>>,
 }
 
 impl<A: Number> Batch<A> {
-    pub(crate) fn new(set: &Set, rule: Adamax, max_norm: Option<MaxNorm>) -> Self {
-        let (x, g) = (set.arrays(parameters()), set.arrays(gradients()));
+    pub(crate) fn random(set: &Set, rule: Adamax, max_norm: Option<MaxNorm>) -> Self {
+        Batch::new(rule, max_norm, set.arrays(parameters()), set.arrays(gradients()))
+    }
+
+    pub(crate) fn new(
+        rule: Adamax,
+        max_norm: Option<MaxNorm>,
+        x: Vec<ArrayD<A>>,
+        g: Vec<ArrayD<A>>,
+    ) -> Self {
         let mut optimizer = Optimizer::new(rule);
         optimizer.set_max_norm(max_norm).expect("in range");
         let mut register = |(i, x): (usize, &ArrayD<A>)| {

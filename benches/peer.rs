@@ -1,0 +1,82 @@
+//! This crate as one of the systems that `benches/peers/compare.py` times in turn.
+//!
+//! `peer f64|f32 propagate|default LENGTH COUNT` prepares so many tensors of one axis. Each line
+//! read, a number of steps, is answered by the nanoseconds they took and the sum of all parameters.
+
+mod common;
+
+use std::{
+    error::Error,
+    io::{self, BufRead},
+    iter,
+    time::Instant,
+};
+
+use adamax::{
+    Adamax, Outcome,
+    ndarray::{Array, Ix1, IxDyn},
+};
+use common::{Batch, Library, Number, input::shaped, unchecked};
+
+/// The inputs of all systems, as in `job.py`: easily the same in any language.
+fn numbers<A: Number>(step: u16, modulus: u16) -> impl Iterator<Item = A> {
+    let residues = iter::successors(Some(0), move |residue| Some((residue + step) % modulus));
+    residues.map(move |residue| A::of(f64::from(residue) / f64::from(modulus) - 0.5))
+}
+
+fn serve<A: Number>(rule: Adamax, length: usize, count: usize) -> Result<(), Box<dyn Error>> {
+    let (mut x, mut g) = (numbers::<A>(271, 1009), numbers::<A>(733, 1013));
+    if count == 1 {
+        let library: Library<A, Ix1> =
+            Library::new(rule, shaped(length, &mut x), shaped(length, &mut g));
+        answer(library, Library::step, |library| sum([&library.x]))
+    } else {
+        let shape = IxDyn(&[length]);
+        let mut x = iter::repeat_with(|| shaped(shape.clone(), &mut x));
+        let mut g = iter::repeat_with(|| shaped(shape.clone(), &mut g));
+        let (x, g) = (x.by_ref().take(count).collect(), g.by_ref().take(count).collect());
+        answer(Batch::new(rule, None, x, g), Batch::step, |batch| sum(&batch.x))
+    }
+}
+
+fn answer<C>(
+    mut contender: C,
+    step: impl Fn(&mut C) -> Outcome,
+    sum: impl Fn(&C) -> f64,
+) -> Result<(), Box<dyn Error>> {
+    for line in io::stdin().lock().lines() {
+        let steps: u64 = line?.parse()?;
+        let start = Instant::now();
+        for _ in 0..steps {
+            step(&mut contender);
+        }
+        println!("{} {}", start.elapsed().as_nanos(), sum(&contender));
+    }
+    Ok(())
+}
+
+fn sum<'a, A: Number, D: adamax::ndarray::Dimension + 'a>(
+    arrays: impl IntoIterator<Item = &'a Array<A, D>>,
+) -> f64 {
+    arrays.into_iter().flatten().map(|&x| x.into()).sum()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let &[precision, rule, length, count] = &arguments[..] else {
+        println!("nothing to do: benches/peers/compare.py is what runs this");
+        return Ok(());
+    };
+    let rule = match rule {
+        "propagate" => unchecked(),
+        "default" => Adamax::default(),
+        _ => return Err("neither propagate nor default".into()),
+    };
+    let (length, count) = (length.parse()?, count.parse()?);
+    match precision {
+        "f64" => serve::<f64>(rule, length, count),
+        "f32" => serve::<f32>(rule, length, count),
+        _ => Err("neither f64 nor f32".into()),
+    }
+}
