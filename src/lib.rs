@@ -1,4 +1,61 @@
-#![doc = include_str!("../README.md")]
+//! The Adamax optimizer for [`ndarray`]: the L∞ variant of Adam, for arrays of any shape and memory
+//! layout, one at a time or many at once.
+//!
+//! ```text
+//! m ← β₁·m + (1 − β₁)·g                    first moment
+//! u ← max(β₂·u, |g|)                       infinity norm
+//! x ← x − α / (1 − β₁ᵗ) · m / (u + ε)      parameter
+//! ```
+//! Kingma & Ba, *Adam: A Method for Stochastic Optimization*, §7.1 and Algorithm 2,
+//! <https://arxiv.org/abs/1412.6980>, with the variants that other implementations have made of it.
+//!
+//! # Three layers
+//! 1. [`adamax_step`]: one textbook step of a number or an owned array.
+//! 2. [`Adamax`], a validated set of hyperparameters, and [`State`], what is remembered of one tensor:
+//!    [`Adamax::step`] updates an array in place.
+//! 3. [`Optimizer`]: many tensors in groups, stepped together, all or nothing.
+//!
+//! ```
+//! use adamax::{Adamax, State};
+//! use ndarray::array;
+//!
+//! let rule = Adamax::builder().learning_rate(0.1).build()?;
+//! let mut x = array![[3.0, -2.0], [1.0, 0.5]];
+//! let mut state = State::zeros_like(&x);
+//! for _ in 0..100 {
+//!     let gradient = &x * 2.0;                        // of Σ x²
+//!     rule.step(&mut state, &mut x, &gradient)?;
+//! }
+//! assert!(x.iter().all(|x| x.abs() < 0.2));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//! [`schedule`] changes the learning rate as a run goes on, [`Average`] averages parameters,
+//! [`Snapshot`] saves a run, [`check_gradient`] tells whether a gradient is one.
+//!
+//! # Where to go from here
+//! - [`recipes`]: small programs for common jobs.
+//! - [`guide`]: which variant to take; coming from PyTorch, Keras, optax or argmin; what to do when
+//!   the loss is NaN, nothing moves, or it is slow.
+//!
+//! # What is promised
+//! - **All or nothing.** After an error, or a skipped step, parameters, moments and counters are as they
+//!   were, bit for bit, in all tensors of a batch.
+//! - **Same bits** for every memory layout, number of threads and instruction set.
+//! - **No panic** and no `unsafe` code.
+//! - **No allocation** in a step, for tensors in row-major order or of at most 4 axes.
+//! - **Two numbers per parameter**, and nothing else that grows with them.
+//!
+//! # Features
+//! Each only adds items.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `std` (default) | the choice of SIMD instructions at run time; without it the crate is `no_std` with `alloc` |
+//! | `rayon` | `par_step`, on the caller's thread pool |
+//! | `serde` | serialisation of rules, states, snapshots, schedules and averages, validated when read back |
+//! | `safetensors` | state files |
+//! | `argmin` | a solver for the argmin framework; needs Rust 1.87 |
+
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -17,6 +74,7 @@ mod error;
 mod finite;
 mod fork;
 mod gradient_check;
+pub mod guide;
 mod kernel;
 mod lanes;
 mod optimizer;
@@ -48,3 +106,8 @@ pub use snapshot::Snapshot;
 pub use state::State;
 pub use step::Outcome;
 pub use textbook::{Operand, adamax_step};
+
+/// The programs in README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
