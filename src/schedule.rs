@@ -322,6 +322,7 @@ impl Schedule {
     /// total_steps=steps, pct_start=rise, div_factor=1/start, final_div_factor=start/end)`, whose
     /// defaults are `rise` 0.3, `start` 1/25 and `end` 1/250 000. For its forms with lines or with
     /// three phases see [`piecewise_linear`](Schedule::piecewise_linear).
+    /// (`optax.cosine_onecycle_schedule` has peak and end one step later.)
     ///
     /// Smith & Topin, *Super-Convergence*, <https://arxiv.org/abs/1708.07120>.
     ///
@@ -346,7 +347,7 @@ impl Schedule {
     /// that of the first.
     ///
     /// As `optax.piecewise_constant_schedule`, but with values where that has factors on the value
-    /// before.
+    /// before. (Keras' `PiecewiseConstantDecay` changes one step later.)
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if there is no point, if a

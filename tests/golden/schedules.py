@@ -196,6 +196,12 @@ def optax_cases() -> Iterator[dict[str, Any]]:
         "piecewise_interpolate_schedule('linear', 1, {10: 0.5, 11: 0.2, 40: 2})",
         optax.piecewise_interpolate_schedule("linear", 1.0, {10: 0.5, 11: 0.2, 40: 2.0}),
     )
+    # Its end is at step 60, not 59, and its peak at 18, not 17.
+    yield case(
+        ["one_cycle", 61, 19 / 61, 1 / 25, 1 / 25e4],
+        "cosine_onecycle_schedule(60, 1, pct_start=0.3)",
+        optax.cosine_onecycle_schedule(60, 1.0, 0.3),
+    )
     cycles = [{"init_value": 1.0, "peak_value": 1.0, "warmup_steps": 0, "decay_steps": steps} for steps in (9, 18, 36, 72)]
     yield case(
         ["cosine_warm_restarts", 9, 2, 0.0],
