@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHES = ["tensor", "idle", "layouts", "sets", "parallel"]
+PEERS = ["benches/peers/compare.py", "benches/peers/rand_hie.py"]
 # Few and short samples: all benches in a few minutes.
 SAMPLING = ["--sample-size=15", "--warm-up-time=0.2", "--measurement-time=0.6", "--nresamples=2000"]
 CPU = ["Architecture", "Model name", "CPU(s)", "Thread(s) per core"]
@@ -73,9 +74,9 @@ def peers(python):
     if python is None:
         yield "Not part of this record."
         return
-    command = [python, "benches/peers/compare.py"]
-    yield f"```sh\n{' '.join(command)}\n```"
-    yield output(*command)
+    for script in PEERS:
+        yield f"```sh\npython {script}\n```"
+        yield output(python, script)
 
 
 def main():
