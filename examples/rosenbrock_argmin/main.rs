@@ -1,0 +1,154 @@
+//! Rosenbrock's valley under argmin: Adamax beside argmin's own steepest descent and L-BFGS.
+//!
+//! ```text
+//! cargo run --release --features argmin --example rosenbrock_argmin [-- [--quick] [FOLDER]]
+//! ```
+//! f(x, y) = (1 − x)² + 100·(y − x²)², from the usual start (−1.2, 1). Adamax runs on arrays of
+//! ndarray, the solvers of argmin on `Vec`, for which argmin-math has arithmetic; problem, executor
+//! and observer are the same.
+//!
+//! What to look at:
+//!
+//! 1. **The paths.** Adamax goes down into the valley and along it in steps of at most about the
+//!    learning rate. Each step of steepest descent ends where its line search found a low point,
+//!    which may be far away, and the next one starts across the valley again.
+//! 2. **The costs**, by evaluations of cost and gradient together, as a line search needs several.
+//!    L-BFGS is the right tool here: smooth, exact, two variables. Adamax gets there too, without a
+//!    line search, which is what a problem with noisy gradients leaves one with. The broad band is
+//!    its momentum swinging about the floor of the valley until the schedule shortens the steps.
+//!
+//! The exit code is not zero if Adamax does not come to a cost of 1e-10 within the iterations that
+//! it is given. The picture goes to `FOLDER`, by default `target/rosenbrock_argmin`, as PNG and SVG:
+//! `paths`. It takes a second, with or without `--quick`.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod plot;
+mod problem;
+
+use std::{cell::RefCell, process::ExitCode, rc::Rc};
+
+use adamax::{Adamax, argmin::AdamaxSolver, ndarray::Array1, schedule::Schedule};
+use argmin::{
+    core::{
+        Error, Executor, IterState, KV, Solver, State,
+        observers::{Observe, ObserverMode},
+    },
+    solver::{
+        gradientdescent::SteepestDescent, linesearch::MoreThuenteLineSearch, quasinewton::LBFGS,
+    },
+};
+
+use crate::{
+    common::{chart, command},
+    plot::PathFigure,
+    problem::{Point, Rosenbrock},
+};
+
+const START: [f64; 2] = [-1.2, 1.0];
+const TARGET: f64 = 1e-10;
+const ITERATIONS: u64 = 3_000;
+
+fn main() -> ExitCode {
+    command::run(|arguments| {
+        let paths = [adamax()?, steepest_descent()?, l_bfgs()?];
+        for path in &paths {
+            path.print();
+        }
+        chart::save(&PathFigure { paths: &paths }, &arguments.folder, "paths")?;
+        if paths[0].end().cost > TARGET {
+            return Err(format!("Adamax has not come to a cost of {TARGET:e}").into());
+        }
+        Ok(())
+    })
+}
+
+fn adamax() -> Result<Path, Error> {
+    // The default of β₂ would remember the steep wall at the start for a thousand steps.
+    let rule = Adamax::builder().learning_rate(0.05).beta2(0.99).build()?;
+    let solver = AdamaxSolver::new(rule).with_schedule(Schedule::cosine(ITERATIONS, 0.0)?);
+    run::<Array1<f64>, _>("Adamax", solver)
+}
+
+fn steepest_descent() -> Result<Path, Error> {
+    run("steepest descent", SteepestDescent::new(line_search()))
+}
+
+fn l_bfgs() -> Result<Path, Error> {
+    const MEMORY: usize = 7;
+    run("L-BFGS", LBFGS::new(line_search(), MEMORY))
+}
+
+fn line_search() -> MoreThuenteLineSearch<Vec<f64>, Vec<f64>, f64> {
+    MoreThuenteLineSearch::new()
+}
+
+/// Where a solver has been.
+struct Path {
+    name: &'static str,
+    stops: Vec<Stop>,
+}
+
+/// The end of an iteration.
+struct Stop {
+    at: [f64; 2],
+    cost: f64,
+    /// Of cost and gradient, so far.
+    evaluations: u64,
+}
+
+impl Path {
+    fn end(&self) -> &Stop {
+        &self.stops[self.stops.len() - 1]
+    }
+
+    fn print(&self) {
+        let Stop { at: [x, y], cost, evaluations } = self.end();
+        let (name, iterations) = (self.name, self.stops.len() - 1);
+        print!("{name:16} ({x:.5}, {y:.5}), cost {cost:8.1e} after {iterations:5} iterations, ");
+        println!("{evaluations:6} evaluations");
+    }
+}
+
+type Iterate<P> = IterState<P, P, (), (), (), f64>;
+
+fn run<P, S>(name: &'static str, solver: S) -> Result<Path, Error>
+where
+    P: Point,
+    S: Solver<Rosenbrock<P>, Iterate<P>>,
+{
+    let log = Log::default();
+    Executor::new(Rosenbrock::default(), solver)
+        .configure(|state| {
+            let start = P::from(START.to_vec());
+            state.param(start).max_iters(ITERATIONS).target_cost(TARGET).counting(true)
+        })
+        .add_observer(log.clone(), ObserverMode::Always)
+        .run()?;
+    Ok(Path { name, stops: log.0.take() })
+}
+
+/// An observer that writes down every stop. Clones share the list.
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<Stop>>>);
+
+impl Log {
+    fn note<P: Point>(&self, state: &Iterate<P>) {
+        let Some(param) = state.get_param() else { return };
+        let evaluations = state.get_func_counts().values().sum();
+        let at = [param[0], param[1]];
+        self.0.borrow_mut().push(Stop { at, cost: problem::cost(at), evaluations });
+    }
+}
+
+impl<P: Point> Observe<Iterate<P>> for Log {
+    fn observe_init(&mut self, _: &str, state: &Iterate<P>, _: &KV) -> Result<(), Error> {
+        self.note(state);
+        Ok(())
+    }
+
+    fn observe_iter(&mut self, state: &Iterate<P>, _: &KV) -> Result<(), Error> {
+        self.note(state);
+        Ok(())
+    }
+}
