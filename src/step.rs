@@ -65,7 +65,7 @@ impl Adamax {
     /// use ndarray::array;
     ///
     /// let rule = Adamax::default();                       // α = 0.002
-    /// let mut x = array![[1.0, -2.0]];
+    /// let mut x = array![[1.0_f64, -2.0]];
     /// let mut state = State::zeros_like(&x);
     /// rule.step(&mut state, &mut x, &array![[0.5, -0.1]])?;
     /// assert_eq!(state.steps(), 1);                       // the first step moves each entry by

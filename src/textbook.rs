@@ -49,12 +49,12 @@ use crate::{
 /// use ndarray::array;
 ///
 /// let rule = Adamax::default();
-/// let (x, m, u) = adamax_step(0.5, &0.05, 0.02, 0.15, 5, &rule)?;
+/// let (x, m, u) = adamax_step(0.5_f64, &0.05, 0.02, 0.15, 5, &rule)?;
 /// assert!((x - 0.49925).abs() < 1e-5);
 /// assert!((m - 0.023).abs() < 1e-15);
 /// assert!((u - 0.14985).abs() < 1e-15);
 ///
-/// let zero = array![0.0, 0.0, 0.0];
+/// let zero = array![0.0_f64, 0.0, 0.0];
 /// let (x, _, u) =
 ///     adamax_step(array![1.0, 2.0, 3.0], &array![0.1, 0.2, 0.3], zero.clone(), zero, 1, &rule)?;
 /// assert!((x[2] - 2.998).abs() < 1e-9);
