@@ -13,6 +13,7 @@ use adamax::{
     Adamax, AdamaxBuilder, BiasCorrection, Bound, EpsilonPlacement, Error, ErrorKind, Group,
     MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Slot, Snapshot, State,
     WeightDecay, adamax_step,
+    schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 
 // ---------------------------------------------------------------- layer 1
@@ -237,8 +238,53 @@ fn the_optimizer() {
 }
 
 // ---------------------------------------------------------------- schedules
-//
-// (Their names and signatures belong here.)
+
+type Made = Result<Schedule, Error>;
+
+#[test]
+fn schedules() {
+    let _: fn(&Schedule, u64) -> f64 = Schedule::scale;
+
+    let _: fn(f64) -> Made = Schedule::constant;
+    let _: fn(u64, f64) -> Made = Schedule::step;
+    let _: fn([u64; 2], f64) -> Made = Schedule::multi_step;
+    let _: fn(u64, f64) -> Made = Schedule::exponential;
+    let _: fn(u64, f64) -> Made = Schedule::inverse_time;
+    let _: fn(u64) -> Made = Schedule::noam;
+    let _: fn(u64, f64, f64) -> Made = Schedule::linear;
+    let _: fn(u64, f64, f64) -> Made = Schedule::polynomial;
+    let _: fn(u64, f64) -> Made = Schedule::cosine;
+    let _: fn(u64, f64, f64, f64) -> Made = Schedule::one_cycle;
+    let _: fn([(u64, f64); 2]) -> Made = Schedule::piecewise_constant;
+    let _: fn([(u64, f64); 2]) -> Made = Schedule::piecewise_linear;
+    let _: fn(u64, u64, f64) -> Made = Schedule::cosine_warm_restarts;
+    let _: fn(u64, u64, f64, Amplitude) -> Made = Schedule::cyclic;
+
+    let _: fn(Schedule, u64, f64) -> Made = Schedule::warm_up;
+    let _: fn([(u64, Schedule); 2], Schedule) -> Made = Schedule::sequence;
+
+    let _ = [Amplitude::Constant, Amplitude::Halving, Amplitude::Decaying(0.9)];
+}
+
+#[test]
+fn reduction_on_a_plateau() {
+    type Builder = ReduceOnPlateauBuilder;
+    let _: fn(&mut ReduceOnPlateau, f64) -> f64 = ReduceOnPlateau::observe;
+    let _: fn(&ReduceOnPlateau) -> f64 = ReduceOnPlateau::scale;
+    let _: fn(&ReduceOnPlateau) -> Option<f64> = ReduceOnPlateau::best;
+
+    let _: fn() -> Builder = ReduceOnPlateau::builder;
+    let _: fn(Builder, Objective) -> Builder = Builder::objective;
+    let _: fn(Builder, f64) -> Builder = Builder::factor;
+    let _: fn(Builder, u64) -> Builder = Builder::patience;
+    let _: fn(Builder, Threshold) -> Builder = Builder::threshold;
+    let _: fn(Builder, u64) -> Builder = Builder::cooldown;
+    let _: fn(Builder, f64) -> Builder = Builder::min_scale;
+    let _: fn(Builder, f64) -> Builder = Builder::epsilon;
+    let _: fn(Builder) -> Result<ReduceOnPlateau, Error> = Builder::build;
+
+    let _ = [Threshold::Relative(0.1), Threshold::Absolute(0.1)];
+}
 
 // ---------------------------------------------------------------- errors
 
@@ -265,7 +311,7 @@ fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
         Model { w1: Array2::ones((2, 3)), conv: Array4::ones((2, 1, 3, 3)), b1: Array1::ones(3) };
     let gradients =
         |model: &Model| Model { w1: &model.w1 * 2.0, conv: &model.conv * 2.0, b1: &model.b1 * 2.0 };
-    let cosine = |t: u32| f64::midpoint(1.0, (f64::from(t) / 1_000.0 * std::f64::consts::PI).cos());
+    let cosine = Schedule::cosine(1_000, 0.0)?;
 
     let rule =
         Adamax::builder().learning_rate(0.01).weight_decay(WeightDecay::Decoupled(1e-4)).build()?;
@@ -277,7 +323,7 @@ fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
     opt.set_max_norm(Some(MaxNorm::Global(1.0)))?;
     for t in 0..1_000 {
         let g = gradients(&model);
-        opt.set_lr_scale(cosine(t))?;
+        opt.set_lr_scale(cosine.scale(t))?;
         opt.step(&mut [
             w1.bind(&mut model.w1, &g.w1),
             b1.bind(&mut model.b1, &g.b1),
