@@ -79,7 +79,7 @@ use crate::{
 ///   ended, whatever `configure` says. To go on, give its parameter and
 ///   [`with_state`](Self::with_state) to a new run.
 /// - JSON cannot hold infinities, and argmin's state starts with some. Set a finite `target_cost`
-///   (`f64::MIN` will do), and do not save before the best cost has improved twice.
+///   (`f64::MIN` will do), and do not save before the cost has once been lower than at the start.
 /// - A file that is being written when the machine stops is lost, and argmin's own file checkpoint
 ///   writes over the only one. Write a new file beside it and rename.
 /// - JSON keeps no memory order. Results do not depend on it.
