@@ -1,6 +1,6 @@
 //! What serde writes and reads: plain data, turned into valid values by the same checks as building.
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use ndarray::{Array, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -14,7 +14,7 @@ use crate::{
     real::Real,
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
     schedule::{Kind, Observed, ReduceOnPlateau, Schedule, Settings},
-    snapshot::{Snapshot, TensorSnapshot},
+    snapshot::{self, Snapshot, TensorSnapshot},
     state::State,
 };
 
@@ -80,24 +80,31 @@ struct StateData<'a, A: Real> {
     inf_norm: Cow<'a, Array<A, IxDyn>>,
 }
 
+impl<'a, A: Real> StateData<'a, A> {
+    /// Refuses to write what could not be read back, and must not be taken for saved.
+    fn of(state: &'a State<A>) -> Result<Self, Error> {
+        state.check()?;
+        Ok(StateData {
+            steps: state.steps(),
+            first_moment: Cow::Borrowed(state.first_moment()),
+            inf_norm: Cow::Borrowed(state.inf_norm()),
+        })
+    }
+
+    fn read(self) -> Result<State<A>, Error> {
+        State::from_parts(self.steps, self.first_moment.into_owned(), self.inf_norm.into_owned())
+    }
+}
+
 impl<A: Real + Serialize> Serialize for State<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // What could not be read back must not be taken for saved.
-        self.check().map_err(ser::Error::custom)?;
-        StateData {
-            steps: self.steps(),
-            first_moment: Cow::Borrowed(self.first_moment()),
-            inf_norm: Cow::Borrowed(self.inf_norm()),
-        }
-        .serialize(serializer)
+        StateData::of(self).map_err(ser::Error::custom)?.serialize(serializer)
     }
 }
 
 impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for State<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let StateData { steps, first_moment, inf_norm } = StateData::deserialize(deserializer)?;
-        State::from_parts(steps, first_moment.into_owned(), inf_norm.into_owned())
-            .map_err(de::Error::custom)
+        StateData::deserialize(deserializer)?.read().map_err(de::Error::custom)
     }
 }
 
@@ -108,14 +115,14 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for State<A> {
 struct TensorData<'a, A: Real> {
     name: Cow<'a, str>,
     group: usize,
-    state: Cow<'a, State<A>>,
+    state: StateData<'a, A>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Snapshot", deny_unknown_fields)]
 #[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
 struct SnapshotData<'a, A: Real> {
-    version: u32,
+    version: Version,
     groups: Cow<'a, [Adamax]>,
     tensors: Vec<TensorData<'a, A>>,
     lr_scale: f64,
@@ -123,17 +130,39 @@ struct SnapshotData<'a, A: Real> {
     max_norm: Option<MaxNorm>,
 }
 
+impl<'a, A: Real> TensorData<'a, A> {
+    fn of(name: &'a str, tensor: &'a TensorSnapshot<A>) -> Result<Self, Error> {
+        let state = StateData::of(&tensor.state).map_err(|error| error.in_tensor(name))?;
+        Ok(TensorData { name: Cow::Borrowed(name), group: tensor.group, state })
+    }
+
+    fn read(self) -> Result<(String, TensorSnapshot<A>), Error> {
+        let TensorData { name, group, state } = self;
+        let state = state.read().map_err(|error| error.in_tensor(&name))?;
+        Ok((name.into_owned(), TensorSnapshot { group, state }))
+    }
+}
+
+/// The version of a snapshot's layout. It comes first and is checked at once: an older release
+/// should complain of it, and not of what is new.
+#[derive(Serialize)]
+struct Version(u32);
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let version = u32::deserialize(deserializer)?;
+        snapshot::check_version(version).map_err(de::Error::custom)?;
+        Ok(Version(version))
+    }
+}
+
 impl<A: Real + Serialize> Serialize for Snapshot<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let tensors = self.tensors().iter().map(|(name, tensor)| TensorData {
-            name: Cow::Borrowed(name),
-            group: tensor.group,
-            state: Cow::Borrowed(&tensor.state),
-        });
+        let tensors = self.tensors().iter().map(|(name, tensor)| TensorData::of(name, tensor));
         SnapshotData {
-            version: Snapshot::<A>::VERSION,
+            version: Version(Snapshot::<A>::VERSION),
             groups: Cow::Borrowed(self.groups()),
-            tensors: tensors.collect(),
+            tensors: tensors.collect::<Result<_, _>>().map_err(ser::Error::custom)?,
             lr_scale: self.lr_scale(),
             max_norm: self.max_norm().filter(|max_norm| max_norm.bound().is_finite()),
         }
@@ -144,17 +173,17 @@ impl<A: Real + Serialize> Serialize for Snapshot<A> {
 impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = SnapshotData::deserialize(deserializer)?;
-        let tensors = data.tensors.into_iter().map(|TensorData { name, group, state }| {
-            (name.into_owned(), TensorSnapshot { group, state: state.into_owned() })
-        });
-        Snapshot::from_foreign(
-            data.version,
-            data.groups.into_owned(),
-            tensors,
-            data.lr_scale,
-            data.max_norm,
-        )
-        .map_err(de::Error::custom)
+        let read = || -> Result<Self, Error> {
+            let tensors = data.tensors.into_iter().map(TensorData::read);
+            Snapshot::from_foreign(
+                data.version.0,
+                data.groups.into_owned(),
+                tensors.collect::<Result<Vec<_>, _>>()?,
+                data.lr_scale,
+                data.max_norm,
+            )
+        };
+        read().map_err(de::Error::custom)
     }
 }
 

@@ -67,9 +67,7 @@ impl<A: Real> Snapshot<A> {
         lr_scale: f64,
         max_norm: Option<MaxNorm>,
     ) -> Result<Self, Error> {
-        if version != Self::VERSION {
-            return Err(Detail::Version { found: version, newest: Self::VERSION }.into());
-        }
+        check_version(version)?;
         let mut by_name = BTreeMap::new();
         for (name, tensor) in tensors {
             if tensor.group >= groups.len() {
@@ -125,4 +123,11 @@ impl<A: Real> Snapshot<A> {
     pub(crate) fn tensor(&self, name: &str) -> Option<&TensorSnapshot<A>> {
         self.tensors.get(name)
     }
+}
+
+/// Refuses snapshots of a layout that this release does not know.
+#[cfg(feature = "serde")]
+pub(crate) fn check_version(found: u32) -> Result<(), Error> {
+    let newest = Snapshot::<f64>::VERSION;
+    if found == newest { Ok(()) } else { Err(Detail::Version { found, newest }.into()) }
 }
