@@ -20,7 +20,7 @@
 //! use ndarray::array;
 //!
 //! let rule = Adamax::builder().learning_rate(0.1).build()?;
-//! let mut x = array![[3.0, -2.0], [1.0, 0.5]];
+//! let mut x = array![[3.0_f64, -2.0], [1.0, 0.5]];
 //! let mut state = State::zeros_like(&x);
 //! for _ in 0..100 {
 //!     let gradient = &x * 2.0;                        // of Σ x²
