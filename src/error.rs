@@ -50,11 +50,17 @@ pub enum ErrorKind {
     Foreign,
     /// A slot comes twice in one batch.
     Repeated,
-    /// A name is taken.
+    /// A name, or the key of a note, is taken.
     Name,
     /// A snapshot does not fit the optimizer: tensors or groups are missing, too many, or assigned
     /// otherwise.
     Snapshot,
+    /// A file cannot be read or written; [`source`](core::error::Error::source) says why.
+    #[cfg(feature = "safetensors")]
+    Io,
+    /// What has been read is not a state file, or a damaged one, or not of the precision asked for.
+    #[cfg(feature = "safetensors")]
+    Format,
 }
 
 /// The part that an array plays in a step.
@@ -65,6 +71,8 @@ pub(crate) enum Role {
     FirstMoment,
     InfNorm,
     Average,
+    #[cfg(feature = "safetensors")]
+    SavedParameter,
 }
 
 impl fmt::Display for Role {
@@ -75,6 +83,8 @@ impl fmt::Display for Role {
             Role::FirstMoment => "first moment",
             Role::InfNorm => "infinity norm",
             Role::Average => "average",
+            #[cfg(feature = "safetensors")]
+            Role::SavedParameter => "saved parameter",
         })
     }
 }
@@ -123,6 +133,71 @@ pub(crate) enum Detail {
     OtherGroup { found: usize, expected: usize },
     #[error("the snapshot has {found} groups, but the optimizer has {expected}")]
     GroupCount { found: usize, expected: usize },
+    #[cfg(feature = "safetensors")]
+    #[error("note `{key}` is taken")]
+    NoteTaken { key: String },
+    #[cfg(feature = "safetensors")]
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io { action: &'static str, path: std::path::PathBuf, source: std::io::Error },
+    #[cfg(feature = "safetensors")]
+    #[error("{part}: {source}")]
+    Json { part: String, source: serde_json::Error },
+    #[cfg(feature = "safetensors")]
+    #[error("file has {found} bytes, but the length of its header takes {expected}")]
+    FileTooShort { found: usize, expected: usize },
+    #[cfg(feature = "safetensors")]
+    #[error("header should have {length} bytes, but {rest} bytes are left of the file")]
+    HeaderLength { length: u64, rest: usize },
+    #[cfg(feature = "safetensors")]
+    #[error("header takes {length} bytes, but at most {longest} can be read back")]
+    HeaderTooLong { length: usize, longest: usize },
+    #[cfg(feature = "safetensors")]
+    #[error("the last {surplus} bytes of the file belong to no entry")]
+    Surplus { surplus: usize },
+    #[cfg(feature = "safetensors")]
+    #[error("checksum is {found:#010x}, but that of the file is {expected:#010x}")]
+    Checksum { found: u32, expected: u32 },
+    #[cfg(feature = "safetensors")]
+    #[error("not a state file: no `{key}` in the metadata")]
+    NoRecord { key: &'static str },
+    #[cfg(feature = "safetensors")]
+    #[error("group {index}: {source}")]
+    Group { index: usize, source: Error },
+    #[cfg(feature = "safetensors")]
+    #[error("entry `{entry}` {fault}")]
+    Entry { entry: String, fault: EntryFault },
+}
+
+/// What is wrong with one array in a file.
+#[cfg(feature = "safetensors")]
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EntryFault {
+    #[error("takes bytes {start} to {end} of the data, which has {length}")]
+    Outside { start: usize, end: usize, length: usize },
+    #[error("has {found} bytes, which is not the size of {dtype} numbers of shape {shape:?}")]
+    Size { dtype: &'static str, shape: Vec<usize>, found: usize },
+    #[error("begins at byte {found} of the data, but the one before ends at byte {expected}")]
+    Place { found: usize, expected: usize },
+    #[error("is of type {found}, but {expected} is asked for")]
+    Dtype { found: &'static str, expected: &'static str },
+    #[error("has shape {shape:?}, but an array of {expected:?} axes is asked for")]
+    Axes { shape: Vec<usize>, expected: Option<usize> },
+    #[error("is missing")]
+    Missing,
+    #[error("has no place in a state file")]
+    Unknown,
+    #[error("is not one U32 at the end of the file")]
+    Checksum,
+    #[error("has a shape that cannot be written: {shape:?}")]
+    Unwritable { shape: Vec<usize> },
+}
+
+#[cfg(feature = "safetensors")]
+impl EntryFault {
+    #[cold]
+    pub(crate) fn of(self, entry: &str) -> Error {
+        Detail::Entry { entry: entry.to_owned(), fault: self }.into()
+    }
 }
 
 impl Detail {
@@ -145,6 +220,21 @@ impl Detail {
             | Detail::Unregistered
             | Detail::OtherGroup { .. }
             | Detail::GroupCount { .. } => ErrorKind::Snapshot,
+            #[cfg(feature = "safetensors")]
+            Detail::Io { .. } => ErrorKind::Io,
+            #[cfg(feature = "safetensors")]
+            Detail::Group { source, .. } => source.kind(),
+            #[cfg(feature = "safetensors")]
+            Detail::NoteTaken { .. } => ErrorKind::Name,
+            #[cfg(feature = "safetensors")]
+            Detail::Json { .. }
+            | Detail::FileTooShort { .. }
+            | Detail::HeaderLength { .. }
+            | Detail::HeaderTooLong { .. }
+            | Detail::Surplus { .. }
+            | Detail::Checksum { .. }
+            | Detail::NoRecord { .. }
+            | Detail::Entry { .. } => ErrorKind::Format,
         }
     }
 }
@@ -227,4 +317,13 @@ impl fmt::Debug for Error {
     }
 }
 
-impl core::error::Error for Error {}
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        core::error::Error::source(&self.0.detail)
+    }
+}
+
+// An error is never changed once it is made, also where it holds an `io::Error`, which does not
+// promise that. Auto traits must not depend on features.
+impl core::panic::UnwindSafe for Error {}
+impl core::panic::RefUnwindSafe for Error {}

@@ -63,11 +63,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 extern crate alloc;
+#[cfg(feature = "safetensors")]
+extern crate std;
 
 // Who may use whom is in DESIGN.md: arrows point down only.
 #[cfg(feature = "argmin")]
 pub mod argmin;
 mod average;
+#[cfg(feature = "safetensors")]
+mod checkpoint;
 mod clip;
 mod decay;
 mod error;
@@ -93,6 +97,8 @@ mod textbook;
 mod walk;
 
 pub use average::{Average, BoundAverage};
+#[cfg(feature = "safetensors")]
+pub use checkpoint::Checkpoint;
 pub use clip::MaxNorm;
 pub use error::{Error, ErrorKind};
 pub use gradient_check::{GradientCheck, check_gradient};

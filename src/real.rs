@@ -32,6 +32,13 @@ pub(crate) mod sealed {
         fn larger_magnitude(self, other: Self) -> Self;
         /// Whether no value is NaN or infinite.
         fn all_finite(values: &[Self]) -> bool;
+
+        /// The bits, as files hold them: little-endian.
+        #[cfg(feature = "safetensors")]
+        fn to_file(self) -> impl AsRef<[u8]>;
+        /// The number with these bits; `None` if they are too many or too few.
+        #[cfg(feature = "safetensors")]
+        fn from_file(bytes: &[u8]) -> Option<Self>;
     }
 
     macro_rules! arithmetic {
@@ -63,6 +70,15 @@ pub(crate) mod sealed {
                     const SIGN: $bits = 1 << ($bits::BITS - 1);
                     let carry = |value: &$float| value.abs().to_bits() + STEP;
                     values.iter().fold(0, |carries, value| carries | carry(value)) & SIGN == 0
+                }
+
+                #[cfg(feature = "safetensors")]
+                fn to_file(self) -> impl AsRef<[u8]> {
+                    self.to_le_bytes()
+                }
+                #[cfg(feature = "safetensors")]
+                fn from_file(bytes: &[u8]) -> Option<Self> {
+                    bytes.try_into().ok().map($float::from_le_bytes)
                 }
             }
         };

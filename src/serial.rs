@@ -18,9 +18,10 @@ use crate::{
     state::State,
 };
 
-#[derive(Serialize, Deserialize)]
+/// A rule before, or after, it is checked.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename = "Adamax", deny_unknown_fields)]
-struct RuleData {
+pub(crate) struct RuleData {
     learning_rate: f64,
     beta1: f64,
     beta2: f64,
@@ -34,27 +35,27 @@ struct RuleData {
     non_finite: NonFinite,
 }
 
-impl Serialize for Adamax {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl From<&Adamax> for RuleData {
+    fn from(rule: &Adamax) -> Self {
         RuleData {
-            learning_rate: self.learning_rate(),
-            beta1: self.beta1(),
-            beta2: self.beta2(),
-            epsilon: self.epsilon(),
-            epsilon_placement: self.epsilon_placement(),
-            bias_correction: self.bias_correction(),
-            weight_decay: self.weight_decay(),
-            clip_value: Some(self.clip_value()).filter(|bound| bound.is_finite()),
-            objective: self.objective(),
-            non_finite: self.non_finite(),
+            learning_rate: rule.learning_rate(),
+            beta1: rule.beta1(),
+            beta2: rule.beta2(),
+            epsilon: rule.epsilon(),
+            epsilon_placement: rule.epsilon_placement(),
+            bias_correction: rule.bias_correction(),
+            weight_decay: rule.weight_decay(),
+            clip_value: Some(rule.clip_value()).filter(|bound| bound.is_finite()),
+            objective: rule.objective(),
+            non_finite: rule.non_finite(),
         }
-        .serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Adamax {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let data = RuleData::deserialize(deserializer)?;
+impl TryFrom<RuleData> for Adamax {
+    type Error = Error;
+
+    fn try_from(data: RuleData) -> Result<Self, Error> {
         Adamax::builder()
             .learning_rate(data.learning_rate)
             .beta1(data.beta1)
@@ -67,7 +68,18 @@ impl<'de> Deserialize<'de> for Adamax {
             .objective(data.objective)
             .non_finite(data.non_finite)
             .build()
-            .map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Adamax {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RuleData::from(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Adamax {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        RuleData::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
     }
 }
 

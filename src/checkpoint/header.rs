@@ -1,0 +1,227 @@
+//! The safetensors container: a length, a JSON header, the data.
+//!
+//! Read by own code, since the reference library accepts names that come twice, overflows on shapes
+//! made for it, and does not say which entry is wrong.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::unique::Unique;
+use crate::{
+    error::{Detail, EntryFault, Error},
+    real::Real,
+};
+
+/// The name of the map of strings in the header.
+pub(super) const METADATA: &str = "__metadata__";
+/// The length of what says how long the header is.
+const PREFIX: usize = size_of::<u64>();
+/// A longer header is refused by all readers of the format.
+const LONGEST: usize = 100_000_000;
+/// The most axes that NumPy and PyTorch have.
+const MOST_AXES: usize = 64;
+
+/// What the numbers of an entry are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Dtype {
+    F64,
+    F32,
+    U32,
+}
+
+impl Dtype {
+    pub(super) fn of<A: Real>() -> Self {
+        if size_of::<A>() == size_of::<f64>() { Dtype::F64 } else { Dtype::F32 }
+    }
+
+    /// What the format calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Dtype::F64 => "F64",
+            Dtype::F32 => "F32",
+            Dtype::U32 => "U32",
+        }
+    }
+
+    /// In bytes.
+    fn width(self) -> usize {
+        match self {
+            Dtype::F64 => 8,
+            Dtype::F32 | Dtype::U32 => 4,
+        }
+    }
+
+    /// The bytes of an array of this shape; `None` where no array can be so large.
+    pub(super) fn size_of(self, shape: &[usize]) -> Option<usize> {
+        // As ndarray counts: an axis of length 0 does not make the others harmless.
+        let lengths = shape.iter().filter(|&&length| length != 0);
+        let places = lengths.copied().try_fold(self.width(), usize::checked_mul)?;
+        let size = if shape.contains(&0) { 0 } else { places };
+        isize::try_from(places).is_ok().then_some(size)
+    }
+}
+
+/// What the header says of one array.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    dtype: Dtype,
+    #[serde(deserialize_with = "shape")]
+    shape: Vec<usize>,
+    data_offsets: (usize, usize),
+}
+
+/// Reads a shape, without making room for more axes than there can be.
+fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
+    struct Shape;
+    impl<'de> Visitor<'de> for Shape {
+        type Value = Vec<usize>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MOST_AXES} lengths")
+        }
+
+        fn visit_seq<S: SeqAccess<'de>>(self, mut lengths: S) -> Result<Self::Value, S::Error> {
+            let mut shape = Vec::new();
+            while let Some(length) = lengths.next_element()? {
+                if shape.len() == MOST_AXES {
+                    return Err(de::Error::invalid_length(MOST_AXES + 1, &self));
+                }
+                shape.push(length);
+            }
+            Ok(shape)
+        }
+    }
+    deserializer.deserialize_seq(Shape)
+}
+
+/// An array in a file.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    /// As many as dtype and shape ask for.
+    pub(super) bytes: &'a [u8],
+    /// Where they begin.
+    start: usize,
+}
+
+/// A file taken apart.
+#[derive(Debug)]
+pub(super) struct Container<'a> {
+    pub(super) metadata: BTreeMap<String, String>,
+    pub(super) arrays: BTreeMap<String, View<'a>>,
+}
+
+/// Takes a file apart, and refuses one whose entries do not cover its data exactly once.
+pub(super) fn parse(file: &[u8]) -> Result<Container<'_>, Error> {
+    let (header, data) = split(file)?;
+    let Unique(mut entries): Unique<&RawValue> = from_json("header", header)?;
+    let metadata = match entries.remove(METADATA) {
+        Some(raw) => from_json::<Unique<String>>(METADATA, raw.get().as_bytes())?.0,
+        None => BTreeMap::new(),
+    };
+    let mut arrays = BTreeMap::new();
+    for (name, raw) in entries {
+        let entry: Entry = from_json(&name, raw.get().as_bytes())?;
+        let view = entry.view(data).map_err(|fault| fault.of(&name))?;
+        arrays.insert(name, view);
+    }
+    check_cover(&arrays, data)?;
+    Ok(Container { metadata, arrays })
+}
+
+/// Header and data.
+fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
+    let (prefix, rest) = file
+        .split_first_chunk::<PREFIX>()
+        .ok_or(Detail::FileTooShort { found: file.len(), expected: PREFIX })?;
+    let length = u64::from_le_bytes(*prefix);
+    usize::try_from(length)
+        .ok()
+        .filter(|&length| length <= LONGEST)
+        .and_then(|length| rest.split_at_checked(length))
+        .ok_or_else(|| Detail::HeaderLength { length, rest: rest.len() }.into())
+}
+
+pub(super) fn from_json<'a, T: Deserialize<'a>>(part: &str, json: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(json).map_err(|source| Detail::Json { part: part.into(), source }.into())
+}
+
+impl Entry {
+    fn view(self, data: &[u8]) -> Result<View<'_>, EntryFault> {
+        let Entry { dtype, shape, data_offsets: (start, end) } = self;
+        let outside = EntryFault::Outside { start, end, length: data.len() };
+        let bytes = data.get(start..end).ok_or(outside)?;
+        if dtype.size_of(&shape) == Some(bytes.len()) {
+            Ok(View { dtype, shape, bytes, start })
+        } else {
+            Err(EntryFault::Size { dtype: dtype.name(), shape, found: bytes.len() })
+        }
+    }
+}
+
+/// Refuses entries that overlap, and bytes that belong to none.
+fn check_cover(arrays: &BTreeMap<String, View<'_>>, data: &[u8]) -> Result<(), Error> {
+    let mut places: Vec<_> =
+        arrays.iter().map(|(name, view)| (view.start, view.bytes.len(), name)).collect();
+    places.sort_unstable();
+    let mut covered = 0;
+    for (start, length, name) in places {
+        if start != covered {
+            return Err(EntryFault::Place { found: start, expected: covered }.of(name));
+        }
+        covered += length; // the end of a slice of the data
+    }
+    match data.len() - covered {
+        0 => Ok(()),
+        surplus => Err(Detail::Surplus { surplus }.into()),
+    }
+}
+
+/// An array on its way into a file.
+pub(super) struct Announced<'a> {
+    pub(super) name: String,
+    pub(super) dtype: Dtype,
+    pub(super) shape: &'a [usize],
+}
+
+/// The beginning of a file, up to the data of these arrays, in this order.
+pub(super) fn format<'a>(
+    metadata: &BTreeMap<&str, &str>,
+    arrays: impl IntoIterator<Item = &'a Announced<'a>>,
+) -> Result<Vec<u8>, Error> {
+    #[derive(Serialize)]
+    struct Header<'a> {
+        #[serde(rename = "__metadata__")]
+        metadata: &'a BTreeMap<&'a str, &'a str>,
+        #[serde(flatten)]
+        entries: BTreeMap<&'a str, Entry>,
+    }
+    let mut entries = BTreeMap::new();
+    let mut start = 0;
+    for &Announced { ref name, dtype, shape } in arrays {
+        let fault = || EntryFault::Unwritable { shape: shape.to_vec() }.of(name);
+        let size = dtype.size_of(shape).filter(|_| shape.len() <= MOST_AXES);
+        let end = size.and_then(|size| size.checked_add(start)).ok_or_else(fault)?;
+        let data_offsets = (start, end);
+        entries.insert(name.as_str(), Entry { dtype, shape: shape.to_vec(), data_offsets });
+        start = end;
+    }
+    let mut header = serde_json::to_vec(&Header { metadata, entries })
+        .map_err(|source| Detail::Json { part: "header".into(), source })?;
+    // Numbers of up to eight bytes are then aligned in the file.
+    header.resize(header.len().next_multiple_of(PREFIX), b' ');
+    if header.len() > LONGEST {
+        return Err(Detail::HeaderTooLong { length: header.len(), longest: LONGEST }.into());
+    }
+    let prefix = u64::try_from(header.len()).unwrap_or(u64::MAX).to_le_bytes();
+    header.splice(..0, prefix);
+    Ok(header)
+}

@@ -1,0 +1,392 @@
+//! State files: what a run leaves behind, on disk.
+
+mod crc;
+mod header;
+mod layout;
+mod read;
+mod record;
+mod replace;
+mod tensor;
+mod unique;
+mod write;
+
+use alloc::{
+    borrow::ToOwned,
+    collections::{BTreeMap, btree_map::Entry},
+    string::String,
+    vec::Vec,
+};
+use std::{fs::File, io, path::Path};
+
+use ndarray::{Array, ArrayRef, Dimension};
+
+use self::{replace::Previous, tensor::Tensor, write::Writable};
+use crate::{
+    error::{Detail, EntryFault, Error, Role},
+    real::Real,
+    snapshot::Snapshot,
+};
+
+/// Everything a run needs to go on after a crash, as one file: a [`Snapshot`] of the optimizer, the
+/// parameters it belongs to, and notes of the user's.
+///
+/// Kept in one file, model and optimizer cannot get out of step. All numbers keep their exact bits,
+/// so that a run that is killed and resumed, however often, ends with the bits of one that never
+/// stopped.
+///
+/// # Examples
+/// ```
+/// use adamax::{Adamax, Checkpoint, Optimizer};
+/// use ndarray::array;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("run.safetensors");
+///
+/// let mut weights = array![[1.0, -2.0], [0.5, 0.0]];
+/// let mut optimizer = Optimizer::new(Adamax::default());
+/// let slot = optimizer.register("weights", &weights)?;
+/// optimizer.step(&mut [slot.bind(&mut weights, &array![[0.3, 0.1], [-0.2, 0.7]])])?;
+/// Checkpoint::new(optimizer.snapshot())
+///     .add_parameter("weights", &weights)?
+///     .add_note("epoch", "1")?
+///     .save(&path)?;
+///
+/// // Another process: build and register as before, then take over what the file holds.
+/// let mut resumed_weights = array![[0.0, 0.0], [0.0, 0.0]];
+/// let mut resumed = Optimizer::new(Adamax::default());
+/// let slot = resumed.register("weights", &resumed_weights)?;
+/// let checkpoint = Checkpoint::load(&path)?;
+/// checkpoint.assign_parameter("weights", &mut resumed_weights)?;
+/// resumed.restore(checkpoint.snapshot())?;
+/// assert_eq!(resumed_weights, weights);
+/// assert_eq!(resumed.state(slot).unwrap().steps(), 1);
+/// assert_eq!(checkpoint.note("epoch"), Some("1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Crash safety
+/// [`save`](Checkpoint::save) writes to a temporary file in the same folder, syncs it to the disk,
+/// renames it and syncs the folder. Whenever a process is killed or the disk is full, `path` is the
+/// old file or the new one, whole, also for a reader at that very moment; what a killed writer leaves
+/// (`.run.safetensors.….tmp`) the next one removes. One process at a time may save to a path: of two,
+/// one may fail, but neither spoils the file. A symbolic link at `path` is replaced, not followed.
+///
+/// | | Linux, macOS, other Unix | Windows |
+/// |---|---|---|
+/// | killed process, full disk | old file or new file | the same, where the file system renames at one stroke (NTFS does) |
+/// | power failure | after `save` has returned, the new file, as far as the disk keeps what it has acknowledged | old file or new file: the folder cannot be synced |
+///
+/// [`save_keeping_previous`](Checkpoint::save_keeping_previous) keeps the file that was there under
+/// the name with `.prev` appended. To fall back on it where the newest file is damaged, say so:
+/// ```
+/// # use adamax::{Adamax, Checkpoint, Optimizer};
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("run.safetensors");
+/// # let path = path.to_str().unwrap();
+/// # let checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+/// # checkpoint.save_keeping_previous(path)?;
+/// # checkpoint.save_keeping_previous(path)?;
+/// # std::fs::write(path, "spoilt")?;
+/// let checkpoint = Checkpoint::<f64>::load(path).or_else(|error| {
+///     eprintln!("{error}; going back to the previous generation");
+///     Checkpoint::load(format!("{path}.prev"))
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Format
+/// A [safetensors](https://huggingface.co/docs/safetensors) file, which Python reads with the
+/// package of that name. Its arrays, for a tensor or parameter called `NAME`:
+///
+/// | entry | type | |
+/// |---|---|---|
+/// | `first_moment/NAME` | `F64` or `F32` | m, of the shape of the parameter |
+/// | `inf_norm/NAME` | the same | u, of the same shape, ≥ 0 |
+/// | `parameter/NAME` | `F64` or `F32` | a parameter of the user's, of any shape; NaN is allowed here |
+/// | `checksum` | `U32`, no axes | the last 4 bytes of the file: CRC-32 (that of zlib) of all bytes before; a file from elsewhere may do without |
+///
+/// Its metadata hold the notes, and under the key `adamax` everything else, as JSON:
+/// ```text
+/// {"version": 1,
+///  "groups": [{"learning_rate": 0.002, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
+///              "epsilon_placement": "Outside", "bias_correction": "On", "weight_decay": {"L2": 0.01},
+///              "clip_value": null, "objective": "Minimize", "non_finite": "Error"}],
+///  "tensors": {"NAME": {"group": 0, "steps": 1000}},
+///  "lr_scale": 1.0,
+///  "max_norm": {"Global": 1.0}}
+/// ```
+/// Names and values are those of [`Adamax`](crate::Adamax) and [`MaxNorm`](crate::MaxNorm); `null`
+/// stands for ∞, or for no bound. All of them must be there. Numbers are written so that they are
+/// read back exactly. The same checkpoint always gives the same bytes.
+///
+/// # In Python
+/// With the `safetensors` package and NumPy alone:
+/// ```python
+#[doc = include_str!("../../tests/state_files/read_state.py")]
+/// ```
+///
+/// # Exchange with PyTorch
+/// These two functions write the state of a `torch.optim.Adamax` to a file for
+/// [`Checkpoint::load`], and take over a file that [`Checkpoint::save`] wrote; then the other side
+/// goes on where the first stopped. Parameters go by the names that `model.named_parameters()`
+/// gives. To go to PyTorch, a rule must be what PyTorch can do: derived from
+/// [`Adamax::pytorch`](crate::Adamax::pytorch), without a norm bound or value clipping.
+/// ```python
+#[doc = include_str!("../../tests/state_files/torch_state.py")]
+/// ```
+///
+/// # Damaged and hostile files
+/// Reading takes nothing on trust: every entry must be expected, of the right type, shape and place,
+/// every number in its range, every byte accounted for and the checksum right. What a header claims
+/// is compared with the bytes that are there before anything is allocated for it. Errors name the
+/// entry. The checksum finds accidents, not forgeries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint<A = f64> {
+    snapshot: Snapshot<A>,
+    parameters: BTreeMap<String, Tensor>,
+    notes: BTreeMap<String, String>,
+}
+
+/// Putting one together.
+impl<A: Real> Checkpoint<A> {
+    /// A checkpoint of this snapshot, without parameters and notes.
+    #[must_use]
+    pub fn new(snapshot: Snapshot<A>) -> Self {
+        Checkpoint { snapshot, parameters: BTreeMap::new(), notes: BTreeMap::new() }
+    }
+
+    /// Adds a copy of `param`, an array of either precision, any shape and any memory order.
+    ///
+    /// The name need not be that of a tensor in the snapshot: whatever belongs to the run can be
+    /// kept, averages or the mean of the data for instance.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken.
+    pub fn add_parameter<B: Real, D: Dimension>(
+        &mut self,
+        name: &str,
+        param: &ArrayRef<B, D>,
+    ) -> Result<&mut Self, Error> {
+        match self.parameters.entry(name.to_owned()) {
+            Entry::Vacant(place) => place.insert(Tensor::of(param)),
+            Entry::Occupied(_) => return Err(Error::from(Detail::NameTaken).in_tensor(name)),
+        };
+        Ok(self)
+    }
+
+    /// Adds a note: any text under any key, such as the epoch or the version of the data.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key is taken, as `adamax` always is.
+    pub fn add_note(&mut self, key: &str, text: &str) -> Result<&mut Self, Error> {
+        if key == record::KEY || self.notes.contains_key(key) {
+            return Err(Detail::NoteTaken { key: key.into() }.into());
+        }
+        self.notes.insert(key.into(), text.into());
+        Ok(self)
+    }
+}
+
+/// Looking inside.
+impl<A: Real> Checkpoint<A> {
+    /// The state of the optimizer, for [`Optimizer::restore`](crate::Optimizer::restore).
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot<A> {
+        &self.snapshot
+    }
+
+    /// The names of the parameters, in alphabetical order.
+    pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.keys().map(String::as_str)
+    }
+
+    /// A copy of a parameter, in row-major order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) if there is none of this name, precision and
+    /// number of axes.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Checkpoint, Optimizer};
+    /// use ndarray::{Array1, array};
+    ///
+    /// let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_parameter("pixel means", &array![0.1_f32, 0.7])?;
+    /// let means: Array1<f32> = checkpoint.parameter("pixel means")?;
+    /// assert_eq!(means, array![0.1, 0.7]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn parameter<B: Real, D: Dimension>(&self, name: &str) -> Result<Array<B, D>, Error> {
+        let tensor = self.parameters.get(name).ok_or(EntryFault::Missing);
+        tensor
+            .and_then(Tensor::to_array)
+            .map_err(|fault| fault.of(&layout::entry(layout::PARAMETER, name)))
+    }
+
+    /// Copies a parameter into `param`, whose memory order stays.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if there is none of this name, precision and
+    ///   number of axes;
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it has another shape.
+    ///
+    /// `param` is as it was then.
+    pub fn assign_parameter<B: Real, D: Dimension>(
+        &self,
+        name: &str,
+        param: &mut ArrayRef<B, D>,
+    ) -> Result<(), Error> {
+        let saved: Array<B, D> = self.parameter(name)?;
+        let roles = [Role::SavedParameter, Role::Parameter];
+        Error::check_shapes((roles[0], saved.shape()), (roles[1], param.shape()))
+            .map_err(|error| error.in_tensor(name))?;
+        param.assign(&saved);
+        Ok(())
+    }
+
+    /// The text of a note.
+    #[must_use]
+    pub fn note(&self, key: &str) -> Option<&str> {
+        self.notes.get(key).map(String::as_str)
+    }
+
+    /// All notes, keys in alphabetical order.
+    pub fn notes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.notes.iter().map(|(key, text)| (key.as_str(), text.as_str()))
+    }
+}
+
+/// Writing and reading.
+impl<A: Real> Checkpoint<A> {
+    /// Writes the file, in the place of the one that may be there; see
+    /// [Crash safety](Checkpoint#crash-safety).
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written, or not synced;
+    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
+    ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if a state holds what could not
+    ///   be read back, which only steps under [`NonFinite::Propagate`](crate::NonFinite::Propagate)
+    ///   can have left;
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if an array has more than 64 axes, or the
+    ///   names and notes take more than 100 MB, which nobody could read.
+    ///
+    /// The old file is as it was then, unless it is only the folder that could not be synced.
+    ///
+    /// # Allocation
+    /// The header; numbers are written from where they are.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        save(&self.writable()?, path.as_ref(), Previous::Drop)
+    }
+
+    /// [`save`](Checkpoint::save), after which the file that was there is found under the name with
+    /// `.prev` appended.
+    ///
+    /// There is a file at `path` at every moment; there may be none at `.prev` for an instant. The
+    /// file system must know hard links, as those of Unix and NTFS do.
+    ///
+    /// # Errors
+    /// As [`save`](Checkpoint::save).
+    pub fn save_keeping_previous(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        save(&self.writable()?, path.as_ref(), Previous::Keep)
+    }
+
+    /// Reads a file that [`save`](Checkpoint::save) wrote, or a Python program.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Checkpoint::from_bytes), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the
+    /// file cannot be read.
+    ///
+    /// # Allocation
+    /// The size of the file twice.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let file = contents(path).map_err(|source| io_error("read", path, source))?;
+        Checkpoint::from_bytes(&file)
+    }
+
+    /// The bytes of the file.
+    ///
+    /// # Errors
+    /// As [`save`](Checkpoint::save), but for those of writing.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        let written = self.writable()?.write_to(&mut bytes);
+        written.map_err(|source| io_error("write", Path::new("to memory"), source))?;
+        Ok(bytes)
+    }
+
+    /// A checkpoint from the bytes of a file. See
+    /// [Damaged and hostile files](Checkpoint#damaged-and-hostile-files).
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if this is no whole state file, or one of the
+    ///   other precision;
+    /// - [`ErrorKind::Snapshot`](crate::ErrorKind::Snapshot) if it is of a later version, or assigns
+    ///   a tensor to a group that is not there;
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting is out of its
+    ///   range;
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape),
+    ///   [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
+    ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if the moments of a tensor
+    ///   differ in shape or hold what no step leaves.
+    pub fn from_bytes(file: &[u8]) -> Result<Self, Error> {
+        read::read(file)
+    }
+
+    fn writable(&self) -> Result<Writable<'_, A>, Error> {
+        Writable::new(&self.snapshot, &self.parameters, &self.notes)
+    }
+}
+
+/// State files.
+impl<A: Real> Snapshot<A> {
+    /// Writes a [`Checkpoint`] of nothing but this snapshot.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::save`].
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer, Snapshot};
+    ///
+    /// let path = tempfile::tempdir()?.keep().join("optimizer.safetensors");
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// optimizer.register("weights", &ndarray::Array2::<f32>::zeros((3, 4)))?;
+    /// optimizer.snapshot().save(&path)?;
+    /// optimizer.restore(&Snapshot::load(&path)?)?;
+    /// # std::fs::remove_dir_all(path.parent().unwrap())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let nothing = (BTreeMap::new(), BTreeMap::new());
+        save(&Writable::new(self, &nothing.0, &nothing.1)?, path.as_ref(), Previous::Drop)
+    }
+
+    /// Reads the snapshot of a [`Checkpoint`].
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Checkpoint::load(path).map(|checkpoint| checkpoint.snapshot)
+    }
+}
+
+fn save<A: Real>(file: &Writable<'_, A>, path: &Path, previous: Previous) -> Result<(), Error> {
+    replace::replace(path, previous, |out| file.write_to(out))
+        .map_err(|source| io_error("write", path, source))
+}
+
+/// The bytes of a file, as many as it has when it is opened: a device may have no end.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
+    io::Read::read_to_end(&mut io::Read::take(file, length), &mut bytes)?;
+    Ok(bytes)
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Detail::Io { action, path: path.to_owned(), source }.into()
+}

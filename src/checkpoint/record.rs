@@ -1,0 +1,86 @@
+//! What the metadata of a file say of a snapshot: everything but its arrays.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use super::{header, unique::Unique};
+use crate::{
+    clip::MaxNorm,
+    error::{Detail, Error},
+    real::Real,
+    serial::RuleData,
+    snapshot::{self, Snapshot, TensorSnapshot},
+    state::State,
+};
+
+/// The key of the record.
+pub(super) const KEY: &str = "adamax";
+
+/// JSON under [`KEY`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    version: u32,
+    groups: Vec<RuleData>,
+    tensors: Unique<TensorRecord>,
+    lr_scale: f64,
+    /// `None` also for ∞, which JSON cannot write, and which clips nothing either.
+    max_norm: Option<MaxNorm>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TensorRecord {
+    group: usize,
+    steps: u64,
+}
+
+impl Record {
+    pub(super) fn of<A: Real>(snapshot: &Snapshot<A>) -> Self {
+        let tensors = snapshot.tensors().iter().map(|(name, tensor)| {
+            (name.clone(), TensorRecord { group: tensor.group, steps: tensor.state.steps() })
+        });
+        Record {
+            version: Snapshot::<A>::VERSION,
+            groups: snapshot.groups().iter().map(RuleData::from).collect(),
+            tensors: Unique(tensors.collect()),
+            lr_scale: snapshot.lr_scale(),
+            max_norm: snapshot.max_norm().filter(|max_norm| max_norm.bound().is_finite()),
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Result<String, Error> {
+        serde_json::to_string(self)
+            .map_err(|source| Detail::Json { part: KEY.into(), source }.into())
+    }
+
+    pub(super) fn from_json(json: &str) -> Result<Self, Error> {
+        /// What a record of any version says; the rest may be new.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let Versioned { version } = header::from_json(KEY, json.as_bytes())?;
+        snapshot::check_version(version)?;
+        header::from_json(KEY, json.as_bytes())
+    }
+
+    /// The snapshot, with a state for each tensor from its name and number of steps.
+    pub(super) fn into_snapshot<A: Real>(
+        self,
+        mut state: impl FnMut(&str, u64) -> Result<State<A>, Error>,
+    ) -> Result<Snapshot<A>, Error> {
+        let mut groups = Vec::new();
+        for (index, data) in self.groups.into_iter().enumerate() {
+            let rule = data.try_into().map_err(|source| Detail::Group { index, source })?;
+            groups.push(rule);
+        }
+        let mut tensors = Vec::new();
+        for (name, TensorRecord { group, steps }) in self.tensors.0 {
+            let state = state(&name, steps)?;
+            tensors.push((name, TensorSnapshot { group, state }));
+        }
+        Snapshot::from_foreign(self.version, groups, tensors, self.lr_scale, self.max_norm)
+    }
+}

@@ -1,0 +1,116 @@
+//! Replacing a file by another as a whole, or not at all.
+
+use alloc::borrow::ToOwned;
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use tempfile::{Builder, NamedTempFile};
+
+/// What becomes of the file that is there already.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Previous {
+    Drop,
+    /// It is kept beside, as [`previous`] says.
+    Keep,
+}
+
+/// Puts what `write` writes in the place of `path`.
+///
+/// Whatever happens on the way, `path` is the old file or the new one, whole: the new one is written
+/// and synced under another name in the same folder, where it takes the other's name at one stroke.
+pub(super) fn replace(
+    path: &Path,
+    previous: Previous,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let prefix = temporary_prefix(path)?;
+    remove_leftovers(folder, &prefix)?;
+    let mut new = create(folder, &prefix)?;
+    write(new.as_file_mut())?;
+    new.as_file().sync_all()?;
+    if previous == Previous::Keep {
+        keep(path)?;
+    }
+    new.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// How the names begin under which new files for `path` are written.
+fn temporary_prefix(path: &Path) -> io::Result<OsString> {
+    let name = path.file_name().ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
+    let mut prefix = OsString::from(".");
+    prefix.push(name);
+    prefix.push(".");
+    Ok(prefix)
+}
+
+/// Removes what writers have left that were killed: a disk is soon full of it.
+fn remove_leftovers(folder: &Path, prefix: &OsString) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(prefix.as_encoded_bytes())
+            && bytes.ends_with(TEMPORARY_SUFFIX.as_bytes())
+        {
+            remove_if_there(&folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn create(folder: &Path, prefix: &OsString) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix(prefix).suffix(TEMPORARY_SUFFIX);
+    // As other new files, not only for the owner's eyes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+/// Gives the file a second name, so that it outlives its first. Not renamed, lest there be a moment
+/// without a file.
+fn keep(path: &Path) -> io::Result<()> {
+    let previous = previous(path);
+    remove_if_there(&previous)?;
+    ignore_absence(fs::hard_link(path, previous))
+}
+
+/// The name of the previous generation.
+fn previous(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".prev");
+    name.into()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    ignore_absence(fs::remove_file(path))
+}
+
+fn ignore_absence(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes a new name last through a power failure.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere a folder cannot be opened as a file; the system decides when the name is on the disk.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}

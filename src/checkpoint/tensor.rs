@@ -1,0 +1,73 @@
+//! Arrays of either precision, as bytes.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use ndarray::{Array, ArrayRef, Dimension, IxDyn};
+
+use super::header::{Dtype, View};
+use crate::{error::EntryFault, real::Real};
+
+/// A parameter as a file holds it: little-endian, in row-major order. Equal if the bits are.
+#[derive(Clone, PartialEq)]
+pub(super) struct Tensor {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Tensor {
+    pub(super) fn of<A: Real, D: Dimension>(array: &ArrayRef<A, D>) -> Self {
+        let mut bytes = Vec::with_capacity(array.len() * size_of::<A>());
+        for value in array {
+            bytes.extend_from_slice(value.to_file().as_ref());
+        }
+        Tensor { dtype: Dtype::of::<A>(), shape: array.shape().to_vec(), bytes }
+    }
+
+    /// The array; it must be of this precision and have this number of axes.
+    pub(super) fn to_array<A: Real, D: Dimension>(&self) -> Result<Array<A, D>, EntryFault> {
+        let array = decode(self.dtype, &self.shape, &self.bytes)?;
+        let fault = || EntryFault::Axes { shape: self.shape.clone(), expected: D::NDIM };
+        array.into_dimensionality().map_err(|_| fault())
+    }
+}
+
+impl From<View<'_>> for Tensor {
+    fn from(View { dtype, shape, bytes, .. }: View<'_>) -> Self {
+        Tensor { dtype, shape, bytes: bytes.to_vec() }
+    }
+}
+
+impl View<'_> {
+    pub(super) fn to_array<A: Real>(&self) -> Result<Array<A, IxDyn>, EntryFault> {
+        decode(self.dtype, &self.shape, self.bytes)
+    }
+}
+
+fn decode<A: Real>(
+    dtype: Dtype,
+    shape: &[usize],
+    bytes: &[u8],
+) -> Result<Array<A, IxDyn>, EntryFault> {
+    let expected = Dtype::of::<A>();
+    if dtype != expected {
+        return Err(EntryFault::Dtype { found: dtype.name(), expected: expected.name() });
+    }
+    let values: Vec<A> = bytes.chunks_exact(size_of::<A>()).filter_map(A::from_file).collect();
+    Array::from_shape_vec(shape, values).map_err(|_| EntryFault::Size {
+        dtype: dtype.name(),
+        shape: shape.to_vec(),
+        found: bytes.len(),
+    })
+}
+
+impl fmt::Debug for Tensor {
+    /// Without the bytes, which may be many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tensor")
+            .field("dtype", &self.dtype)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
+    }
+}

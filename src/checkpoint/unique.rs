@@ -1,0 +1,49 @@
+//! Maps from names, as JSON objects.
+
+use alloc::{
+    collections::{BTreeMap, btree_map::Entry},
+    format,
+    string::String,
+};
+use core::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, MapAccess, Visitor},
+};
+
+/// An object in which no name comes twice: where JSON lets the last one win, this refuses.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct Unique<V>(pub(super) BTreeMap<String, V>);
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UniqueVisitor(PhantomData)).map(Unique)
+    }
+}
+
+struct UniqueVisitor<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
+    type Value = BTreeMap<String, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut values = BTreeMap::new();
+        while let Some(name) = map.next_key::<String>()? {
+            match values.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(map.next_value()?);
+                }
+                Entry::Occupied(place) => {
+                    return Err(de::Error::custom(format!("`{}` comes twice", place.key())));
+                }
+            }
+        }
+        Ok(values)
+    }
+}

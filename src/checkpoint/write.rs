@@ -1,0 +1,88 @@
+//! From a checkpoint to bytes.
+
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use std::io::{self, BufWriter, Write};
+
+use ndarray::{Array, IxDyn};
+
+use super::{
+    crc::Summing,
+    header::{self, Announced, Dtype},
+    layout::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
+    record::{self, Record},
+    tensor::Tensor,
+};
+use crate::{error::Error, real::Real, snapshot::Snapshot};
+
+/// What goes into a file, checked: what could not be read back must not be taken for saved.
+pub(super) struct Writable<'a, A> {
+    /// All bytes before the data.
+    header: Vec<u8>,
+    data: Vec<Data<'a, A>>,
+}
+
+/// The numbers of one array.
+enum Data<'a, A> {
+    Array(&'a Array<A, IxDyn>),
+    Bytes(&'a [u8]),
+}
+
+impl<'a, A: Real> Writable<'a, A> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot<A>,
+        parameters: &'a BTreeMap<String, Tensor>,
+        notes: &BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        let mut arrays = Vec::new();
+        for (name, tensor) in snapshot.tensors() {
+            let state = &tensor.state;
+            state.check().map_err(|error| error.in_tensor(name))?;
+            for (part, array) in
+                [(FIRST_MOMENT, state.first_moment()), (INF_NORM, state.inf_norm())]
+            {
+                arrays.push((
+                    announce(part, name, Dtype::of::<A>(), array.shape()),
+                    Data::Array(array),
+                ));
+            }
+        }
+        for (name, Tensor { dtype, shape, bytes }) in parameters {
+            arrays.push((announce(PARAMETER, name, *dtype, shape), Data::Bytes(bytes)));
+        }
+        // The widest first, so that all are aligned.
+        arrays.sort_by(|(a, _), (b, _)| (a.dtype, &a.name).cmp(&(b.dtype, &b.name)));
+
+        let record = Record::of(snapshot).to_json()?;
+        let mut metadata: BTreeMap<&str, &str> =
+            notes.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect();
+        metadata.insert(record::KEY, &record);
+        let checksum = announce("", CHECKSUM, Dtype::U32, &[]);
+        let announced = arrays.iter().map(|(announced, _)| announced).chain([&checksum]);
+        let header = header::format(&metadata, announced)?;
+        Ok(Writable { header, data: arrays.into_iter().map(|(_, data)| data).collect() })
+    }
+
+    pub(super) fn write_to(&self, out: impl Write) -> io::Result<()> {
+        let mut out = BufWriter::new(Summing::new(out));
+        out.write_all(&self.header)?;
+        for data in &self.data {
+            match data {
+                Data::Bytes(bytes) => out.write_all(bytes)?,
+                Data::Array(array) => {
+                    for value in *array {
+                        out.write_all(value.to_file().as_ref())?;
+                    }
+                }
+            }
+        }
+        out.flush()?;
+        let mut out = out.into_inner()?;
+        let sum = out.sum();
+        out.write_all(&sum.to_le_bytes())?;
+        out.flush()
+    }
+}
+
+fn announce<'a>(part: &str, name: &str, dtype: Dtype, shape: &'a [usize]) -> Announced<'a> {
+    Announced { name: layout::entry(part, name), dtype, shape }
+}

@@ -1,0 +1,149 @@
+//! Writers that are killed, or run out of disk.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    io::ErrorKind as Io,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
+use ndarray::Array1;
+use ndarray_rand::rand::Rng;
+
+use crate::common::input;
+
+type Tested = Result<(), Box<dyn Error>>;
+
+/// Where a child process writes; it is this test program, told to run nothing but [`writer`].
+const PATH: &str = "ADAMAX_TEST_WRITER_PATH";
+/// At least so often a writer is killed.
+const KILLS: usize = 200;
+/// A file of 256 kB takes long enough to be killed in.
+const LENGTH: usize = 1 << 15;
+
+/// A checkpoint all of whose numbers are of one generation, so that two cannot be mixed unnoticed.
+#[allow(clippy::cast_precision_loss)] // small numbers
+fn checkpoint(generation: u64) -> Result<Checkpoint<f64>, adamax::Error> {
+    let values = Array1::from_elem(LENGTH, generation as f64);
+    let optimizer = Optimizer::<f64>::new(Adamax::default());
+    let mut checkpoint = Checkpoint::new(optimizer.snapshot());
+    checkpoint.add_parameter("values", &values)?.add_note("generation", &generation.to_string())?;
+    Ok(checkpoint)
+}
+
+/// The generation in a file, which must be whole.
+fn generation(path: &Path) -> Result<u64, Box<dyn Error>> {
+    let found = Checkpoint::load(path)?;
+    let generation = found.note("generation").ok_or("no generation")?.parse()?;
+    assert_eq!(found, checkpoint(generation)?);
+    Ok(generation)
+}
+
+/// Saves one generation after the other, until killed; or once, where a disk ends.
+#[test]
+#[ignore = "the child process of the other tests"]
+fn writer() -> Tested {
+    let path = PathBuf::from(env::var_os(PATH).ok_or("not a child")?);
+    let first = generation(&path)? + 1;
+    for generation in first.. {
+        let checkpoint = checkpoint(generation)?;
+        if generation % 2 == 0 {
+            checkpoint.save(&path)?;
+        } else {
+            checkpoint.save_keeping_previous(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn as_writer(command: &mut Command, path: &Path) -> Result<Child, std::io::Error> {
+    command
+        .args(["--exact", "crash::writer", "--ignored", "--nocapture"])
+        .env(PATH, path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+}
+
+#[test]
+fn whenever_a_writer_is_killed_there_is_a_whole_file() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let previous = folder.path().join("run.safetensors.prev");
+    checkpoint(0)?.save(&path)?;
+    let rng = &mut input::rng(3);
+    let (mut newest, mut killed_while_writing) = (0, 0);
+    for _ in 0..KILLS {
+        let mut child = as_writer(&mut Command::new(env::current_exe()?), &path)?;
+        // Only once it is at work, and then at any moment.
+        let started = Instant::now();
+        while generation(&path)? == newest && started.elapsed() < Duration::from_secs(30) {}
+        std::thread::sleep(Duration::from_micros(rng.random_range(0..10_000)));
+        child.kill()?;
+        child.wait()?;
+
+        let found = generation(&path)?;
+        assert!(found > newest, "generation {found} after {newest}");
+        newest = found;
+        match generation(&previous) {
+            Ok(kept) => assert!(kept == found || kept + 2 >= found, "{kept} is kept of {found}"),
+            Err(error) => assert!(!previous.exists(), "{error}"),
+        }
+        killed_while_writing += usize::from(leftovers(folder.path())? > 0);
+    }
+    assert!(
+        killed_while_writing > KILLS / 10,
+        "only {killed_while_writing} were killed while writing"
+    );
+
+    checkpoint(newest + 1)?.save(&path)?;
+    assert_eq!(leftovers(folder.path())?, 0, "leftovers are not removed");
+    Ok(())
+}
+
+/// The number of files that writers have left unfinished.
+fn leftovers(folder: &Path) -> Result<usize, std::io::Error> {
+    let mut count = 0;
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        count += usize::from(name != "run.safetensors" && name != "run.safetensors.prev");
+    }
+    Ok(count)
+}
+
+/// The limit on the size of files ends a write as a full disk does: some bytes go through, the next
+/// do not.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_old_file() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    checkpoint(0)?.save(&path)?;
+    let before = fs::read(&path)?;
+    let mut shell = Command::new("sh");
+    // In blocks of 512 bytes or 1024: in any case less than the file needs, and more than nothing.
+    shell.args(["-c", r#"trap '' XFSZ; ulimit -f 100; exec "$0" "$@""#]).arg(env::current_exe()?);
+    shell.args(["--exact", "crash::writer_on_a_full_disk", "--ignored"]).env(PATH, &path);
+    let output = shell.output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(fs::read(&path)?, before);
+    assert_eq!(fs::read_dir(&folder)?.count(), 1, "something else was left");
+    Ok(())
+}
+
+#[test]
+#[ignore = "the child process of another test"]
+fn writer_on_a_full_disk() -> Tested {
+    let path = PathBuf::from(env::var_os(PATH).ok_or("not a child")?);
+    for result in [checkpoint(1)?.save(&path), checkpoint(1)?.save_keeping_previous(&path)] {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        assert_eq!(source.ok_or("no source")?.kind(), Io::FileTooLarge);
+    }
+    Ok(())
+}

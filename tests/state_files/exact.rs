@@ -1,0 +1,255 @@
+//! What is written is what is read, and what others read.
+
+use std::{error::Error, fs, path::Path};
+
+use adamax::{Adamax, Checkpoint, ErrorKind, NonFinite, Optimizer, Snapshot, State};
+use ndarray::{Array0, Array1, Array2, ArrayD, array};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::{
+    common::{Bits, Float, bits, input, layout::Layout},
+    sample,
+};
+
+type Tested = Result<(), Box<dyn Error>>;
+
+#[test]
+fn a_checkpoint_comes_back_bit_by_bit() -> Tested {
+    comes_back::<f64>()?;
+    comes_back::<f32>()
+}
+
+fn comes_back<A: Float>() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let written = sample::checkpoint::<A>()?;
+    written.save(&path)?;
+    let read = Checkpoint::<A>::load(&path)?;
+    assert_eq!(read, written);
+    for name in written.snapshot().names() {
+        let state = |checkpoint: &Checkpoint<A>| -> Option<State<A>> {
+            checkpoint.snapshot().state(name).cloned()
+        };
+        let (read, written) = (state(&read).ok_or("lost")?, state(&written).ok_or("lost")?);
+        assert_eq!(read.steps(), written.steps(), "{name}");
+        assert_eq!(read.first_moment().bits(), written.first_moment().bits(), "{name}");
+        assert_eq!(read.inf_norm().bits(), written.inf_norm().bits(), "{name}");
+    }
+    assert_eq!(read.parameter::<f64, _>("scalar")?, Array0::from_elem((), -0.0));
+    assert!(read.parameter::<f64, ndarray::Ix0>("scalar")?[()].is_sign_negative());
+    let odd: Array1<f32> = read.parameter("untouched")?;
+    assert_eq!(odd.bits(), [f32::NAN, f32::INFINITY, f32::from_bits(1)].bits());
+    assert!(
+        read.parameter::<A, ndarray::Ix2>("layer.0/weight")?
+            .iter()
+            .all(|x| x.word() == A::MARK.word())
+    );
+    assert_eq!(
+        read.parameter_names().collect::<Vec<_>>(),
+        ["", "layer.0/weight", "none", "scalar", "untouched"]
+    );
+    assert_eq!(read.note("epoch"), Some("12"));
+    assert_eq!(read.notes().count(), 3);
+    assert_eq!(read.note("adamax"), None);
+    Ok(())
+}
+
+#[test]
+fn a_snapshot_is_a_checkpoint_without_the_rest() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let written = sample::checkpoint::<f32>()?;
+    written.save(&path)?;
+    assert_eq!(&Snapshot::load(&path)?, written.snapshot());
+    written.snapshot().save(&path)?;
+    assert_eq!(Checkpoint::load(&path)?, Checkpoint::new(written.snapshot().clone()));
+    Ok(())
+}
+
+#[test]
+fn the_same_checkpoint_gives_the_same_bytes() -> Tested {
+    assert_eq!(sample::checkpoint::<f64>()?.to_bytes()?, sample::checkpoint::<f64>()?.to_bytes()?);
+    Ok(())
+}
+
+/// The format is a promise: this file must be readable, and written like this, for ever.
+#[test]
+fn the_bytes_do_not_change() -> Tested {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state_files/golden");
+    let written = sample::small::<f64>()?;
+    let file = fs::read(folder.join("version_1.safetensors"))?;
+    assert_eq!(Checkpoint::from_bytes(&file)?, written);
+    assert_eq!(file, written.to_bytes()?);
+    Ok(())
+}
+
+#[test]
+fn the_reference_library_reads_the_same() -> Tested {
+    let checkpoint = sample::checkpoint::<f64>()?;
+    let file = checkpoint.to_bytes()?;
+    let (_, metadata) = SafeTensors::read_metadata(&file)?;
+    assert_eq!(metadata.metadata().as_ref().ok_or("no metadata")?["epoch"], "12");
+    let arrays = SafeTensors::deserialize(&file)?;
+    assert_eq!(arrays.len(), 2 * 7 + 5 + 1);
+    let m = arrays.tensor("first_moment/layer.0/weight")?;
+    assert_eq!((m.dtype(), m.shape()), (Dtype::F64, &[3, 4][..]));
+    let expected = checkpoint.snapshot().state("layer.0/weight").ok_or("no state")?;
+    let bytes: Vec<u8> = expected.first_moment().iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert_eq!(m.data(), bytes);
+    for (name, view) in arrays.tensors() {
+        let offset = view.data().as_ptr().addr() - file.as_ptr().addr();
+        let width = if view.dtype() == Dtype::F64 { 8 } else { 4 };
+        assert_eq!(offset % width, 0, "{name} is not aligned");
+    }
+    Ok(())
+}
+
+/// The purpose of it all.
+#[test]
+fn a_run_through_files_ends_with_the_bits_of_one_without() -> Tested {
+    for layout in [Layout::C, Layout::F] {
+        let uninterrupted = run(layout, false)?;
+        assert_eq!(run(layout, true)?, uninterrupted, "{layout:?}");
+    }
+    Ok(())
+}
+
+/// The parameter and the state after 30 steps, with the process "restarted" before each if wanted.
+fn run(layout: Layout, through_files: bool) -> Result<bits::Snapshot<u64>, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let rule = Adamax::builder().learning_rate(0.1).build()?;
+    let rng = &mut input::rng(2);
+    let mut x: Array2<f64> = layout.arrange_as(&input::parameters((3, 4), rng).into_dyn());
+    let gradients: Vec<Array2<f64>> = (0..30).map(|_| input::gradients((3, 4), rng)).collect();
+    let mut optimizer = Optimizer::new(rule);
+    let mut slot = optimizer.register("x", &x)?;
+    for gradient in &gradients {
+        if through_files {
+            Checkpoint::new(optimizer.snapshot()).add_parameter("x", &x)?.save(&path)?;
+            let checkpoint = Checkpoint::load(&path)?;
+            x.fill(f64::NAN);
+            checkpoint.assign_parameter("x", &mut x)?;
+            optimizer = Optimizer::new(Adamax::paper());
+            slot = optimizer.register("x", &x)?;
+            optimizer.restore(checkpoint.snapshot())?;
+        }
+        optimizer.step(&mut [slot.bind(&mut x, gradient)])?;
+    }
+    let state = optimizer.state(slot).ok_or("no state")?;
+    assert_eq!(state.first_moment().strides(), x.strides());
+    Ok(bits::Snapshot::of(&x, state))
+}
+
+#[test]
+fn the_previous_generation_is_kept_on_demand() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let previous = folder.path().join("run.safetensors.prev");
+    let generation = |text: &str| -> Result<Checkpoint<f64>, adamax::Error> {
+        let mut checkpoint = sample::small()?;
+        checkpoint.add_note("generation", text)?;
+        Ok(checkpoint)
+    };
+    generation("1")?.save_keeping_previous(&path)?;
+    assert!(!previous.exists());
+    for (newest, kept) in [("2", "1"), ("3", "2")] {
+        generation(newest)?.save_keeping_previous(&path)?;
+        assert_eq!(Checkpoint::load(&path)?, generation(newest)?);
+        assert_eq!(Checkpoint::load(&previous)?, generation(kept)?);
+    }
+    generation("4")?.save(&path)?;
+    assert_eq!(Checkpoint::load(&previous)?, generation("2")?);
+    assert_eq!(fs::read_dir(&folder)?.count(), 2, "something else was left");
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_as_public_as_others() -> Tested {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir()?;
+    let (path, other) = (folder.path().join("run"), folder.path().join("other"));
+    sample::small::<f64>()?.save(&path)?;
+    fs::write(&other, "")?;
+    let mode = |path: &Path| fs::metadata(path).map(|data| data.permissions().mode());
+    assert_eq!(mode(&path)?, mode(&other)?);
+    Ok(())
+}
+
+#[test]
+fn names_and_keys_come_once() -> Tested {
+    let mut checkpoint = sample::checkpoint::<f64>()?;
+    let error = checkpoint.add_parameter("scalar", &array![1.0]).map(|_| ()).unwrap_err();
+    assert_eq!((error.kind(), error.tensor()), (ErrorKind::Name, Some("scalar")));
+    for key in ["epoch", "adamax"] {
+        let error = checkpoint.add_note(key, "13").map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Name);
+        assert_eq!(error.to_string(), format!("note `{key}` is taken"));
+    }
+    assert_eq!(checkpoint, sample::checkpoint::<f64>()?);
+    Ok(())
+}
+
+#[test]
+fn a_parameter_must_be_what_is_asked_for() -> Tested {
+    let checkpoint = sample::checkpoint::<f64>()?;
+    let mut x = Array2::<f64>::zeros((4, 3));
+    let before = x.bits();
+    let cases = [
+        (checkpoint.assign_parameter("nowhere", &mut x), "entry `parameter/nowhere` is missing"),
+        (
+            checkpoint.assign_parameter("untouched", &mut x),
+            "entry `parameter/untouched` is of type F32, but F64 is asked for",
+        ),
+        (
+            checkpoint.assign_parameter("none", &mut x),
+            "entry `parameter/none` has shape [0], but an array of Some(2) axes is asked for",
+        ),
+        (
+            checkpoint.assign_parameter("layer.0/weight", &mut x),
+            "tensor `layer.0/weight`: saved parameter has shape [3, 4], but parameter has shape [4, 3]",
+        ),
+    ];
+    for (result, message) in cases {
+        assert_eq!(result.unwrap_err().to_string(), message);
+    }
+    assert_eq!(x.bits(), before);
+    Ok(())
+}
+
+#[test]
+fn what_could_not_be_read_back_is_not_written() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    sample::small::<f64>()?.save(&path)?;
+    let before = fs::read(&path)?;
+
+    let rule = Adamax::builder().non_finite(NonFinite::Propagate).build()?;
+    let mut x = array![1.0, 2.0];
+    let mut optimizer = Optimizer::new(rule);
+    let slot = optimizer.register("x", &x)?;
+    optimizer.step(&mut [slot.bind(&mut x, &array![0.0, f64::NAN])])?;
+    let error = optimizer.snapshot().save(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NonFinite);
+    assert_eq!(error.to_string(), "tensor `x`: first moment is NaN at index [1]");
+
+    let mut checkpoint = sample::small::<f64>()?;
+    checkpoint.add_parameter("deep", &ArrayD::<f32>::zeros(vec![1; 65]))?;
+    let error = checkpoint.save(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert!(
+        error.to_string().starts_with("entry `parameter/deep` has a shape that cannot"),
+        "{error}"
+    );
+
+    let mut checkpoint = sample::small::<f64>()?;
+    checkpoint.add_note("long", &"x".repeat(100_000_000))?;
+    let error = checkpoint.save(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert!(error.to_string().contains("at most 100000000"), "{error}");
+
+    assert_eq!(fs::read(&path)?, before);
+    assert_eq!(fs::read_dir(&folder)?.count(), 1, "something else was left");
+    Ok(())
+}

@@ -1,0 +1,400 @@
+//! Files that are damaged, foreign or made to do harm: an error that says where, and no panic.
+
+use std::{error::Error, fs, path::Path};
+
+use adamax::{Checkpoint, ErrorKind};
+use serde_json::{Value, json};
+
+use crate::sample;
+
+type Tested = Result<(), Box<dyn Error>>;
+
+/// A file taken apart without any checks, to be spoilt and put together again.
+struct Parts {
+    header: Value,
+    data: Vec<u8>,
+}
+
+impl Parts {
+    /// A sound file, without checksum, so that nothing but the spoilt part can be wrong.
+    fn sound() -> Result<Self, Box<dyn Error>> {
+        let file = sample::small::<f64>()?.to_bytes()?;
+        let (length, rest) = file.split_first_chunk().ok_or("short")?;
+        let (header, data) = rest.split_at(usize::try_from(u64::from_le_bytes(*length))?);
+        let mut parts = Parts { header: serde_json::from_slice(header)?, data: data.to_vec() };
+        parts.header.as_object_mut().ok_or("no object")?.remove("checksum");
+        parts.data.truncate(parts.data.len() - 4);
+        Ok(parts)
+    }
+
+    fn file(&self) -> Vec<u8> {
+        file(&self.header.to_string(), &self.data)
+    }
+
+    /// Changes the record under `adamax`.
+    fn record(&mut self, change: impl FnOnce(&mut Value)) -> Tested {
+        let text = &mut self.header["__metadata__"]["adamax"];
+        let mut record = serde_json::from_str(text.as_str().ok_or("no text")?)?;
+        change(&mut record);
+        *text = Value::String(record.to_string());
+        Ok(())
+    }
+
+    /// Changes a number of the data.
+    fn number(&mut self, index: usize, value: f64) {
+        self.data[8 * index..8 * (index + 1)].copy_from_slice(&value.to_le_bytes());
+    }
+}
+
+fn file(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+fn assert_refused(file: &[u8], kind: ErrorKind, message: &str) {
+    match Checkpoint::<f64>::from_bytes(file) {
+        Ok(_) => panic!("read, though `{message}` was expected"),
+        Err(error) => {
+            assert!(error.to_string().contains(message), "`{error}`, expected `{message}`");
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}
+
+#[test]
+fn the_sound_file_is_read() -> Tested {
+    assert_eq!(Checkpoint::from_bytes(&Parts::sound()?.file())?, sample::small::<f64>()?);
+    Ok(())
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() -> Tested {
+    let file = sample::small::<f64>()?.to_bytes()?;
+    for length in 0..file.len() {
+        assert!(Checkpoint::<f64>::from_bytes(&file[..length]).is_err(), "cut at {length}");
+    }
+    assert_refused(&file[..5], ErrorKind::Format, "file has 5 bytes");
+    assert_refused(&file[..50], ErrorKind::Format, "42 bytes are left of the file");
+    let longer = [&file[..], b"\0"].concat();
+    assert_refused(&longer, ErrorKind::Format, "the last 1 bytes of the file belong to no entry");
+    let lost = &file[..file.len() - 1];
+    assert_refused(lost, ErrorKind::Format, "entry `checksum` takes bytes 48 to 52");
+    Ok(())
+}
+
+#[test]
+fn a_file_with_any_bit_flipped_is_refused() -> Tested {
+    let mut file = sample::small::<f64>()?.to_bytes()?;
+    for byte in 0..file.len() {
+        for bit in 0..8 {
+            file[byte] ^= 1 << bit;
+            assert!(Checkpoint::<f64>::from_bytes(&file).is_err(), "bit {bit} of byte {byte}");
+            file[byte] ^= 1 << bit;
+        }
+    }
+    let data = file.len() - 4 - 6 * 8; // the first number, 0.05
+    file[data] ^= 1;
+    assert_refused(&file, ErrorKind::Format, "checksum is 0x");
+    Ok(())
+}
+
+/// Each spoils the header of a sound file in one place.
+#[test]
+fn a_wrong_header_is_refused() -> Tested {
+    const M: &str = "first_moment/w";
+    const U: &str = "inf_norm/w";
+    type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);
+    let largest = (1_u64 << 61) - 1;
+    let cases: [Case<'_>; 21] = [
+        (
+            &|h| h[M]["dtype"] = json!("F32"),
+            "entry `first_moment/w` has 16 bytes, which is not the size of F32 numbers of shape [2]",
+        ),
+        (&|h| h[M]["dtype"] = json!("I64"), "first_moment/w: unknown variant `I64`"),
+        (&|h| h[M]["dtype"] = json!(8), "first_moment/w: "),
+        (&|h| h[M]["shape"] = json!([3]), "entry `first_moment/w` has 16 bytes"),
+        (&|h| h[M]["shape"] = json!([-2]), "first_moment/w: invalid value: integer `-2`"),
+        (&|h| h[M]["shape"] = json!([2.0]), "first_moment/w: invalid type: floating point"),
+        (&|h| h[M]["shape"] = json!([u64::MAX, u64::MAX]), "entry `first_moment/w` has 16 bytes"),
+        (
+            &|h| h[M]["shape"] = json!([0, u64::MAX, u64::MAX]),
+            "entry `first_moment/w` has 16 bytes",
+        ),
+        (
+            &|h| h[M]["shape"] = json!(vec![1; 65]),
+            "first_moment/w: invalid length 65, expected at most 64 lengths",
+        ),
+        (
+            &|h| h[M]["data_offsets"] = json!([0, 1_u64 << 40]),
+            "entry `first_moment/w` takes bytes 0 to 1099511627776 of the data, which has 48",
+        ),
+        (&|h| h[M]["data_offsets"] = json!([16, 0]), "entry `first_moment/w` takes bytes 16 to 0"),
+        (
+            &|h| h[M]["data_offsets"] = json!([largest, largest]),
+            "entry `first_moment/w` takes bytes",
+        ),
+        (
+            &|h| h[M]["data_offsets"] = json!([16, 32]),
+            "entry `first_moment/w` begins at byte 16 of the data, but the one before ends at byte 0",
+        ),
+        (
+            &|h| h[U]["data_offsets"] = json!([32, 48]),
+            "entry `inf_norm/w` begins at byte 32 of the data, but the one before ends at byte 16",
+        ),
+        (&|h| h[M]["stride"] = json!([1]), "first_moment/w: unknown field `stride`"),
+        (
+            &|h| h[M] = json!({"dtype": "F64", "shape": [2]}),
+            "first_moment/w: missing field `data_offsets`",
+        ),
+        (
+            &|h| {
+                h["parameter/empty"] = json!({"dtype": "U32", "shape": [0], "data_offsets": [0, 0]})
+            },
+            "entry `parameter/empty` has no place in a state file",
+        ),
+        (
+            &|h| h["w"] = json!({"dtype": "F64", "shape": [0], "data_offsets": [0, 0]}),
+            "entry `w` has no place in a state file",
+        ),
+        (
+            &|h| h["inf_norm/v"] = json!({"dtype": "F64", "shape": [0], "data_offsets": [0, 0]}),
+            "entry `inf_norm/v` has no place in a state file",
+        ),
+        (
+            &|h| h["checksum"] = json!({"dtype": "F64", "shape": [0], "data_offsets": [0, 0]}),
+            "entry `checksum` is not one U32 at the end of the file",
+        ),
+        (
+            &|h| h["__metadata__"]["epoch"] = json!(1),
+            "__metadata__: invalid type: integer `1`, expected a string",
+        ),
+    ];
+    for (spoil, message) in cases {
+        let mut parts = Parts::sound()?;
+        spoil(&mut parts.header);
+        assert_refused(&parts.file(), ErrorKind::Format, message);
+    }
+    Ok(())
+}
+
+/// The reference library takes such files, overflows or runs out of memory on them.
+#[test]
+fn a_header_made_to_do_harm_is_refused() -> Tested {
+    let largest = (1_u64 << 61) - 1;
+    let chained: Vec<String> = (0..8)
+        .map(|k| {
+            let (start, end) = (u128::from(largest) * k, u128::from(largest) * (k + 1));
+            format!(
+                r#""t{k}":{{"dtype":"F64","shape":[{largest}],"data_offsets":[{start},{end}]}}"#
+            )
+        })
+        .collect();
+    let chained = format!("{{{}}}", chained.join(","));
+    assert_refused(
+        &file(&chained, &[]),
+        ErrorKind::Format,
+        "entry `t0` takes bytes 0 to 2305843009213693951 of the data, which has 0",
+    );
+
+    let twice = r#"{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8]},"a":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}"#;
+    assert_refused(&file(twice, &[0; 8]), ErrorKind::Format, "header: `a` comes twice");
+    let twice = r#"{"__metadata__":{"adamax":"","adamax":""}}"#;
+    assert_refused(&file(twice, &[]), ErrorKind::Format, "__metadata__: `adamax` comes twice");
+
+    let deep = "[".repeat(100_000);
+    assert_refused(&file(&deep, &[]), ErrorKind::Format, "header: ");
+    let deep = format!(r#"{{"a":{deep}"#);
+    assert_refused(&file(&deep, &[]), ErrorKind::Format, "header: ");
+
+    assert_refused(
+        &u64::MAX.to_le_bytes(),
+        ErrorKind::Format,
+        "header should have 18446744073709551615 bytes, but 0 bytes are left",
+    );
+    assert_refused(&file("\u{0}", &[]), ErrorKind::Format, "header: ");
+    assert_refused(
+        &[&2_u64.to_le_bytes()[..], b"\xff\xff"].concat(),
+        ErrorKind::Format,
+        "header: ",
+    );
+    assert_refused(
+        &file("{}", &[]),
+        ErrorKind::Format,
+        "not a state file: no `adamax` in the metadata",
+    );
+    assert_refused(&file("{}", &[0]), ErrorKind::Format, "the last 1 bytes");
+    Ok(())
+}
+
+/// Each spoils the record of a sound file in one place.
+#[test]
+fn a_wrong_record_is_refused() -> Tested {
+    use ErrorKind::{Format, Hyperparameter, Snapshot};
+    type Case<'a> = (&'a dyn Fn(&mut Value), ErrorKind, &'a str);
+    let cases: [Case<'_>; 21] = [
+        (
+            &|r| r["version"] = json!(2),
+            Snapshot,
+            "snapshot has version 2, but this release reads versions up to 1",
+        ),
+        (&|r| *r = json!({"version": 7, "new": []}), Snapshot, "snapshot has version 7"),
+        (&|r| r["version"] = json!(0), Snapshot, "snapshot has version 0"),
+        (&|r| r["version"] = json!(1_u64 << 32), Format, "adamax: invalid value"),
+        (
+            &|r| r["groups"] = json!([]),
+            Snapshot,
+            "tensor `w`: in group 0 of a snapshot with 0 groups",
+        ),
+        (
+            &|r| r["groups"][0]["learning_rate"] = json!(-1.0),
+            Hyperparameter,
+            "group 0: learning rate is -1, but must be finite and at least 0",
+        ),
+        (
+            &|r| r["groups"][0]["beta1"] = json!(1.0),
+            Hyperparameter,
+            "group 0: beta1 is 1, but must be in [0, 1)",
+        ),
+        (&|r| r["groups"][0]["beta2"] = json!(-0.1), Hyperparameter, "group 0: beta2 is -0.1"),
+        (
+            &|r| r["groups"][0]["epsilon"] = Value::Null,
+            Format,
+            "adamax: invalid type: null, expected f64",
+        ),
+        (&|r| r["groups"][0]["clip_value"] = json!(0), Hyperparameter, "group 0: clip value is 0"),
+        (
+            &|r| r["groups"][0]["weight_decay"] = json!({"L2": -1}),
+            Hyperparameter,
+            "group 0: weight decay is -1",
+        ),
+        (&|r| r["groups"][0]["weight_decay"] = json!("L3"), Format, "adamax: unknown variant `L3`"),
+        (&|r| r["groups"][0]["momentum"] = json!(0.9), Format, "adamax: unknown field `momentum`"),
+        (&|r| r["lr_scale"] = json!(-1), Hyperparameter, "learning rate scale is -1"),
+        (&|r| r["max_norm"] = json!({"Global": 0}), Hyperparameter, "max norm is 0"),
+        (
+            &|r| r["tensors"]["w"]["group"] = json!(1),
+            Snapshot,
+            "tensor `w`: in group 1 of a snapshot with 1 groups",
+        ),
+        (
+            &|r| r["tensors"]["w"]["steps"] = json!(1.5),
+            Format,
+            "adamax: invalid type: floating point `1.5`, expected u64",
+        ),
+        (
+            &|r| r["tensors"]["w"]["steps"] = json!(-1),
+            Format,
+            "adamax: invalid value: integer `-1`, expected u64",
+        ),
+        (&|r| r["tensors"]["w"] = json!({"group": 0}), Format, "adamax: missing field `steps`"),
+        (
+            &|r| r["tensors"]["v"] = json!({"group": 0, "steps": 1}),
+            Format,
+            "entry `first_moment/v` is missing",
+        ),
+        (
+            &|r| r["tensors"] = json!({}),
+            Format,
+            "entry `first_moment/w` has no place in a state file",
+        ),
+    ];
+    for (spoil, kind, message) in cases {
+        let mut parts = Parts::sound()?;
+        parts.record(spoil)?;
+        assert_refused(&parts.file(), kind, message);
+    }
+    Ok(())
+}
+
+#[test]
+fn counters_end_where_u64_does() -> Tested {
+    let with_steps = |steps: &str| -> Result<Vec<u8>, Box<dyn Error>> {
+        let mut parts = Parts::sound()?;
+        let record = &mut parts.header["__metadata__"]["adamax"];
+        let text =
+            record.as_str().ok_or("no text")?.replace("\"steps\":1", &format!("\"steps\":{steps}"));
+        *record = Value::String(text);
+        Ok(parts.file())
+    };
+    let last = Checkpoint::<f64>::from_bytes(&with_steps("18446744073709551615")?)?;
+    assert_eq!(last.snapshot().state("w").ok_or("no state")?.steps(), u64::MAX);
+    assert_refused(&with_steps("18446744073709551616")?, ErrorKind::Format, "adamax: ");
+    assert_refused(
+        &with_steps("1,\"steps\":1")?,
+        ErrorKind::Format,
+        "adamax: duplicate field `steps`",
+    );
+    Ok(())
+}
+
+#[test]
+fn moments_that_no_step_leaves_are_refused() -> Tested {
+    let cases = [
+        (0, f64::NAN, ErrorKind::NonFinite, "tensor `w`: first moment is NaN at index [0]"),
+        (1, f64::INFINITY, ErrorKind::NonFinite, "tensor `w`: first moment is inf at index [1]"),
+        (2, f64::NAN, ErrorKind::NonFinite, "tensor `w`: infinity norm is NaN at index [0]"),
+        (3, f64::INFINITY, ErrorKind::NonFinite, "tensor `w`: infinity norm is inf at index [1]"),
+        (
+            3,
+            -0.5,
+            ErrorKind::NegativeNorm,
+            "tensor `w`: infinity norm is negative (-0.5) at index [1]",
+        ),
+    ];
+    for (index, value, kind, message) in cases {
+        let mut parts = Parts::sound()?;
+        parts.number(index, value);
+        assert_refused(&parts.file(), kind, message);
+    }
+    let mut parts = Parts::sound()?;
+    parts.header["inf_norm/w"]["shape"] = json!([1, 2]);
+    let message = "tensor `w`: infinity norm has shape [1, 2], but first moment has shape [2]";
+    assert_refused(&parts.file(), ErrorKind::Shape, message);
+    Ok(())
+}
+
+#[test]
+fn a_file_of_the_other_precision_is_refused() -> Tested {
+    let file = sample::small::<f32>()?.to_bytes()?;
+    assert_refused(
+        &file,
+        ErrorKind::Format,
+        "entry `first_moment/w` is of type F32, but F64 is asked for",
+    );
+    Ok(())
+}
+
+#[test]
+fn what_is_no_file_is_an_error() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let missing = folder.path().join("missing");
+    let error = Checkpoint::<f64>::load(&missing).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(
+        error.to_string().starts_with(&format!("cannot read {}: ", missing.display())),
+        "{error}"
+    );
+    let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    assert_eq!(source.ok_or("no source")?.kind(), std::io::ErrorKind::NotFound);
+
+    assert_eq!(Checkpoint::<f64>::load(folder.path()).unwrap_err().kind(), ErrorKind::Io);
+    let checkpoint = sample::small::<f64>()?;
+    for nowhere in [folder.path().join("missing/run"), "".into(), "..".into(), folder.path().into()]
+    {
+        assert_eq!(
+            checkpoint.save(&nowhere).unwrap_err().kind(),
+            ErrorKind::Io,
+            "{}",
+            nowhere.display()
+        );
+    }
+    assert_eq!(fs::read_dir(&folder)?.count(), 0, "something was left");
+    Ok(())
+}
+
+/// A device without end must not be read to its end.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_is_no_file() {
+    let error = Checkpoint::<f64>::load(Path::new("/dev/zero")).unwrap_err();
+    assert_eq!(error.to_string(), "file has 0 bytes, but the length of its header takes 8");
+}

@@ -1,0 +1,12 @@
+//! State files: exact bits, crashes, exchange with `PyTorch`, damaged and hostile files.
+
+#![cfg(feature = "safetensors")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod crash;
+mod exact;
+mod fuzzed;
+mod hostile;
+mod sample;

@@ -1,0 +1,96 @@
+//! Checkpoints to write, read and spoil.
+
+use adamax::{
+    Adamax, BiasCorrection, Checkpoint, EpsilonPlacement, Error, MaxNorm, NonFinite, Objective,
+    Optimizer, WeightDecay,
+};
+use ndarray::{Array1, Array2, ArrayD, arr0, array};
+
+use crate::common::{Float, input, layout::Layout};
+
+/// Rules that have no setting in common, as far as there are enough values.
+fn rules() -> Result<[Adamax; 3], Error> {
+    Ok([
+        Adamax::default(),
+        Adamax::builder()
+            .learning_rate(0.1 + 0.2) // 0.30000000000000004
+            .beta1(0.0)
+            .beta2(1.0 - f64::EPSILON / 2.0)
+            .epsilon(f64::from_bits(1))
+            .epsilon_placement(EpsilonPlacement::InsideMax)
+            .bias_correction(BiasCorrection::Off)
+            .weight_decay(WeightDecay::L2(1.0e20 / 3.0))
+            .clip_value(f64::MIN_POSITIVE)
+            .objective(Objective::Maximize)
+            .non_finite(NonFinite::Skip)
+            .build()?,
+        Adamax::builder()
+            .learning_rate(1.0 / 3.0)
+            .epsilon_placement(EpsilonPlacement::Accumulated)
+            .weight_decay(WeightDecay::Decoupled(1e-300))
+            .non_finite(NonFinite::Propagate)
+            .build()?,
+    ])
+}
+
+/// An optimizer after a few steps, with tensors of 0 to 4 axes, an empty one, one not stepped yet,
+/// names that need care, several groups and memory orders, and all settings set.
+pub(crate) fn optimizer<A: Float>() -> Result<Optimizer<A>, Error> {
+    let rules = rules()?;
+    let mut optimizer = Optimizer::new(rules[0]);
+    let groups =
+        [optimizer.default_group(), optimizer.add_group(rules[1]), optimizer.add_group(rules[2])];
+    let shapes: [(&str, &[usize]); 7] = [
+        ("scalar", &[]),
+        ("", &[5]),
+        ("layer.0/weight", &[3, 4]),
+        ("Gewichte \"β\"\n\\", &[2, 3, 2]),
+        ("adamax", &[2, 2, 3, 2]),
+        ("checksum", &[3, 0, 2]),
+        ("untouched", &[2]),
+    ];
+    let mut slots = Vec::new();
+    for (index, (name, shape)) in shapes.into_iter().enumerate() {
+        let order = if index % 2 == 0 { Layout::C } else { Layout::F };
+        let param = order.arrange(&ArrayD::from_elem(shape, A::of(0.5)));
+        let slot = optimizer.register_in(groups[index % 3], name, &param)?;
+        slots.push((slot, param));
+    }
+    let rng = &mut input::rng(1);
+    for _ in 0..5 {
+        for (slot, param) in slots.iter_mut().take(6) {
+            let gradient = input::gradients(param.raw_dim(), rng);
+            optimizer.step(&mut [slot.bind(param, &gradient)])?;
+        }
+    }
+    optimizer.set_lr_scale(0.7)?;
+    optimizer.set_max_norm(Some(MaxNorm::PerTensor(1.0 / 7.0)))?;
+    Ok(optimizer)
+}
+
+/// That optimizer's snapshot, parameters of both precisions and notes.
+pub(crate) fn checkpoint<A: Float>() -> Result<Checkpoint<A>, Error> {
+    let mut checkpoint = Checkpoint::new(optimizer::<A>()?.snapshot());
+    checkpoint
+        .add_parameter("scalar", &arr0(-0.0_f64))?
+        .add_parameter("untouched", &array![f32::NAN, f32::INFINITY, f32::from_bits(1)])?
+        .add_parameter("layer.0/weight", &Array2::from_elem((3, 4), A::MARK))?
+        .add_parameter("", &ArrayD::<A>::zeros(vec![1; 64]))?
+        .add_parameter("none", &Array1::<f64>::zeros(0))?
+        .add_note("epoch", "12")?
+        .add_note("", "")?
+        .add_note("key \"with\" everything\u{0}", "text\nof \\ 2 lines, 🦀")?;
+    Ok(checkpoint)
+}
+
+/// A checkpoint as small as it can be and still have one of everything.
+pub(crate) fn small<A: Float>() -> Result<Checkpoint<A>, Error> {
+    let mut param = array![A::of(1.0), A::of(-2.0)];
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slot = optimizer.register("w", &param)?;
+    let gradient = array![A::of(0.5), A::of(-0.1)];
+    optimizer.step(&mut [slot.bind(&mut param, &gradient)])?;
+    let mut checkpoint = Checkpoint::new(optimizer.snapshot());
+    checkpoint.add_parameter("w", &param)?.add_note("epoch", "1")?;
+    Ok(checkpoint)
+}
