@@ -7,6 +7,7 @@ mod common;
 
 mod crash;
 mod exact;
+mod exchange;
 mod fuzzed;
 mod hostile;
 mod sample;

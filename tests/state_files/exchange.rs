@@ -1,0 +1,175 @@
+//! Runs that begin in `PyTorch` and end here, or the other way round.
+//!
+//! `exchange.py` made the files and says what they are.
+
+use std::{error::Error, fs, path::PathBuf};
+
+use adamax::{Adamax, Checkpoint, Objective, Optimizer, Slot, WeightDecay};
+use ndarray::{Array, Array1, Array2, Dimension, Ix1, Ix2};
+
+use crate::common::Float;
+
+type Tested = Result<(), Box<dyn Error>>;
+
+/// On either side of the change.
+const STEPS: u32 = 20;
+
+// As in golden.rs, in units of the rounding unit.
+
+/// For x, relative to max(|x|, α).
+const X_UNITS: f64 = 4.0;
+/// For m and u, relative to max(u, λ|x|), where g + λx must be formed first, which may cancel.
+const MOMENT_UNITS: f64 = 2.0;
+
+/// The learning rates and the L2 factor of `exchange.py`.
+const LEARNING_RATE: f64 = 0.01;
+const L2: f64 = 0.1;
+
+struct Run<A> {
+    optimizer: Optimizer<A>,
+    weight: (Slot<Ix2>, Array2<A>),
+    bias: (Slot<Ix1>, Array1<A>),
+}
+
+impl<A: Float> Run<A> {
+    fn new() -> Result<Self, adamax::Error> {
+        let rule = Adamax::pytorch().to_builder().learning_rate(LEARNING_RATE).epsilon(0.01);
+        let of_bias = rule.learning_rate(0.005).beta1(0.8).beta2(0.99);
+        let weight = fill("layer.weight", (3, 4), 0).mapv(|x: A| A::of(4.0) * x);
+        let bias = fill("bias", 3, 0).mapv(|x: A| A::of(4.0) * x);
+        let mut optimizer = Optimizer::new(rule.weight_decay(WeightDecay::L2(L2)).build()?);
+        let group = optimizer.add_group(of_bias.objective(Objective::Maximize).build()?);
+        Ok(Run {
+            weight: (optimizer.register("layer.weight", &weight)?, weight),
+            bias: (optimizer.register_in(group, "bias", &bias)?, bias),
+            optimizer,
+        })
+    }
+
+    fn advance(&mut self, steps: std::ops::RangeInclusive<u32>) -> Result<(), adamax::Error> {
+        let Run { optimizer, weight: (weight_slot, weight), bias: (bias_slot, bias) } = self;
+        for step in steps {
+            let gradients = (fill("layer.weight", (3, 4), step), fill("bias", 3, step));
+            optimizer.step(&mut [
+                weight_slot.bind(weight, &gradients.0),
+                bias_slot.bind(bias, &gradients.1),
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint<A>, adamax::Error> {
+        let mut checkpoint = Checkpoint::new(self.optimizer.snapshot());
+        checkpoint.add_parameter("layer.weight", &self.weight.1)?;
+        checkpoint.add_parameter("bias", &self.bias.1)?;
+        Ok(checkpoint)
+    }
+
+    fn take_over(&mut self, checkpoint: &Checkpoint<A>) -> Result<(), adamax::Error> {
+        checkpoint.assign_parameter("layer.weight", &mut self.weight.1)?;
+        checkpoint.assign_parameter("bias", &mut self.bias.1)?;
+        self.optimizer.restore(checkpoint.snapshot())
+    }
+}
+
+/// `fill` of `exchange.py`.
+fn fill<A: Float, Sh: ndarray::ShapeBuilder>(
+    name: &str,
+    shape: Sh,
+    step: u32,
+) -> Array<A, Sh::Dim> {
+    let offset = 37 * step + 7 * u32::try_from(name.len()).expect("a short name");
+    let numbers = (0_u32..).map(|index| f64::from((offset + 101 * index) % 64) - 32.0);
+    let mut numbers = numbers.map(|number| A::of(number / 128.0));
+    Array::from_shape_simple_fn(shape, || numbers.next().expect("endless"))
+}
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/state_files/exchange")
+        .join(name)
+        .with_extension("safetensors")
+}
+
+fn assert_agree<A: Float>(found: &Checkpoint<A>, expected: &Checkpoint<A>) -> Tested {
+    assert_eq!(found.snapshot().groups(), expected.snapshot().groups());
+    agree_in::<A, Ix2>(found, expected, "layer.weight", L2)?;
+    agree_in::<A, Ix1>(found, expected, "bias", 0.0)
+}
+
+fn agree_in<A: Float, D: Dimension>(
+    found: &Checkpoint<A>,
+    expected: &Checkpoint<A>,
+    name: &str,
+    l2: f64,
+) -> Tested {
+    let unit = if size_of::<A>() == 8 { f64::EPSILON } else { f32::EPSILON.into() };
+    let state = |checkpoint: &Checkpoint<A>| checkpoint.snapshot().state(name).cloned();
+    let (steps, m, u) = state(found).ok_or("no state")?.into_parts();
+    let (expected_steps, expected_m, expected_u) = state(expected).ok_or("no state")?.into_parts();
+    assert_eq!(steps, expected_steps, "{name}");
+    let x: Array<A, D> = found.parameter(name)?;
+    let expected_x: Array<A, D> = expected.parameter(name)?;
+    for (index, (x, &expected_x)) in x.iter().zip(&expected_x).enumerate() {
+        let nth = |values: &ndarray::ArrayD<A>| values.iter().nth(index).map(|value| value.wide());
+        let expected_x = expected_x.wide();
+        let for_x = X_UNITS * unit * expected_x.abs().max(LEARNING_RATE);
+        assert!((x.wide() - expected_x).abs() <= for_x, "{name}, x[{index}]: {x}, {expected_x}");
+        let scale = nth(&expected_u).ok_or("shape")?.max(l2 * expected_x.abs());
+        let for_moments = MOMENT_UNITS * unit * scale + l2 * for_x;
+        for (what, found, expected) in [("m", &m, &expected_m), ("u", &u, &expected_u)] {
+            let (found, expected) = (nth(found).ok_or("shape")?, nth(expected).ok_or("shape")?);
+            let apart = (found - expected).abs();
+            assert!(apart <= for_moments, "{name}, {what}[{index}]: {found}, {expected}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_pytorch_began_is_finished_here() -> Tested {
+    finish_here::<f64>("f64")?;
+    finish_here::<f32>("f32")
+}
+
+fn finish_here<A: Float>(precision: &str) -> Tested {
+    let mut run = Run::<A>::new()?;
+    let rules = run.optimizer.snapshot().groups().to_vec();
+    run.take_over(&Checkpoint::load(file(&format!("from_torch_{precision}")))?)?;
+    assert_eq!(run.optimizer.snapshot().groups(), rules, "rules come along");
+    run.advance(STEPS + 1..=2 * STEPS)?;
+    assert_agree(
+        &run.checkpoint()?,
+        &Checkpoint::load(file(&format!("torch_went_on_{precision}")))?,
+    )
+}
+
+#[test]
+fn what_began_here_is_finished_by_pytorch() -> Tested {
+    finish_there::<f64>("f64")?;
+    finish_there::<f32>("f32")
+}
+
+fn finish_there<A: Float>(precision: &str) -> Tested {
+    let mut run = Run::<A>::new()?;
+    run.advance(1..=STEPS)?;
+    let handed_over = fs::read(file(&format!("from_crate_{precision}")))?;
+    assert_eq!(run.checkpoint()?.to_bytes()?, handed_over, "PyTorch was given another file");
+    run.advance(STEPS + 1..=2 * STEPS)?;
+    let there = Checkpoint::load(file(&format!("torch_took_over_{precision}")))?;
+    assert_agree(&run.checkpoint()?, &there)
+}
+
+#[test]
+#[ignore = "writes what exchange.py goes on from"]
+fn write_for_pytorch() -> Tested {
+    fs::create_dir_all(file("").with_file_name(""))?;
+    write::<f64>("f64")?;
+    write::<f32>("f32")
+}
+
+fn write<A: Float>(precision: &str) -> Tested {
+    let mut run = Run::<A>::new()?;
+    run.advance(1..=STEPS)?;
+    Ok(run.checkpoint()?.save(file(&format!("from_crate_{precision}")))?)
+}
