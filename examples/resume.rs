@@ -1,0 +1,261 @@
+//! A run that can be killed at any moment and goes on where it stopped.
+//!
+//! ```text
+//! cargo run --release --features safetensors --example resume [-- [--stop-after N] [FILE]]
+//! cargo run --release --features safetensors --example resume -- --quick
+//! ```
+//! A small network learns a sine from random points. Every 100 steps it saves model, optimizer and
+//! step to `FILE`, by default `target/resume.safetensors`. Stop it by Ctrl-C, which saves first, or
+//! by `kill -9`, or let it crash by itself with `--stop-after N`, which loses what was not saved.
+//! Start it again: it says where it goes on, and in the end prints the same fingerprint of all
+//! parameters and moments as a run that never stopped. The points of a step are drawn from a
+//! generator seeded by its number, so that the order of the data needs no saving.
+//!
+//! With `--quick`, it proves that: it starts itself, crashing, again and again until the run is done,
+//! and compares. The exit code is not zero if the fingerprints differ.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, exit},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use adamax::{
+    Adamax, Checkpoint, Optimizer, Slot,
+    ndarray::{Array, Array1, Array2, Axis, Ix1, Ix2},
+};
+use ndarray_rand::{
+    RandomExt,
+    rand::{SeedableRng, rngs::StdRng},
+    rand_distr::{StandardNormal, Uniform},
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const STEPS: u64 = 2_000;
+const SAVE_EVERY: u64 = 100;
+const HIDDEN: usize = 32;
+/// The points of one step.
+const BATCH: u16 = 64;
+/// The mean square error that the network must get below; guessing 0 has 0.5.
+const GOOD: f64 = 0.01;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("resume: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Outcome<()> {
+    let mut path = Path::new("target").join("resume.safetensors");
+    let mut crash_after = None;
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => return compare_with_an_uninterrupted_run(),
+            "--stop-after" => {
+                crash_after = Some(arguments.next().ok_or("--stop-after needs a number")?.parse()?);
+            }
+            _ => path = PathBuf::from(argument),
+        }
+    }
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    train(&path, crash_after, &interrupted)
+}
+
+/// Goes on from the file, if there is one, to the end of the run.
+fn train(path: &Path, crash_after: Option<u64>, interrupted: &AtomicBool) -> Outcome<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut training = Training::new()?;
+    if path.exists() {
+        training.take_over(&Checkpoint::load(path)?)?;
+        println!("going on from step {} of {STEPS}, as {} says", training.step, path.display());
+    } else {
+        println!("starting at step 0 of {STEPS}");
+    }
+    let first = training.step;
+    while training.step < STEPS {
+        if crash_after.is_some_and(|steps| training.step - first >= steps) {
+            exit(CRASHED);
+        }
+        training.advance()?;
+        if interrupted.load(Ordering::Relaxed) {
+            training.checkpoint()?.save(path)?;
+            println!("stopped at step {}; start again to go on", training.step);
+            return Ok(());
+        }
+        if training.step % SAVE_EVERY == 0 {
+            training.checkpoint()?.save(path)?;
+        }
+    }
+    let error = training.network.error(&points(STEPS, 1_000));
+    println!("mean square error {error:.5}");
+    println!("fingerprint {:016x}", training.fingerprint()?);
+    if error < GOOD { Ok(()) } else { Err("the network has not learnt the sine".into()) }
+}
+
+/// The exit code of a crash on demand.
+const CRASHED: i32 = 3;
+
+/// Runs this program to its end, once as it is and once through crashes.
+fn compare_with_an_uninterrupted_run() -> Outcome<()> {
+    let folder = env::temp_dir().join(format!("adamax-resume-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let result = compare_in(&folder);
+    fs::remove_dir_all(&folder)?;
+    result
+}
+
+fn compare_in(folder: &Path) -> Outcome<()> {
+    let program = env::current_exe()?;
+    let whole = Command::new(&program).arg(folder.join("whole.safetensors")).output()?;
+    let expected = String::from_utf8(whole.stdout)?;
+    print!("uninterrupted: {expected}");
+
+    let path = folder.join("interrupted.safetensors");
+    // A kill from outside, whatever the run is doing.
+    let mut killed =
+        Command::new(&program).arg(&path).stdout(std::process::Stdio::null()).spawn()?;
+    while !path.exists() && killed.try_wait()?.is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    killed.kill()?;
+    killed.wait()?;
+    // Then crashes, each a little later than a save or before one.
+    for starts in 1.. {
+        let crash_after = (270 + 31 * starts).to_string();
+        let output =
+            Command::new(&program).args(["--stop-after", &crash_after]).arg(&path).output()?;
+        let found = String::from_utf8(output.stdout)?;
+        print!("start {starts} after a crash: {found}");
+        match output.status.code() {
+            Some(CRASHED) => {}
+            Some(0) if last_line(&found) == last_line(&expected) => {
+                println!("the same bits");
+                return Ok(());
+            }
+            _ => return Err("the interrupted run has not come to the same end".into()),
+        }
+    }
+    Ok(())
+}
+
+fn last_line(text: &str) -> Option<&str> {
+    text.lines().last()
+}
+
+/// One hidden layer: y = v·tanh(w·x + b).
+struct Network {
+    w: Array1<f64>,
+    b: Array1<f64>,
+    v: Array2<f64>,
+}
+
+impl Network {
+    /// The hidden layer at these points, and what comes out.
+    fn forward(&self, x: &Array1<f64>) -> (Array2<f64>, Array1<f64>) {
+        let x = x.view().insert_axis(Axis(1));
+        let hidden = (&x * &self.w + &self.b).mapv(f64::tanh);
+        let y = hidden.dot(&self.v).index_axis_move(Axis(1), 0);
+        (hidden, y)
+    }
+
+    /// The mean square error at these points.
+    fn error(&self, x: &Array1<f64>) -> f64 {
+        let (_, y) = self.forward(x);
+        (&y - &x.mapv(f64::sin)).mapv(|e| e * e).mean().unwrap_or(f64::NAN)
+    }
+
+    /// The gradient of half the mean square error of a batch.
+    fn gradient(&self, x: &Array1<f64>) -> Network {
+        let (hidden, y) = self.forward(x);
+        let error = ((y - x.mapv(f64::sin)) / f64::from(BATCH)).insert_axis(Axis(1));
+        let back = error.dot(&self.v.t()) * hidden.mapv(|h| 1.0 - h * h);
+        Network { w: x.dot(&back), b: back.sum_axis(Axis(0)), v: hidden.t().dot(&error) }
+    }
+}
+
+struct Training {
+    network: Network,
+    optimizer: Optimizer,
+    slots: (Slot<Ix1>, Slot<Ix1>, Slot<Ix2>),
+    step: u64,
+}
+
+impl Training {
+    fn new() -> Outcome<Self> {
+        let rng = &mut StdRng::seed_from_u64(0);
+        let network = Network {
+            w: Array::random_using(HIDDEN, StandardNormal, rng),
+            b: Array::random_using(HIDDEN, StandardNormal, rng),
+            v: Array::zeros((HIDDEN, 1)),
+        };
+        let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.02).build()?);
+        let slots = (
+            optimizer.register("w", &network.w)?,
+            optimizer.register("b", &network.b)?,
+            optimizer.register("v", &network.v)?,
+        );
+        Ok(Training { network, optimizer, slots, step: 0 })
+    }
+
+    fn advance(&mut self) -> Outcome<()> {
+        let gradient = self.network.gradient(&points(self.step, BATCH));
+        let Network { w, b, v } = &mut self.network;
+        self.optimizer.step(&mut [
+            self.slots.0.bind(w, &gradient.w),
+            self.slots.1.bind(b, &gradient.b),
+            self.slots.2.bind(v, &gradient.v),
+        ])?;
+        self.step += 1;
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Outcome<Checkpoint> {
+        let mut checkpoint = Checkpoint::new(self.optimizer.snapshot());
+        checkpoint
+            .add_parameter("w", &self.network.w)?
+            .add_parameter("b", &self.network.b)?
+            .add_parameter("v", &self.network.v)?
+            .add_note("step", &self.step.to_string())?;
+        Ok(checkpoint)
+    }
+
+    fn take_over(&mut self, checkpoint: &Checkpoint) -> Outcome<()> {
+        checkpoint.assign_parameter("w", &mut self.network.w)?;
+        checkpoint.assign_parameter("b", &mut self.network.b)?;
+        checkpoint.assign_parameter("v", &mut self.network.v)?;
+        self.optimizer.restore(checkpoint.snapshot())?;
+        self.step = checkpoint.note("step").ok_or("the file says no step")?.parse()?;
+        Ok(())
+    }
+
+    /// A number that one changed bit changes: FNV-1a of the file.
+    fn fingerprint(&self) -> Outcome<u64> {
+        let mix = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Ok(self.checkpoint()?.to_bytes()?.iter().fold(0xcbf2_9ce4_8422_2325, mix))
+    }
+}
+
+/// The points of one step, drawn from two periods.
+fn points(step: u64, count: u16) -> Array1<f64> {
+    let range = Uniform::new(-std::f64::consts::TAU / 2.0, std::f64::consts::TAU / 2.0);
+    let range = range.expect("a range");
+    Array::random_using(usize::from(count), range, &mut StdRng::seed_from_u64(step + 1))
+}
