@@ -91,7 +91,7 @@ impl<'a, A: Real> Pair<'a, A> {
         Parts { m, u, steps }: Parts<'_, A>,
     ) {
         match self {
-            Pair::Flat { x, g, .. } => walk::update_flat(fork, k, x, g, m, u),
+            Pair::Flat { x, g, shape } => walk::update_flat(fork, k, shape, x, g, m, u),
             Pair::Views { x, g } => walk::update(fork, k, x, g, m, u),
         }
         *steps += 1;

@@ -3,8 +3,6 @@
 //! Arrays that share one memory order, whatever it is, are one long lane. Others are brought into an
 //! order of axes that suits them and handed on plane by plane.
 
-use core::slice;
-
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, Ix2, IxDyn, LayoutRef, Zip};
 
 use crate::{
@@ -54,11 +52,12 @@ pub(crate) fn update<A: Real, D: Dimension, E: Dimension>(
     .update(fork, k);
 }
 
-/// Steps every element of arrays of one shape, the first two being slices in row-major order.
+/// Steps every element of arrays of this shape, the first two being slices in row-major order.
 #[inline]
 pub(crate) fn update_flat<A: Real>(
     fork: impl Fork,
     k: &Coefficients<A>,
+    shape: &[usize],
     x: &mut [A],
     g: &[A],
     m: &mut ArrayRef<A, IxDyn>,
@@ -66,12 +65,11 @@ pub(crate) fn update_flat<A: Real>(
 ) {
     if let (Some(m), Some(u)) = (m.as_slice_mut(), u.as_slice_mut()) {
         update_lane(fork, k, Lane { x, g, m, u });
-        return;
-    }
-    // The parameter had another memory order when its state was made.
-    for (((x, g), m), u) in x.iter_mut().zip(g).zip(m).zip(u) {
-        let (x, g) = (slice::from_mut(x), slice::from_ref(g));
-        lanes::update(k, Lane { x, g, m: slice::from_mut(m), u: slice::from_mut(u) });
+    } else if let (Ok(mut x), Ok(g)) =
+        (ArrayViewMut::from_shape(shape, x), ArrayView::from_shape(shape, g))
+    {
+        // The parameter had another memory order when its state was made.
+        update(fork, k, &mut x, &g, m, u);
     }
 }
 

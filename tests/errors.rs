@@ -462,3 +462,12 @@ fn messages_are_in_house_style() {
         assert!(!message.ends_with('.') && !message.contains('\n'), "{message}");
     }
 }
+
+/// Each coefficient is judged by itself, however large the others are.
+#[test]
+fn large_coefficients_that_are_finite_are_taken() -> Result<(), Error> {
+    let rule = Adamax::builder().epsilon(1.5e308).weight_decay(WeightDecay::L2(1.5e308)).build()?;
+    let (x, _, _) = adamax_step(0.5, &0.0, 0.0, 0.0, 1, &rule)?;
+    assert!(f64::is_finite(x), "{x}");
+    Ok(())
+}
