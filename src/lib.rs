@@ -1,11 +1,20 @@
 //! The Adamax optimizer for [`ndarray`]: the L∞ variant of Adam, for arrays of any shape and memory
 //! layout, one at a time or many at once.
 //!
+//! <div class="formula" data-tex="\begin{aligned}
+//! m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\
+//! u &amp;\leftarrow \max(\beta_2 u,\ |g|) &amp;&amp; \text{infinity norm} \\
+//! x &amp;\leftarrow x - \frac{\alpha}{1-\beta_1^t} \cdot \frac{m}{u+\varepsilon} &amp;&amp; \text{parameter}
+//! \end{aligned}">
+//!
 //! ```text
 //! m ← β₁·m + (1 − β₁)·g                    first moment
 //! u ← max(β₂·u, |g|)                       infinity norm
 //! x ← x − α / (1 − β₁ᵗ) · m / (u + ε)      parameter
 //! ```
+//!
+//! </div>
+//!
 //! Kingma & Ba, *Adam: A Method for Stochastic Optimization*, §7.1 and Algorithm 2,
 //! <https://arxiv.org/abs/1412.6980>, with the variants that other implementations have made of it.
 //!

@@ -7,11 +7,20 @@ use crate::{
 
 /// A validated set of hyperparameters: the rule by which parameters are updated.
 ///
+/// <div class="formula" data-tex="\begin{aligned}
+/// m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\
+/// u &amp;\leftarrow \max(\beta_2 u,\ |g|) &amp;&amp; \text{infinity norm} \\
+/// x &amp;\leftarrow x - \frac{\alpha}{1-\beta_1^t} \cdot \frac{m}{u+\varepsilon} &amp;&amp; \text{parameter}
+/// \end{aligned}">
+///
 /// ```text
 /// m ← β₁·m + (1 − β₁)·g                    first moment
 /// u ← max(β₂·u, |g|)                       infinity norm
 /// x ← x − α / (1 − β₁ᵗ) · m / (u + ε)      parameter
 /// ```
+///
+/// </div>
+///
 /// A rule is a small `Copy` value without any state: one rule serves any number of tensors, each of
 /// which has a [`State`](crate::State) of its own. Make one by [`Adamax::default`], by a preset
 /// ([`pytorch`](Adamax::pytorch), [`keras`](Adamax::keras), …) or by [`Adamax::builder`]; whichever
