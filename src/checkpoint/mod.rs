@@ -1,11 +1,11 @@
 //! State files: what a run leaves behind, on disk.
 
-mod crc;
 mod header;
 mod layout;
 mod read;
 mod record;
 mod replace;
+mod summing;
 mod tensor;
 mod unique;
 mod write;

@@ -6,10 +6,10 @@ use std::io::{self, BufWriter, Write};
 use ndarray::{Array, IxDyn};
 
 use super::{
-    crc::Summing,
     header::{self, Announced, Dtype},
     layout::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     record::{self, Record},
+    summing::Summing,
     tensor::Tensor,
 };
 use crate::{error::Error, real::Real, snapshot::Snapshot};
@@ -77,7 +77,7 @@ impl<'a, A: Real> Writable<'a, A> {
         }
         out.flush()?;
         let mut out = out.into_inner()?;
-        let sum = out.sum();
+        let sum = out.checksum();
         out.write_all(&sum.to_le_bytes())?;
         out.flush()
     }
