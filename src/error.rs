@@ -180,8 +180,8 @@ pub(crate) enum EntryFault {
     Place { found: usize, expected: usize },
     #[error("is of type {found}, but {expected} is asked for")]
     Dtype { found: &'static str, expected: &'static str },
-    #[error("has shape {shape:?}, but an array of {expected:?} axes is asked for")]
-    Axes { shape: Vec<usize>, expected: Option<usize> },
+    #[error("has shape {shape:?}, but the number of axes asked for is {expected}")]
+    Axes { shape: Vec<usize>, expected: usize },
     #[error("is missing")]
     Missing,
     #[error("has no place in a state file")]

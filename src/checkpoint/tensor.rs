@@ -28,8 +28,11 @@ impl Tensor {
     /// The array; it must be of this precision and have this number of axes.
     pub(super) fn to_array<A: Real, D: Dimension>(&self) -> Result<Array<A, D>, EntryFault> {
         let array = decode(self.dtype, &self.shape, &self.bytes)?;
-        let fault = || EntryFault::Axes { shape: self.shape.clone(), expected: D::NDIM };
-        array.into_dimensionality().map_err(|_| fault())
+        // A dynamic dimension takes any number of axes.
+        let expected = D::NDIM.unwrap_or(array.ndim());
+        array
+            .into_dimensionality()
+            .map_err(|_| EntryFault::Axes { shape: self.shape.clone(), expected })
     }
 }
 
