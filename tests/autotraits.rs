@@ -2,8 +2,8 @@
 
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
-    ErrorKind, Group, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Slot, Snapshot, State,
-    WeightDecay,
+    ErrorKind, GradientCheck, Group, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Slot,
+    Snapshot, State, WeightDecay,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 use ndarray::{Ix2, IxDyn};
@@ -40,6 +40,7 @@ fn every_type_goes_anywhere() {
     is_free::<EpsilonPlacement>();
     is_free::<Error>();
     is_free::<ErrorKind>();
+    is_free::<GradientCheck>();
     is_free::<Group>();
     is_free::<MaxNorm>();
     is_free::<NonFinite>();
@@ -69,7 +70,9 @@ fn every_type_goes_anywhere() {
 #[test]
 fn values_copy_and_compare() {
     is_small_value::<Adamax>();
+    is_small_value::<Amplitude>();
     is_small_value::<MaxNorm>();
+    is_small_value::<Threshold>();
     is_small_value::<WeightDecay>();
     is_key::<BiasCorrection>();
     is_key::<EpsilonPlacement>();
@@ -81,6 +84,8 @@ fn values_copy_and_compare() {
 
     is_value::<Average<f32>>();
     is_value::<Average<f64>>();
+    is_value::<GradientCheck>();
+    is_value::<ReduceOnPlateau>();
     is_value::<Schedule>();
     is_value::<Snapshot<f32>>();
     is_value::<Snapshot<f64>>();
@@ -103,4 +108,15 @@ fn f64_is_the_default() {
 fn the_solver_goes_anywhere() {
     is_free::<adamax::argmin::AdamaxSolver<f32>>();
     is_free::<adamax::argmin::AdamaxSolver<f64>>();
+    is_value::<adamax::argmin::AdamaxSolver<f32>>();
+    is_value::<adamax::argmin::AdamaxSolver<f64>>();
+}
+
+#[cfg(feature = "safetensors")]
+#[test]
+fn a_checkpoint_goes_anywhere() {
+    is_free::<adamax::Checkpoint<f32>>();
+    is_free::<adamax::Checkpoint<f64>>();
+    is_value::<adamax::Checkpoint<f32>>();
+    is_value::<adamax::Checkpoint<f64>>();
 }
