@@ -114,3 +114,64 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+    use std::{
+        error::Error,
+        fs,
+        io::{self, ErrorKind, Write},
+    };
+
+    use ndarray::Array1;
+
+    use super::{Previous, replace};
+    use crate::{Adamax, Checkpoint, Optimizer};
+
+    /// Takes so many bytes, and then fails.
+    struct Faulty<W> {
+        out: W,
+        room: usize,
+    }
+
+    impl<W: Write> Write for Faulty<W> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            let (fitting, _) = bytes.split_at(bytes.len().min(self.room));
+            let written = self.out.write(fitting)?;
+            self.room -= written;
+            Ok(written)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.out.flush()
+        }
+    }
+
+    #[test]
+    fn an_error_at_any_byte_leaves_the_old_file_and_nothing_else() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("run.safetensors");
+        fs::write(&path, "old")?;
+        let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+        // Longer than the buffer of the writer, so that it is written in several pieces.
+        checkpoint.add_parameter("values", &Array1::<f64>::zeros(1050))?;
+        let (file, expected) = (checkpoint.writable()?, checkpoint.to_bytes()?);
+        let write =
+            |previous, room| replace(&path, previous, |out| file.write_to(Faulty { out, room }));
+        for room in 0..expected.len() {
+            for previous in [Previous::Drop, Previous::Keep] {
+                let error = write(previous, room).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::StorageFull, "after {room} bytes");
+                assert_eq!(fs::read(&path)?, b"old", "after {room} bytes");
+                assert_eq!(fs::read_dir(&folder)?.count(), 1, "after {room} bytes");
+            }
+        }
+        write(Previous::Drop, expected.len())?;
+        assert_eq!(fs::read(&path)?, expected);
+        Ok(())
+    }
+}

@@ -115,6 +115,25 @@ fn leftovers(folder: &Path) -> Result<usize, std::io::Error> {
     Ok(count)
 }
 
+/// Errors after the new file has been written.
+#[test]
+fn what_stands_in_the_way_leaves_the_old_file() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let previous = folder.path().join("run.safetensors.prev");
+    checkpoint(0)?.save(&path)?;
+    fs::create_dir(&previous)?;
+    let error = checkpoint(1)?.save_keeping_previous(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(generation(&path)?, 0);
+
+    let error = checkpoint(1)?.save(&previous).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(previous.is_dir());
+    assert_eq!(leftovers(folder.path())?, 0, "a temporary file is left");
+    Ok(())
+}
+
 /// The limit on the size of files ends a write as a full disk does: some bytes go through, the next
 /// do not.
 #[cfg(unix)]
