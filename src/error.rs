@@ -89,6 +89,30 @@ impl fmt::Display for Role {
     }
 }
 
+/// Text of any length, such as a name from a file, as a message quotes it: whole if it is short, else
+/// only how it begins and ends.
+pub(crate) struct Abbreviated<'a>(pub(crate) &'a str);
+
+impl Abbreviated<'_> {
+    /// In characters.
+    const LONGEST: usize = 100;
+}
+
+impl fmt::Display for Abbreviated<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HALF: usize = Abbreviated::LONGEST / 2;
+        let Abbreviated(text) = self;
+        if text.chars().nth(Self::LONGEST).is_none() {
+            return f.write_str(text);
+        }
+        // Each is the place of a character, and the second is behind the first.
+        let head = text.char_indices().nth(HALF).map_or("", |(end, _)| text.split_at(end).0);
+        let tail =
+            text.char_indices().nth_back(HALF - 1).map_or("", |(start, _)| text.split_at(start).1);
+        write!(f, "{head}…{tail}")
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Detail {
     #[error("{name} is {value}, but must be {range}")]
@@ -134,13 +158,13 @@ pub(crate) enum Detail {
     #[error("the snapshot has {found} groups, but the optimizer has {expected}")]
     GroupCount { found: usize, expected: usize },
     #[cfg(feature = "safetensors")]
-    #[error("note `{key}` is taken")]
+    #[error("note `{}` is taken", Abbreviated(key))]
     NoteTaken { key: String },
     #[cfg(feature = "safetensors")]
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: std::path::PathBuf, source: std::io::Error },
     #[cfg(feature = "safetensors")]
-    #[error("{part}: {source}")]
+    #[error("{}: {}", Abbreviated(part), Abbreviated(&alloc::format!("{source}")))]
     Json { part: String, source: serde_json::Error },
     #[cfg(feature = "safetensors")]
     #[error("file has {found} bytes, but the length of its header takes {expected}")]
@@ -164,7 +188,7 @@ pub(crate) enum Detail {
     #[error("group {index}: {source}")]
     Group { index: usize, source: Error },
     #[cfg(feature = "safetensors")]
-    #[error("entry `{entry}` {fault}")]
+    #[error("entry `{}` {fault}", Abbreviated(entry))]
     Entry { entry: String, fault: EntryFault },
 }
 
@@ -302,7 +326,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = &self.0.tensor {
-            write!(f, "tensor `{name}`: ")?;
+            write!(f, "tensor `{}`: ", Abbreviated(name))?;
         }
         fmt::Display::fmt(&self.0.detail, f)
     }

@@ -2,60 +2,18 @@
 //!
 //! Second steps are counted, so that whatever a first one might set up for all is not.
 
-#![expect(unsafe_code, reason = "an allocator is unsafe by nature; there is no other place")]
-
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
 use adamax::{Adamax, Average, Error, MaxNorm, NonFinite, Optimizer, Outcome, State, adamax_step};
 use common::{Float, Layout, layout::LAYOUTS, rules};
 use ndarray::{Array, ArrayD, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
-use std::{
-    alloc::{GlobalAlloc, Layout as Memory, System},
-    cell::Cell,
-};
-
-/// The system's allocator, which counts what each thread asks of it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread on its way out has no counter any more, and nobody asks for it.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: each call is handed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, memory: Memory) -> *mut u8 {
-        count();
-        unsafe { System.alloc(memory) }
-    }
-
-    unsafe fn alloc_zeroed(&self, memory: Memory) -> *mut u8 {
-        count();
-        unsafe { System.alloc_zeroed(memory) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, memory: Memory, size: usize) -> *mut u8 {
-        count();
-        unsafe { System.realloc(old, memory, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, memory: Memory) {
-        unsafe { System.dealloc(old, memory) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// How many allocations this thread makes to do something.
 fn allocations<T>(something: impl FnOnce() -> T) -> (usize, T) {
-    let before = ALLOCATIONS.get();
-    let result = something();
-    (ALLOCATIONS.get() - before, result)
+    let (allocated, result) = counting::allocated(something);
+    (allocated.count, result)
 }
 
 #[test]
@@ -67,6 +25,16 @@ fn the_counter_counts() {
     assert_eq!(allocations(|| black_box(vec![0_u8; 3])).0, 1);
     let grown = || black_box(vec![1]).extend(black_box([1; 100]));
     assert_eq!(allocations(grown).0, 2);
+}
+
+#[test]
+fn the_counter_measures() {
+    use std::hint::black_box;
+    let (allocated, _) = counting::allocated(|| {
+        drop(black_box(vec![0_u8; 1000]));
+        (black_box(vec![0_u8; 300]), black_box(Vec::<u8>::with_capacity(800)))
+    });
+    assert_eq!((allocated.largest, allocated.peak), (1000, 1100));
 }
 
 /// One shape of each rank up to four axes, and shapes that are walked in tiles.

@@ -330,6 +330,10 @@ impl<A: Real> Checkpoint<A> {
     ///   [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
     ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if the moments of a tensor
     ///   differ in shape or hold what no step leaves.
+    ///
+    /// # Allocation
+    /// The numbers once, and the names. Whatever the file claims, no single allocation is larger than
+    /// it, apart from a few kB; text with escapes, or quoted by an error, may take twice its length.
     pub fn from_bytes(file: &[u8]) -> Result<Self, Error> {
         read::read(file)
     }

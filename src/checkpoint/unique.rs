@@ -2,7 +2,6 @@
 
 use alloc::{
     collections::{BTreeMap, btree_map::Entry},
-    format,
     string::String,
 };
 use core::{fmt, marker::PhantomData};
@@ -11,6 +10,8 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, MapAccess, Visitor},
 };
+
+use crate::error::Abbreviated;
 
 /// An object in which no name comes twice: where JSON lets the last one win, this refuses.
 #[derive(Debug, Serialize)]
@@ -40,7 +41,8 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
                     place.insert(map.next_value()?);
                 }
                 Entry::Occupied(place) => {
-                    return Err(de::Error::custom(format!("`{}` comes twice", place.key())));
+                    let name = Abbreviated(place.key());
+                    return Err(de::Error::custom(format_args!("`{name}` comes twice")));
                 }
             }
         }

@@ -4,10 +4,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/counting.rs"]
+mod counting;
 
 mod crash;
 mod exact;
 mod exchange;
 mod fuzzed;
 mod hostile;
+mod memory;
 mod sample;

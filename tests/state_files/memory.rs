@@ -1,0 +1,138 @@
+//! Reading takes no more memory than the file is large, whatever the file claims.
+
+use std::{error::Error, fs, path::Path};
+
+use adamax::Checkpoint;
+use ndarray::Array2;
+
+use crate::{
+    common::{Float, input},
+    counting::{Allocated, allocated},
+    hostile::file,
+    sample,
+};
+
+type Tested = Result<(), Box<dyn Error>>;
+
+/// For what does not grow with the file: the error and the first node of a map.
+const SMALL: usize = 3_000;
+
+fn read<A: Float>(file: &[u8]) -> (Allocated, Option<String>) {
+    let (allocated, result) = allocated(|| Checkpoint::<A>::from_bytes(file));
+    (allocated, result.err().map(|error| error.to_string()))
+}
+
+fn assert_modest(file: &[u8]) {
+    for (allocated, message) in [read::<f32>(file), read::<f64>(file)] {
+        let length = file.len();
+        let about = || format!("{allocated:?} for {length} bytes: {message:?}");
+        assert!(allocated.largest <= length + SMALL, "{}", about());
+    }
+}
+
+#[test]
+fn a_damaged_file_takes_no_more_memory_than_it_is_long() -> Tested {
+    let mut file = sample::small::<f64>()?.to_bytes()?;
+    for length in 0..=file.len() {
+        assert_modest(&file[..length]);
+    }
+    for byte in 0..file.len() {
+        for bit in 0..8 {
+            file[byte] ^= 1 << bit;
+            assert_modest(&file);
+            file[byte] ^= 1 << bit;
+        }
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    for entry in fs::read_dir(folder)? {
+        assert_modest(&fs::read(entry?.path())?);
+    }
+    Ok(())
+}
+
+#[test]
+fn claims_cost_nothing() {
+    let huge = (1_u64 << 60).to_string();
+    let ones = vec!["1"; 100_000].join(",");
+    for (shape, end) in [
+        (huge.as_str(), huge.as_str()),
+        (&huge, "8"),
+        (&format!("0,{huge}"), "0"),
+        (&format!("{huge},0,{huge}"), "0"),
+        (&ones, "8"),
+    ] {
+        let entry = format!(r#"{{"dtype":"F64","shape":[{shape}],"data_offsets":[0,{end}]}}"#);
+        assert_modest(&file(&format!(r#"{{"parameter/w":{entry}}}"#), &[0; 8]));
+    }
+    for claim in [8, 99_999_999, 100_000_000, 1 << 40, u64::MAX] {
+        assert_modest(&claim.to_le_bytes());
+        assert_modest(&[&claim.to_le_bytes()[..], b"{}"].concat());
+    }
+    for text in ["[", "{\"a\":", "0", " ", "\"", "\\"] {
+        assert_modest(&file(&text.repeat(100_000), &[]));
+    }
+}
+
+const GIANT: usize = 1_000_000;
+
+/// Headers with a text of about [`GIANT`] letters where there should be a short one.
+fn giants(letters: &str) -> Vec<Vec<u8>> {
+    let entry = r#"{"dtype":"F64","shape":[],"data_offsets":[0,8]}"#;
+    [
+        format!(r#"{{"{letters}":{entry}}}"#),
+        format!(r#"{{"{letters}":{entry},"{letters}":{entry}}}"#),
+        format!(r#"{{"{letters}":{{"dtype":"{letters}","shape":[],"data_offsets":[0,8]}}}}"#),
+        format!(r#"{{"w":{{"{letters}":"F64"}}}}"#),
+        format!(r#"{{"__metadata__":"{letters}"}}"#),
+        format!(r#"{{"__metadata__":{{"{letters}":1}}}}"#),
+        format!(r#"{{"__metadata__":{{"adamax":"{letters}"}}}}"#),
+        format!(r#"{{"__metadata__":{{"adamax":"{{\"version\":1,\"{letters}\":1}}"}}}}"#),
+        format!(
+            r#"{{"__metadata__":{{"adamax":"{{\"version\":1,\"tensors\":{{\"{letters}\":1}}}}"}}}}"#
+        ),
+    ]
+    .map(|header| file(&header, &[0; 8]))
+    .into()
+}
+
+/// Text with escapes is decoded, and text that is refused is quoted, in memory that grows by doubling.
+#[test]
+fn giant_texts_take_twice_their_length_at_most_and_are_quoted_in_short() {
+    let plain = "x".repeat(GIANT);
+    let escaped = format!("{}\\n{}", "x".repeat(GIANT * 6 / 10), "x".repeat(GIANT * 4 / 10));
+    for letters in [plain, escaped] {
+        for file in giants(&letters) {
+            for (allocated, message) in [read::<f32>(&file), read::<f64>(&file)] {
+                let limit = 2 * file.len() + SMALL;
+                assert!(allocated.largest <= limit, "{allocated:?} for {} bytes", file.len());
+                let message = message.expect("giants are refused");
+                assert!(message.chars().count() < 300, "{} characters", message.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_name_is_quoted_by_its_ends() {
+    let message = |name: &str| {
+        let file = file(&format!(r#"{{"{name}":{{}}}}"#), &[]);
+        read::<f64>(&file).1.expect("no entry is like that")
+    };
+    let name = |length: usize| format!("ä{}ß", "x".repeat(length - 2));
+    assert!(message(&name(100)).starts_with(&format!("{}: missing field", name(100))));
+    let x = "x".repeat(49);
+    assert!(message(&name(101)).starts_with(&format!("ä{x}…{x}ß: missing field")));
+}
+
+#[test]
+fn a_good_file_is_held_once_more() -> Tested {
+    let mut checkpoint = sample::checkpoint::<f64>()?;
+    let values = input::parameters((300, 400), &mut input::rng(5));
+    checkpoint.add_parameter("values", &Array2::<f64>::from(values))?;
+    let file = checkpoint.to_bytes()?;
+    let (allocated, read) = allocated(|| Checkpoint::<f64>::from_bytes(&file));
+    assert_eq!(read?, checkpoint);
+    assert!(allocated.largest <= file.len(), "{allocated:?} for {} bytes", file.len());
+    assert!(allocated.peak <= file.len() + file.len() / 10, "{allocated:?} for {}", file.len());
+    Ok(())
+}
