@@ -89,26 +89,36 @@ impl fmt::Display for Role {
     }
 }
 
-/// Text of any length, such as a name from a file, as a message quotes it: whole if it is short, else
-/// only how it begins and ends.
-pub(crate) struct Abbreviated<'a>(pub(crate) &'a str);
-
-impl Abbreviated<'_> {
+/// Text of any length as a message quotes it: whole if it is short, else only how it begins and ends.
+pub(crate) struct Abbreviated<'a> {
+    text: &'a str,
     /// In characters.
-    const LONGEST: usize = 100;
+    longest: usize,
+}
+
+impl<'a> Abbreviated<'a> {
+    /// A name, perhaps from a file.
+    pub(crate) fn name(text: &'a str) -> Self {
+        Abbreviated { text, longest: 100 }
+    }
+
+    /// What a parser has to say; long enough for the names of all settings.
+    #[cfg(feature = "safetensors")]
+    fn message(text: &'a str) -> Self {
+        Abbreviated { text, longest: 300 }
+    }
 }
 
 impl fmt::Display for Abbreviated<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HALF: usize = Abbreviated::LONGEST / 2;
-        let Abbreviated(text) = self;
-        if text.chars().nth(Self::LONGEST).is_none() {
+        let &Abbreviated { text, longest } = self;
+        if text.chars().nth(longest).is_none() {
             return f.write_str(text);
         }
-        // Each is the place of a character, and the second is behind the first.
-        let head = text.char_indices().nth(HALF).map_or("", |(end, _)| text.split_at(end).0);
-        let tail =
-            text.char_indices().nth_back(HALF - 1).map_or("", |(start, _)| text.split_at(start).1);
+        let half = longest / 2;
+        // Both are places of characters.
+        let head = text.char_indices().nth(half).map_or("", |(end, _)| text.split_at(end).0);
+        let tail = text.char_indices().nth_back(half - 1).map_or("", |(at, _)| text.split_at(at).1);
         write!(f, "{head}…{tail}")
     }
 }
@@ -158,13 +168,13 @@ pub(crate) enum Detail {
     #[error("the snapshot has {found} groups, but the optimizer has {expected}")]
     GroupCount { found: usize, expected: usize },
     #[cfg(feature = "safetensors")]
-    #[error("note `{}` is taken", Abbreviated(key))]
+    #[error("note `{}` is taken", Abbreviated::name(key))]
     NoteTaken { key: String },
     #[cfg(feature = "safetensors")]
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: std::path::PathBuf, source: std::io::Error },
     #[cfg(feature = "safetensors")]
-    #[error("{}: {}", Abbreviated(part), Abbreviated(&alloc::format!("{source}")))]
+    #[error("{}: {}", Abbreviated::name(part), Abbreviated::message(&alloc::format!("{source}")))]
     Json { part: String, source: serde_json::Error },
     #[cfg(feature = "safetensors")]
     #[error("file has {found} bytes, but the length of its header takes {expected}")]
@@ -188,7 +198,7 @@ pub(crate) enum Detail {
     #[error("group {index}: {source}")]
     Group { index: usize, source: Error },
     #[cfg(feature = "safetensors")]
-    #[error("entry `{}` {fault}", Abbreviated(entry))]
+    #[error("entry `{}` {fault}", Abbreviated::name(entry))]
     Entry { entry: String, fault: EntryFault },
 }
 
@@ -326,7 +336,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = &self.0.tensor {
-            write!(f, "tensor `{}`: ", Abbreviated(name))?;
+            write!(f, "tensor `{}`: ", Abbreviated::name(name))?;
         }
         fmt::Display::fmt(&self.0.detail, f)
     }

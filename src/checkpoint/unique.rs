@@ -41,7 +41,7 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for UniqueVisitor<V> {
                     place.insert(map.next_value()?);
                 }
                 Entry::Occupied(place) => {
-                    let name = Abbreviated(place.key());
+                    let name = Abbreviated::name(place.key());
                     return Err(de::Error::custom(format_args!("`{name}` comes twice")));
                 }
             }

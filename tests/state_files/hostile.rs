@@ -267,7 +267,13 @@ fn a_wrong_record_is_refused() -> Tested {
             "group 0: weight decay is -1",
         ),
         (&|r| r["groups"][0]["weight_decay"] = json!("L3"), Format, "adamax: unknown variant `L3`"),
-        (&|r| r["groups"][0]["momentum"] = json!(0.9), Format, "adamax: unknown field `momentum`"),
+        (
+            &|r| r["groups"][0]["momentum"] = json!(0.9),
+            Format,
+            "adamax: unknown field `momentum`, expected one of `learning_rate`, `beta1`, `beta2`, \
+             `epsilon`, `epsilon_placement`, `bias_correction`, `weight_decay`, `clip_value`, \
+             `objective`, `non_finite` at line 1",
+        ),
         (&|r| r["lr_scale"] = json!(-1), Hyperparameter, "learning rate scale is -1"),
         (&|r| r["max_norm"] = json!({"Global": 0}), Hyperparameter, "max norm is 0"),
         (
