@@ -16,6 +16,26 @@ use ndarray::{ArrayRef, Dimension};
 /// norm that is NaN, which only [`NonFinite::Propagate`](crate::NonFinite::Propagate) lets through,
 /// does not exceed the bound. The factor is exactly `bound / norm`, without the small constant that
 /// PyTorch's `clip_grad_norm_` adds to the norm.
+///
+/// # Examples
+/// ```
+/// use adamax::{Adamax, MaxNorm, Optimizer};
+/// use ndarray::array;
+///
+/// // Two tensors with gradients of norm 3 and 4, together 5. On the first step, u = |g|.
+/// let clipped = |max_norm| {
+///     let (mut a, mut b) = (array![0.0], array![0.0]);
+///     let mut optimizer = Optimizer::new(Adamax::default());
+///     let (slot_a, slot_b) = (optimizer.register("a", &a)?, optimizer.register("b", &b)?);
+///     optimizer.set_max_norm(Some(max_norm))?;
+///     optimizer.step(&mut [slot_a.bind(&mut a, &array![3.0]), slot_b.bind(&mut b, &array![4.0])])?;
+///     let u = [slot_a, slot_b].map(|slot| optimizer.state(slot).unwrap().inf_norm()[[0]]);
+///     Ok::<[f64; 2], adamax::Error>(u)
+/// };
+/// assert_eq!(clipped(MaxNorm::Global(2.5))?, [1.5, 2.0]);
+/// assert_eq!(clipped(MaxNorm::PerTensor(2.5))?, [2.5, 2.5]);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -29,6 +49,10 @@ pub enum MaxNorm {
 
 impl MaxNorm {
     /// The bound, whichever norm it is of.
+    ///
+    /// ```
+    /// assert_eq!(adamax::MaxNorm::PerTensor(2.5).bound(), 2.5);
+    /// ```
     #[must_use]
     pub fn bound(self) -> f64 {
         let (MaxNorm::Global(bound) | MaxNorm::PerTensor(bound)) = self;

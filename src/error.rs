@@ -33,6 +33,20 @@ struct Repr {
 }
 
 /// The kinds of [`Error`].
+///
+/// ```
+/// use adamax::{Adamax, ErrorKind, State};
+/// use ndarray::{Array1, array};
+///
+/// let mut x = array![1.0];
+/// let mut state = State::zeros_like(&x);
+/// let mut kind = |g: Array1<f64>| {
+///     Adamax::default().step(&mut state, &mut x, &g).err().map(|error| error.kind())
+/// };
+/// assert_eq!(kind(array![f64::NAN]), Some(ErrorKind::NonFinite));     // the run has diverged
+/// assert_eq!(kind(array![0.1, 0.2]), Some(ErrorKind::Shape));         // the program is wrong
+/// assert_eq!(kind(array![0.1]), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -282,6 +296,12 @@ impl From<Detail> for Error {
 
 impl Error {
     /// The kind of this error.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, ErrorKind};
+    /// let error = Adamax::builder().beta1(1.0).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Hyperparameter);
+    /// ```
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.detail.kind()
@@ -289,6 +309,17 @@ impl Error {
 
     /// The name of the tensor that it is about, where that is one registered with an
     /// [`Optimizer`](crate::Optimizer).
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// # use ndarray::array;
+    /// let mut x = array![1.0];
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slot = optimizer.register("bias", &x)?;
+    /// let error = optimizer.step(&mut [slot.bind(&mut x, &array![f64::NAN])]).unwrap_err();
+    /// assert_eq!(error.tensor(), Some("bias"));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn tensor(&self) -> Option<&str> {
         self.0.tensor.as_deref()

@@ -4,6 +4,23 @@
 ///
 /// Sealed: both behave alike by construction (hyperparameters are `f64` and are rounded once to the
 /// precision of the tensor), and no other type is supported.
+///
+/// ```
+/// use adamax::{Adamax, Error, Real, State};
+/// use ndarray::{Array1, array};
+///
+/// /// Ten steps along a constant gradient, in either precision.
+/// fn slide<A: Real>(mut x: Array1<A>, gradient: &Array1<A>) -> Result<Array1<A>, Error> {
+///     let mut state = State::zeros_like(&x);
+///     for _ in 0..10 {
+///         Adamax::default().step(&mut state, &mut x, gradient)?;
+///     }
+///     Ok(x)
+/// }
+/// assert!((slide(array![1.0_f32], &array![0.5])?[0] - 0.98).abs() < 1e-6);
+/// assert!((slide(array![1.0_f64], &array![0.5])?[0] - 0.98).abs() < 1e-8);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 pub trait Real: sealed::Arithmetic {}
 
 impl Real for f32 {}

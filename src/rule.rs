@@ -81,6 +81,22 @@ pub struct Adamax {
 ///
 /// On ordinary data the placements agree to about 1e-12 relative; they differ where gradients are
 /// as small as ε.
+///
+/// ```
+/// use adamax::{Adamax, EpsilonPlacement, adamax_step};
+///
+/// // One step from x = 0 and u = 4 with g = 1, and an ε large enough to be seen.
+/// let step = |placement| {
+///     let rule = Adamax::builder().learning_rate(1.0).beta1(0.0).beta2(0.5).epsilon(0.5);
+///     let (x, _, u) =
+///         adamax_step(0.0, &1.0, 0.0, 4.0, 1, &rule.epsilon_placement(placement).build()?)?;
+///     Ok::<_, adamax::Error>((x, u))
+/// };
+/// assert_eq!(step(EpsilonPlacement::Outside)?, (-1.0 / 2.5, 2.0));
+/// assert_eq!(step(EpsilonPlacement::InsideMax)?, (-1.0 / 2.0, 2.0));
+/// assert_eq!(step(EpsilonPlacement::Accumulated)?, (-1.0 / 2.5, 2.5));
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -95,6 +111,17 @@ pub enum EpsilonPlacement {
 }
 
 /// Whether the first moment is divided by 1 − β₁ᵗ, which undoes its start at zero.
+///
+/// ```
+/// use adamax::{Adamax, BiasCorrection, adamax_step};
+///
+/// let on = Adamax::builder().learning_rate(1.0).beta1(0.5).epsilon(0.0).build()?;
+/// let off = on.to_builder().bias_correction(BiasCorrection::Off).build()?;
+/// let first_step = |rule| adamax_step(0.0, &3.0, 0.0, 0.0, 1, rule).map(|(x, _, _)| x);
+/// assert_eq!(first_step(&on)?, -1.0);
+/// assert_eq!(first_step(&off)?, -0.5);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -107,6 +134,21 @@ pub enum BiasCorrection {
 }
 
 /// How weights are drawn towards zero; λ is finite and at least 0.
+///
+/// ```
+/// use adamax::{Adamax, WeightDecay, adamax_step};
+///
+/// // One step from x = 10 where the gradient is 0.
+/// let step = |decay| {
+///     let rule = Adamax::builder().learning_rate(0.125).beta1(0.0).epsilon(0.0);
+///     let (x, _, _) = adamax_step(10.0, &0.0, 0.0, 0.0, 1, &rule.weight_decay(decay).build()?)?;
+///     Ok::<f64, adamax::Error>(x)
+/// };
+/// assert_eq!(step(WeightDecay::None)?, 10.0);
+/// assert_eq!(step(WeightDecay::L2(0.5))?, 10.0 - 0.125);       // normalised: α, whatever λ
+/// assert_eq!(step(WeightDecay::Decoupled(0.5))?, 10.0 * (1.0 - 0.125 * 0.5));
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -123,6 +165,17 @@ pub enum WeightDecay {
 }
 
 /// Whether the gradient points to where the parameters should not, or should, go.
+///
+/// ```
+/// use adamax::{Adamax, Objective, adamax_step};
+///
+/// let down = Adamax::default();
+/// let up = down.to_builder().objective(Objective::Maximize).build()?;
+/// let first_step = |rule| adamax_step(0.0, &3.0, 0.0, 0.0, 1, rule).map(|(x, _, _)| x);
+/// assert!(first_step(&down)? < 0.0);
+/// assert_eq!(first_step(&up)?, -first_step(&down)?);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -136,6 +189,22 @@ pub enum Objective {
 
 /// What happens to a gradient that holds NaN or an infinity, which is looked for before anything
 /// is written.
+///
+/// ```
+/// use adamax::{Adamax, ErrorKind, NonFinite, Outcome, State};
+/// use ndarray::array;
+///
+/// let step = |policy| {
+///     let mut x = array![1.0];
+///     let rule = Adamax::builder().non_finite(policy).build()?;
+///     let outcome = rule.step(&mut State::zeros_like(&x), &mut x, &array![f64::NAN])?;
+///     Ok::<_, adamax::Error>((outcome, x[0]))
+/// };
+/// assert_eq!(step(NonFinite::Error).unwrap_err().kind(), ErrorKind::NonFinite);
+/// assert_eq!(step(NonFinite::Skip)?, (Outcome::Skipped, 1.0));
+/// assert!(step(NonFinite::Propagate)?.1.is_nan());
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -176,18 +245,37 @@ impl Adamax {
     /// The paper's Algorithm 2 to the letter: α 0.002 and no ε.
     ///
     /// A coordinate whose gradient has always been 0 takes no step (instead of 0/0).
+    ///
+    /// ```
+    /// # use adamax::{Adamax, adamax_step};
+    /// let (x, _, _) = adamax_step(1.0, &0.0, 0.0, 0.0, 1, &Adamax::paper())?;
+    /// assert_eq!(x, 1.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn paper() -> Self {
         Adamax { epsilon: 0.0, ..Adamax::default() }
     }
 
     /// PyTorch's `torch.optim.Adamax`: α 0.002, ε 1e-8 inside the max.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, EpsilonPlacement};
+    /// let rule = Adamax::pytorch();
+    /// assert_eq!(rule.learning_rate(), 0.002);
+    /// assert_eq!(rule.epsilon_placement(), EpsilonPlacement::InsideMax);
+    /// ```
     #[must_use]
     pub fn pytorch() -> Self {
         Adamax { epsilon_placement: EpsilonPlacement::InsideMax, ..Adamax::default() }
     }
 
     /// Keras 3's `keras.optimizers.Adamax`: α 0.001, ε 1e-7.
+    ///
+    /// ```
+    /// let rule = adamax::Adamax::keras();
+    /// assert_eq!((rule.learning_rate(), rule.epsilon()), (0.001, 1e-7));
+    /// ```
     #[must_use]
     pub fn keras() -> Self {
         Adamax { learning_rate: 0.001, epsilon: 1e-7, ..Adamax::default() }
@@ -199,11 +287,30 @@ impl Adamax {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `learning_rate` is not
     /// finite or below 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, EpsilonPlacement, WeightDecay};
+    /// let adamaxw = Adamax::optax(0.01)?
+    ///     .to_builder()
+    ///     .weight_decay(WeightDecay::Decoupled(1e-4))
+    ///     .build()?;
+    /// assert_eq!(adamaxw.learning_rate(), 0.01);
+    /// assert_eq!(adamaxw.epsilon_placement(), EpsilonPlacement::InsideMax);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn optax(learning_rate: f64) -> Result<Self, Error> {
         Adamax::pytorch().to_builder().learning_rate(learning_rate).build()
     }
 
     /// Paddle's `paddle.optimizer.Adamax`: α 0.001, ε 1e-8 added to the decayed norm.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, EpsilonPlacement};
+    /// let rule = Adamax::paddle();
+    /// assert_eq!(rule.learning_rate(), 0.001);
+    /// assert_eq!(rule.epsilon_placement(), EpsilonPlacement::Accumulated);
+    /// ```
     #[must_use]
     pub fn paddle() -> Self {
         Adamax {
@@ -218,6 +325,14 @@ impl Adamax {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `learning_rate` is not
     /// finite or below 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, adamax_step};
+    /// let (x, _, _) = adamax_step(0.0_f64, &3.0, 0.0, 0.0, 1, &Adamax::mlx(0.01)?)?;
+    /// assert!((x + 0.01 * (1.0 - 0.9)).abs() < 1e-9);       // a tenth of the others' first step
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn mlx(learning_rate: f64) -> Result<Self, Error> {
         Adamax::builder().learning_rate(learning_rate).bias_correction(BiasCorrection::Off).build()
     }
@@ -226,6 +341,13 @@ impl Adamax {
 /// Building, and reading back.
 impl Adamax {
     /// A builder that starts from [`Adamax::default`].
+    ///
+    /// ```
+    /// # use adamax::Adamax;
+    /// let rule = Adamax::builder().learning_rate(0.01).build()?;
+    /// assert_eq!(rule.to_builder().learning_rate(0.002).build()?, Adamax::default());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn builder() -> AdamaxBuilder {
         Adamax::default().to_builder()
     }
@@ -245,60 +367,112 @@ impl Adamax {
     }
 
     /// α, the learning rate.
+    ///
+    /// ```
+    /// assert_eq!(adamax::Adamax::default().learning_rate(), 0.002);
+    /// ```
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
     /// β₁, the decay rate of the first moment.
+    ///
+    /// ```
+    /// assert_eq!(adamax::Adamax::default().beta1(), 0.9);
+    /// ```
     #[must_use]
     pub fn beta1(&self) -> f64 {
         self.beta1.get()
     }
 
     /// β₂, the decay rate of the infinity norm.
+    ///
+    /// ```
+    /// assert_eq!(adamax::Adamax::default().beta2(), 0.999);
+    /// ```
     #[must_use]
     pub fn beta2(&self) -> f64 {
         self.beta2.get()
     }
 
     /// ε, the guard of the denominator.
+    ///
+    /// ```
+    /// assert_eq!(adamax::Adamax::default().epsilon(), 1e-8);
+    /// assert_eq!(adamax::Adamax::paper().epsilon(), 0.0);
+    /// ```
     #[must_use]
     pub fn epsilon(&self) -> f64 {
         self.epsilon
     }
 
     /// Where ε enters.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, EpsilonPlacement};
+    /// assert_eq!(Adamax::keras().epsilon_placement(), EpsilonPlacement::Outside);
+    /// ```
     #[must_use]
     pub fn epsilon_placement(&self) -> EpsilonPlacement {
         self.epsilon_placement
     }
 
     /// Whether the first moment is divided by 1 − β₁ᵗ.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, BiasCorrection};
+    /// assert_eq!(Adamax::mlx(0.001)?.bias_correction(), BiasCorrection::Off);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn bias_correction(&self) -> BiasCorrection {
         self.bias_correction
     }
 
     /// The kind and strength of weight decay.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, WeightDecay};
+    /// let rule = Adamax::builder().weight_decay(WeightDecay::L2(0.01)).build()?;
+    /// assert_eq!(rule.weight_decay(), WeightDecay::L2(0.01));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn weight_decay(&self) -> WeightDecay {
         self.weight_decay
     }
 
     /// The bound to which each entry of the gradient is limited; ∞ if it is not.
+    ///
+    /// ```
+    /// # use adamax::Adamax;
+    /// assert_eq!(Adamax::default().clip_value(), f64::INFINITY);
+    /// assert_eq!(Adamax::builder().clip_value(0.5).build()?.clip_value(), 0.5);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn clip_value(&self) -> f64 {
         self.clip_value
     }
 
     /// Whether the gradient is followed down or up.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Objective};
+    /// assert_eq!(Adamax::default().objective(), Objective::Minimize);
+    /// ```
     #[must_use]
     pub fn objective(&self) -> Objective {
         self.objective
     }
 
     /// What happens to a gradient with NaN or infinities.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, NonFinite};
+    /// assert_eq!(Adamax::default().non_finite(), NonFinite::Error);
+    /// ```
     #[must_use]
     pub fn non_finite(&self) -> NonFinite {
         self.non_finite
@@ -344,18 +518,42 @@ pub struct AdamaxBuilder {
 impl AdamaxBuilder {
     /// α: how far a step goes at most, about. Finite, ≥ 0; 0 freezes the parameters while the
     /// moments go on.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, adamax_step};
+    /// let frozen = Adamax::builder().learning_rate(0.0).build()?;
+    /// let (x, _, u) = adamax_step(1.0, &0.5, 0.0, 0.0, 1, &frozen)?;
+    /// assert_eq!((x, u), (1.0, 0.5));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.rule.learning_rate = learning_rate;
         self
     }
 
     /// β₁: the decay rate of the first moment, in [0, 1).
+    ///
+    /// ```
+    /// # use adamax::{Adamax, adamax_step};
+    /// let no_momentum = Adamax::builder().beta1(0.0).build()?;
+    /// let (_, m, _) = adamax_step(1.0, &0.5, -3.0, 3.0, 7, &no_momentum)?;
+    /// assert_eq!(m, 0.5);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn beta1(mut self, beta1: f64) -> Self {
         self.beta1 = beta1;
         self
     }
 
     /// β₂: the decay rate of the infinity norm, in [0, 1).
+    ///
+    /// ```
+    /// # use adamax::{Adamax, adamax_step};
+    /// let forgetful = Adamax::builder().beta2(0.5).build()?;
+    /// let (_, _, u) = adamax_step(1.0, &0.1, 0.0, 8.0, 7, &forgetful)?;
+    /// assert_eq!(u, 4.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn beta2(mut self, beta2: f64) -> Self {
         self.beta2 = beta2;
         self
@@ -363,42 +561,99 @@ impl AdamaxBuilder {
 
     /// ε: the guard of the denominator, in units of the gradient. Finite, ≥ 0. With 0, a
     /// coordinate whose norm is 0 takes no step.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, adamax_step};
+    /// // Gradients well below ε hardly move anything: here α·1/(1 + 9).
+    /// let rule = Adamax::builder().learning_rate(1.0).beta1(0.0).epsilon(9.0).build()?;
+    /// let (x, _, _) = adamax_step(0.0, &1.0, 0.0, 0.0, 1, &rule)?;
+    /// assert_eq!(x, -0.1);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.rule.epsilon = epsilon;
         self
     }
 
     /// Where ε enters.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, EpsilonPlacement};
+    /// let rule = Adamax::builder().epsilon_placement(EpsilonPlacement::InsideMax).build()?;
+    /// assert_eq!(rule, Adamax::pytorch());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn epsilon_placement(mut self, placement: EpsilonPlacement) -> Self {
         self.rule.epsilon_placement = placement;
         self
     }
 
     /// Whether the first moment is divided by 1 − β₁ᵗ.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, BiasCorrection};
+    /// let rule = Adamax::builder().learning_rate(0.01).bias_correction(BiasCorrection::Off).build()?;
+    /// assert_eq!(rule, Adamax::mlx(0.01)?);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn bias_correction(mut self, bias_correction: BiasCorrection) -> Self {
         self.rule.bias_correction = bias_correction;
         self
     }
 
     /// The kind and strength λ of weight decay; λ is finite, ≥ 0.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, WeightDecay};
+    /// let rule = Adamax::builder().weight_decay(WeightDecay::Decoupled(1e-4)).build()?;
+    /// assert_eq!(rule.weight_decay(), WeightDecay::Decoupled(1e-4));
+    /// assert!(rule.to_builder().weight_decay(WeightDecay::L2(-1.0)).build().is_err());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn weight_decay(mut self, weight_decay: WeightDecay) -> Self {
         self.rule.weight_decay = weight_decay;
         self
     }
 
     /// Limits each entry of the gradient to ±`bound`, before L2 regularisation. > 0; ∞ is off.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, adamax_step};
+    /// let rule = Adamax::builder().clip_value(2.0).build()?;
+    /// let (_, _, u) = adamax_step(1.0, &-1e30, 0.0, 0.0, 1, &rule)?;
+    /// assert_eq!(u, 2.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn clip_value(mut self, bound: f64) -> Self {
         self.rule.clip_value = bound;
         self
     }
 
     /// Whether the gradient is followed down or up.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Objective, adamax_step};
+    /// let ascent = Adamax::builder().objective(Objective::Maximize).build()?;
+    /// let (x, _, _) = adamax_step(1.0, &0.5, 0.0, 0.0, 1, &ascent)?;
+    /// assert!(x > 1.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn objective(mut self, objective: Objective) -> Self {
         self.rule.objective = objective;
         self
     }
 
     /// What happens to a gradient with NaN or infinities.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, NonFinite, Outcome, State};
+    /// # use ndarray::array;
+    /// let rule = Adamax::builder().non_finite(NonFinite::Skip).build()?;
+    /// let mut x = array![1.0];
+    /// let outcome = rule.step(&mut State::zeros_like(&x), &mut x, &array![f64::INFINITY])?;
+    /// assert_eq!((outcome, x[0]), (Outcome::Skipped, 1.0));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn non_finite(mut self, policy: NonFinite) -> Self {
         self.rule.non_finite = policy;
         self
@@ -409,6 +664,13 @@ impl AdamaxBuilder {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter), naming the first setting
     /// that is NaN or out of its range (see the table at [`Adamax`]).
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::Adamax;
+    /// let error = Adamax::builder().learning_rate(f64::NAN).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "learning rate is NaN, but must be finite and at least 0");
+    /// ```
     pub fn build(self) -> Result<Adamax, Error> {
         let rule = self.rule;
         check_not_negative("learning rate", rule.learning_rate)?;

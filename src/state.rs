@@ -107,30 +107,90 @@ impl<A: Real> State<A> {
     }
 
     /// Takes the state apart: (t, m, u).
+    ///
+    /// ```
+    /// # use adamax::{Adamax, State};
+    /// # use ndarray::array;
+    /// # let mut x = array![1.0, 2.0];
+    /// # let mut state = State::zeros_like(&x);
+    /// Adamax::default().step(&mut state, &mut x, &array![0.5, -0.25])?;
+    /// let (t, _, u) = state.into_parts();
+    /// assert_eq!((t, u), (1, array![0.5, 0.25].into_dyn()));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn into_parts(self) -> (u64, Array<A, IxDyn>, Array<A, IxDyn>) {
         (self.steps, self.m, self.u)
     }
 
     /// t: the number of steps taken.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, State};
+    /// # use ndarray::array;
+    /// let mut x = array![1.0];
+    /// let mut state = State::zeros_like(&x);
+    /// for t in 1..=3 {
+    ///     Adamax::default().step(&mut state, &mut x, &array![0.5])?;
+    ///     assert_eq!(state.steps(), t);
+    /// }
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
     /// m: the decaying mean of the gradients, not bias-corrected.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, State};
+    /// # use ndarray::array;
+    /// # let mut x = array![1.0];
+    /// # let mut state = State::zeros_like(&x);
+    /// let rule = Adamax::builder().beta1(0.75).build()?;
+    /// rule.step(&mut state, &mut x, &array![8.0])?;
+    /// assert_eq!(state.first_moment()[[0]], 0.25 * 8.0);
+    /// rule.step(&mut state, &mut x, &array![0.0])?;
+    /// assert_eq!(state.first_moment()[[0]], 0.75 * 2.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn first_moment(&self) -> &Array<A, IxDyn> {
         &self.m
     }
 
     /// u: the decaying maximum of the gradients' magnitudes.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, State};
+    /// # use ndarray::array;
+    /// # let mut x = array![1.0];
+    /// # let mut state = State::zeros_like(&x);
+    /// let rule = Adamax::builder().beta2(0.75).build()?;
+    /// rule.step(&mut state, &mut x, &array![-8.0])?;
+    /// assert_eq!(state.inf_norm()[[0]], 8.0);
+    /// rule.step(&mut state, &mut x, &array![0.0])?;
+    /// assert_eq!(state.inf_norm()[[0]], 0.75 * 8.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn inf_norm(&self) -> &Array<A, IxDyn> {
         &self.u
     }
 
     /// Back to the state before the first step: m = 0, u = 0, t = 0, in place.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, State};
+    /// # use ndarray::array;
+    /// # let mut x = array![1.0];
+    /// # let mut state = State::zeros_like(&x);
+    /// Adamax::default().step(&mut state, &mut x, &array![0.5])?;
+    /// state.reset();
+    /// assert_eq!(state, State::zeros_like(&x));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn reset(&mut self) {
         self.m.fill(A::ZERO);
         self.u.fill(A::ZERO);

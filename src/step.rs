@@ -16,6 +16,23 @@ use crate::{
 };
 
 /// What a step that was not refused has done.
+///
+/// ```
+/// use adamax::{Adamax, NonFinite, Outcome, State};
+/// use ndarray::array;
+///
+/// let rule = Adamax::builder().non_finite(NonFinite::Skip).build()?;
+/// let mut x = array![1.0];
+/// let mut state = State::zeros_like(&x);
+/// let mut skipped = 0;
+/// for g in [0.5, f64::NAN, 0.25] {
+///     if rule.step(&mut state, &mut x, &array![g])? == Outcome::Skipped {
+///         skipped += 1;
+///     }
+/// }
+/// assert_eq!((state.steps(), skipped), (2, 1));
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {

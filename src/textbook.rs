@@ -76,6 +76,19 @@ pub fn adamax_step<T: Operand>(
 /// What [`adamax_step`] works on: `f64`, `f32`, and owned arrays of them.
 ///
 /// Sealed.
+///
+/// ```
+/// use adamax::{Adamax, Error, Operand, adamax_step};
+/// use ndarray::array;
+///
+/// fn first_step<T: Operand>(x: T, g: &T, [m, u]: [T; 2]) -> Result<T, Error> {
+///     adamax_step(x, g, m, u, 1, &Adamax::default()).map(|(x, _, _)| x)
+/// }
+/// let number = first_step(1.0, &0.5, [0.0, 0.0])?;
+/// let array = first_step(array![[1.0]], &array![[0.5]], [array![[0.0]], array![[0.0]]])?;
+/// assert_eq!(array, array![[number]]);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 pub trait Operand: sealed::Step {}
 
 mod sealed {
