@@ -197,7 +197,7 @@ pub(crate) enum Detail {
     #[error("header should have {length} bytes, but {rest} bytes are left of the file")]
     HeaderLength { length: u64, rest: usize },
     #[cfg(feature = "safetensors")]
-    #[error("header takes {length} bytes, but at most {longest} can be read back")]
+    #[error("header takes {length} bytes, but at most {longest} can be read")]
     HeaderTooLong { length: usize, longest: usize },
     #[cfg(feature = "safetensors")]
     #[error("the last {surplus} bytes of the file belong to no entry")]

@@ -143,11 +143,20 @@ fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
         .split_first_chunk::<PREFIX>()
         .ok_or(Detail::FileTooShort { found: file.len(), expected: PREFIX })?;
     let length = u64::from_le_bytes(*prefix);
-    usize::try_from(length)
+    let (header, data) = usize::try_from(length)
         .ok()
-        .filter(|&length| length <= LONGEST)
         .and_then(|length| rest.split_at_checked(length))
-        .ok_or_else(|| Detail::HeaderLength { length, rest: rest.len() }.into())
+        .ok_or(Detail::HeaderLength { length, rest: rest.len() })?;
+    check_length(header)?;
+    Ok((header, data))
+}
+
+/// Refuses a header that other readers would refuse.
+fn check_length(header: &[u8]) -> Result<(), Error> {
+    match header.len() {
+        ..=LONGEST => Ok(()),
+        length => Err(Detail::HeaderTooLong { length, longest: LONGEST }.into()),
+    }
 }
 
 pub(super) fn from_json<'a, T: Deserialize<'a>>(part: &str, json: &'a [u8]) -> Result<T, Error> {
@@ -218,9 +227,7 @@ pub(super) fn format<'a>(
         .map_err(|source| Detail::Json { part: "header".into(), source })?;
     // Numbers of up to eight bytes are then aligned in the file.
     header.resize(header.len().next_multiple_of(PREFIX), b' ');
-    if header.len() > LONGEST {
-        return Err(Detail::HeaderTooLong { length: header.len(), longest: LONGEST }.into());
-    }
+    check_length(&header)?;
     let prefix = u64::try_from(header.len()).unwrap_or(u64::MAX).to_le_bytes();
     header.splice(..0, prefix);
     Ok(header)

@@ -104,7 +104,7 @@ fn a_wrong_header_is_refused() -> Tested {
     const U: &str = "inf_norm/w";
     type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);
     let largest = (1_u64 << 61) - 1;
-    let cases: [Case<'_>; 21] = [
+    let cases: [Case<'_>; 22] = [
         (
             &|h| h[M]["dtype"] = json!("F32"),
             "entry `first_moment/w` has 16 bytes, which is not the size of F32 numbers of shape [2]",
@@ -151,6 +151,13 @@ fn a_wrong_header_is_refused() -> Tested {
                     json!({"dtype": "U32", "shape": [0], "data_offsets": [0, 0]});
             },
             "entry `parameter/empty` has no place in a state file",
+        ),
+        (
+            &|h| {
+                h["parameter/empty"] =
+                    json!({"dtype": "F64", "shape": [0, 1_u64 << 60], "data_offsets": [0, 0]});
+            },
+            "entry `parameter/empty` has 0 bytes, which is not the size of F64 numbers of shape [0, ",
         ),
         (
             &|h| h["w"] = json!({"dtype": "F64", "shape": [0], "data_offsets": [0, 0]}),
@@ -355,6 +362,28 @@ fn moments_that_no_step_leaves_are_refused() -> Tested {
     parts.header["inf_norm/w"]["shape"] = json!([1, 2]);
     let message = "tensor `w`: infinity norm has shape [1, 2], but first moment has shape [2]";
     assert_refused(&parts.file(), ErrorKind::Shape, message);
+    Ok(())
+}
+
+#[test]
+fn a_header_that_other_readers_refuse_is_refused() {
+    let header = format!("{{}}{}", " ".repeat(100_000_000));
+    assert_refused(
+        &file(&header, &[]),
+        ErrorKind::Format,
+        "header takes 100000002 bytes, but at most 100000000 can be read",
+    );
+    let longest = &header[..100_000_000];
+    assert_refused(&file(longest, &[]), ErrorKind::Format, "not a state file");
+}
+
+#[test]
+fn a_checksum_of_another_type_is_refused() -> Tested {
+    let mut file = sample::small::<f64>()?.to_bytes()?;
+    let found = file.windows(5).position(|text| text == b"\"U32\"").ok_or("no checksum")?;
+    file[found + 1] = b'F';
+    let message = "entry `checksum` is not one U32 at the end of the file";
+    assert_refused(&file, ErrorKind::Format, message);
     Ok(())
 }
 
