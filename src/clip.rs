@@ -84,13 +84,13 @@ const PLACES: i32 = 90;
 impl Norm {
     pub(crate) const ZERO: Self = Norm { sum: 0.0, exponent: 0 };
 
-    /// 2^`exponent`·√`sum`, whatever the size of the sum.
+    /// 2^`exponent`·√`sum`, whatever the size of the sum, which is not subnormal.
     fn new(sum: f64, exponent: i32) -> Self {
         if sum == 0.0 || !sum.is_finite() {
             return Norm { sum, exponent: 0 };
         }
-        let half = libm::ilogb(sum).div_euclid(2);
-        Norm { sum: libm::scalbn(sum, -2 * half), exponent: exponent + half }
+        let half = floor_log2(sum).div_euclid(2);
+        Norm { sum: sum * power_of_two(-2 * half), exponent: exponent + half }
     }
 
     /// The norm of a gradient.
@@ -105,7 +105,7 @@ impl Norm {
             return Norm::new(sum, 0);
         }
         // Of a normal number, so that the power of its reciprocal is finite.
-        let exponent = libm::ilogb(max.max(f64::MIN_POSITIVE));
+        let exponent = floor_log2(max.max(f64::MIN_POSITIVE));
         Norm::new(sum_of_squares(fork, gradient, libm::scalbn(1.0, -exponent)), exponent)
     }
 
@@ -145,13 +145,27 @@ impl Norm {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in [0, 4)·2^PLACES")]
 fn to_fixed_point(value: f64) -> u128 {
-    libm::scalbn(value, PLACES) as u128
+    (value * power_of_two(PLACES)) as u128
 }
 
 #[expect(clippy::cast_precision_loss, reason = "rounding to nearest, once, is what is wanted")]
 fn from_fixed_point(value: u128) -> f64 {
-    libm::scalbn(value as f64, -PLACES)
+    value as f64 * power_of_two(-PLACES)
 }
+
+/// The exponent of a positive number that is not subnormal.
+fn floor_log2(value: f64) -> i32 {
+    i32::try_from(value.to_bits() >> MANTISSA_BITS).unwrap_or_default() - BIAS
+}
+
+/// For exponents from -1022 to 1023, without the loop of `libm::scalbn`.
+fn power_of_two(exponent: i32) -> f64 {
+    f64::from_bits(u64::try_from(exponent + BIAS).unwrap_or_default() << MANTISSA_BITS)
+}
+
+/// Of an f64.
+const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+const BIAS: i32 = f64::MAX_EXP - 1;
 
 /// Elements of a leaf of the tree in which squares are summed: few enough for a buffer on the
 /// stack, many enough that the tree costs nothing.
