@@ -154,6 +154,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// ```
     /// # use adamax::{Adamax, argmin::AdamaxSolver};
     /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default());
+    /// assert_eq!((solver.rule(), solver.schedule()), (&Adamax::default(), None));
     /// ```
     #[must_use]
     pub fn new(rule: Adamax) -> Self {
@@ -169,7 +170,8 @@ impl<A: Real> AdamaxSolver<A> {
     /// ```
     /// # use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
     /// let cosine = Schedule::cosine(1_000, 0.0)?;
-    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_schedule(cosine);
+    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_schedule(cosine.clone());
+    /// assert_eq!(solver.schedule(), Some(&cosine));
     /// # Ok::<(), adamax::Error>(())
     /// ```
     #[must_use]
@@ -190,6 +192,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// ```
     /// # use adamax::{Adamax, argmin::AdamaxSolver};
     /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_tolerance_grad(1e-6)?;
+    /// assert!(solver.with_tolerance_grad(f64::NAN).is_err());
     /// # Ok::<(), argmin::core::Error>(())
     /// ```
     pub fn with_tolerance_grad(mut self, tol_grad: f64) -> Result<Self, Error> {
@@ -213,6 +216,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// ```
     /// # use adamax::{Adamax, argmin::AdamaxSolver};
     /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_tolerance_step(1e-9)?;
+    /// assert!(solver.with_tolerance_step(f64::NAN).is_err());
     /// # Ok::<(), argmin::core::Error>(())
     /// ```
     pub fn with_tolerance_step(mut self, tol_step: f64) -> Result<Self, Error> {
@@ -241,12 +245,27 @@ impl<A: Real> AdamaxSolver<A> {
     }
 
     /// The rule by which steps are taken, before any schedule.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, argmin::AdamaxSolver};
+    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::keras());
+    /// assert_eq!(solver.rule().learning_rate(), 0.001);
+    /// ```
     #[must_use]
     pub fn rule(&self) -> &Adamax {
         &self.rule
     }
 
     /// What multiplies the learning rate.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
+    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default());
+    /// assert_eq!(solver.schedule(), None);
+    /// let solver = solver.with_schedule(Schedule::cosine(100, 0.0)?);
+    /// assert_eq!(solver.schedule().map(|schedule| schedule.scale(50)), Some(0.5));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn schedule(&self) -> Option<&Schedule> {
         self.schedule.as_ref()
@@ -272,6 +291,36 @@ impl<A: Real> AdamaxSolver<A> {
     }
 
     /// m, u and t; `None` before the first run.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, State, argmin::AdamaxSolver};
+    /// # use argmin::core::{CostFunction, Error, Executor, Gradient};
+    /// # use ndarray::{Array1, array};
+    /// # struct Square;
+    /// # impl CostFunction for Square {
+    /// #     type Param = Array1<f64>;
+    /// #     type Output = f64;
+    /// #     fn cost(&self, x: &Array1<f64>) -> Result<f64, Error> {
+    /// #         Ok((x * x).sum())
+    /// #     }
+    /// # }
+    /// # impl Gradient for Square {
+    /// #     type Param = Array1<f64>;
+    /// #     type Gradient = Array1<f64>;
+    /// #     fn gradient(&self, x: &Array1<f64>) -> Result<Array1<f64>, Error> {
+    /// #         Ok(2.0 * x)
+    /// #     }
+    /// # }
+    /// # fn main() -> Result<(), Error> {
+    /// let solver = AdamaxSolver::new(Adamax::default());
+    /// assert!(solver.state().is_none());
+    /// let result = Executor::new(Square, solver)
+    ///     .configure(|state| state.param(array![1.0]).max_iters(25))
+    ///     .run()?;
+    /// assert_eq!(result.solver().state().map(State::steps), Some(25));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn state(&self) -> Option<&State<A>> {
         self.state.as_ref()

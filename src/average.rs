@@ -67,6 +67,16 @@ impl<A: Real> Average<A> {
     ///
     /// # Allocation
     /// One array.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::Average;
+    /// # use ndarray::array;
+    /// let average = Average::new(0.999, &array![3.0, 4.0])?;
+    /// assert_eq!((average.updates(), average.mean()), (0, &array![0.0, 0.0].into_dyn()));
+    /// assert!(Average::new(1.0, &array![3.0, 4.0]).is_err());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn new<D: Dimension>(decay: f64, param: &ArrayRef<A, D>) -> Result<Self, Error> {
         let decay = DecayRate::new(DECAY, decay)?;
         Ok(Average { decay, mean: state::zeros_in_order_of(param), updates: 0 })
@@ -79,6 +89,18 @@ impl<A: Real> Average<A> {
     ///
     /// # Allocation
     /// None, for up to 4 axes.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::Average;
+    /// # use ndarray::array;
+    /// let mut average = Average::new(0.5, &array![0.0])?;
+    /// average.update(&array![3.0])?;
+    /// assert_eq!(average.mean()[[0]], 3.0);
+    /// average.update(&array![6.0])?;
+    /// assert_eq!(average.mean()[[0]], (0.5 * 3.0 + 6.0) / (0.5 + 1.0));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn update<D: Dimension>(&mut self, param: &ArrayRef<A, D>) -> Result<(), Error> {
         self.check(param.shape())?;
         self.updates = self.updates.saturating_add(1);
@@ -115,11 +137,32 @@ impl<A: Real> Average<A> {
     }
 
     /// Binds the average to its parameter, for one [`update_all`](Average::update_all).
+    ///
+    /// ```
+    /// # use adamax::Average;
+    /// # use ndarray::Array2;
+    /// let layers = [Array2::<f64>::ones((2, 3)), Array2::ones((4, 2))];
+    /// let mut averages = [Average::new(0.99, &layers[0])?, Average::new(0.99, &layers[1])?];
+    /// let pairs = averages.iter_mut().zip(&layers);
+    /// let mut batch: Vec<_> = pairs.map(|(average, layer)| average.bind(layer)).collect();
+    /// Average::update_all(&mut batch)?;
+    /// assert!(averages.iter().all(|average| average.updates() == 1));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn bind<'a, D: Dimension>(&'a mut self, param: &'a ArrayRef<A, D>) -> BoundAverage<'a, A> {
         BoundAverage { average: self, param: param.view().into_dyn() }
     }
 
     /// The average; zeros before the first update.
+    ///
+    /// ```
+    /// # use adamax::Average;
+    /// # use ndarray::array;
+    /// let mut average = Average::new(0.99, &array![0.0, 0.0])?;
+    /// average.update(&array![1.0, -2.0])?;
+    /// assert_eq!(average.mean(), &array![1.0, -2.0].into_dyn());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn mean(&self) -> &Array<A, IxDyn> {
         &self.mean
@@ -129,6 +172,20 @@ impl<A: Real> Average<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shape differs; `param` is as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::Average;
+    /// # use ndarray::array;
+    /// let mut x = array![2.0];
+    /// let mut average = Average::new(0.5, &x)?;
+    /// average.update(&x)?;
+    /// x += 3.0;
+    /// average.update(&x)?;
+    /// average.assign_to(&mut x)?;
+    /// assert_eq!(x[0], 4.0);                                // (0.5·2 + 5) / 1.5
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn assign_to<D: Dimension>(&self, param: &mut ArrayRef<A, D>) -> Result<(), Error> {
         self.check(param.shape())?;
         param.assign(&self.mean);
@@ -136,12 +193,28 @@ impl<A: Real> Average<A> {
     }
 
     /// The number of updates.
+    ///
+    /// ```
+    /// # use adamax::Average;
+    /// # use ndarray::array;
+    /// let mut average = Average::new(0.9, &array![1.0])?;
+    /// average.update(&array![1.0])?;
+    /// assert!(average.update(&array![1.0, 2.0]).is_err());
+    /// assert_eq!(average.updates(), 1);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
     /// β, the decay rate.
+    ///
+    /// ```
+    /// # use ndarray::array;
+    /// assert_eq!(adamax::Average::new(0.999, &array![1.0])?.decay(), 0.999);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn decay(&self) -> f64 {
         self.decay.get()
@@ -174,6 +247,20 @@ impl<A: Real> Average<A> {
 }
 
 /// An average and the parameter it is about to take in. Made by [`Average::bind`].
+///
+/// ```
+/// use adamax::Average;
+/// use ndarray::array;
+///
+/// let (weights, bias) = (array![[1.0, 2.0]], array![0.5]);
+/// let mut mean_weights = Average::new(0.9, &weights)?;
+/// let mut mean_bias = Average::new(0.9, &bias)?;
+/// let wrong = array![0.5, 0.5];
+/// let batch = &mut [mean_weights.bind(&weights), mean_bias.bind(&wrong)];
+/// assert!(Average::update_all(batch).is_err());
+/// assert_eq!(mean_weights.updates(), 0);                // all or none
+/// # Ok::<(), adamax::Error>(())
+/// ```
 pub struct BoundAverage<'a, A> {
     average: &'a mut Average<A>,
     param: ArrayView<'a, A, IxDyn>,

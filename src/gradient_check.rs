@@ -155,6 +155,16 @@ impl Entry {
 ///
 /// Printed, it says all of it:
 /// `gradient deviates by 5.0e-1 at index [1]: -34 given, -68 by differences, uncertain by 3.4e-7`.
+///
+/// ```
+/// use adamax::check_gradient;
+/// use ndarray::array;
+///
+/// let check = check_gradient(&array![1.0, 3.0], &array![2.0, 3.0], |x| (x * x).sum())?;
+/// let message = check.to_string();
+/// assert!(message.starts_with("gradient deviates by 5.0e-1 at index [1]: 3 given, 6"), "{message}");
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GradientCheck {
     index: Vec<usize>,
@@ -165,30 +175,76 @@ impl GradientCheck {
     /// By how much the worst entry deviates: |a − n|, less the uncertainty of n, over the larger of
     /// |a| and |n|. 0 where every entry is within its uncertainty, and for an empty array; 1 where
     /// one of the two is 0; at most 2, where the sign is wrong.
+    ///
+    /// ```
+    /// # use adamax::check_gradient;
+    /// # use ndarray::array;
+    /// let deviation = |g: f64| {
+    ///     check_gradient(&array![3.0], &array![g], |x| (x * x).sum()).map(|check| check.deviation())
+    /// };
+    /// assert!(deviation(6.0)? < 1e-6);
+    /// assert!((deviation(3.0)? - 0.5).abs() < 1e-6);       // a factor of 2 forgotten
+    /// assert!((deviation(-6.0)? - 2.0).abs() < 1e-6);      // the sign turned
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn deviation(&self) -> f64 {
         self.entry.deviation()
     }
 
     /// The index of the worst entry; empty if none deviates.
+    ///
+    /// ```
+    /// # use adamax::check_gradient;
+    /// # use ndarray::array;
+    /// let (x, transposed) = (array![[1.0, 2.0], [3.0, 4.0]], array![[2.0, 6.0], [4.0, 8.0]]);
+    /// let check = check_gradient(&x, &transposed, |x| (x * x).sum())?;
+    /// assert_eq!(transposed[[check.index()[0], check.index()[1]]], check.analytic());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn index(&self) -> &[usize] {
         &self.index
     }
 
     /// a: the worst entry of the gradient that was given; 0 if none deviates.
+    ///
+    /// ```
+    /// # use adamax::check_gradient;
+    /// # use ndarray::array;
+    /// let check = check_gradient(&array![3.0_f64], &array![3.0], |x| (x * x).sum())?;
+    /// assert!((check.numeric() / check.analytic() - 2.0).abs() < 1e-6);     // forgotten
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn analytic(&self) -> f64 {
         self.entry.analytic
     }
 
     /// n: the central difference there; 0 if none deviates.
+    ///
+    /// ```
+    /// # use adamax::check_gradient;
+    /// # use ndarray::array;
+    /// let check = check_gradient(&array![3.0_f64], &array![0.0], |x| (x * x).sum())?;
+    /// assert!((check.numeric() - 6.0).abs() < 1e-6);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn numeric(&self) -> f64 {
         self.entry.numeric
     }
 
     /// How far rounding of the objective's values may have moved n.
+    ///
+    /// ```
+    /// # use adamax::check_gradient;
+    /// # use ndarray::array;
+    /// let double = check_gradient(&array![3.0_f64], &array![0.0], |x| (x * x).sum())?;
+    /// let single = check_gradient(&array![3.0_f32], &array![0.0], |x| (x * x).sum())?;
+    /// assert!(double.uncertainty() < 1e-6 && single.uncertainty() > 1e-6);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn uncertainty(&self) -> f64 {
         self.entry.uncertainty

@@ -92,6 +92,22 @@ struct Entry<A> {
 }
 
 /// A set of tensors of one [`Optimizer`] with a rule of their own.
+///
+/// ```
+/// use adamax::{Adamax, Optimizer};
+/// use ndarray::array;
+///
+/// let mut optimizer = Optimizer::new(Adamax::default());
+/// let frozen = optimizer.add_group(Adamax::builder().learning_rate(0.0).build()?);
+/// let (mut embedding, mut head) = (array![1.0], array![1.0]);
+/// let embedding_slot = optimizer.register_in(frozen, "embedding", &embedding)?;
+/// let head_slot = optimizer.register("head", &head)?;
+/// let g = array![0.5];
+/// optimizer.step(&mut [embedding_slot.bind(&mut embedding, &g), head_slot.bind(&mut head, &g)])?;
+/// assert_eq!(embedding[0], 1.0);
+/// assert!(head[0] < 1.0);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Group {
     optimizer: usize,
@@ -119,6 +135,26 @@ pub struct Slot<D> {
 }
 
 /// A parameter and its gradient, bound to a slot for one step. Made by [`Slot::bind`].
+///
+/// ```
+/// use adamax::{Adamax, Optimizer};
+/// use ndarray::Array2;
+///
+/// // A batch of as many layers as there are.
+/// let mut layers = [Array2::<f64>::ones((2, 3)), Array2::ones((4, 2)), Array2::ones((1, 4))];
+/// let gradients = layers.clone();
+/// let mut optimizer = Optimizer::new(Adamax::default());
+/// let mut slots = Vec::new();
+/// for (i, layer) in layers.iter().enumerate() {
+///     slots.push(optimizer.register(&format!("layer {i}"), layer)?);
+/// }
+///
+/// let pairs = layers.iter_mut().zip(&gradients);
+/// let mut batch: Vec<_> = slots.iter().zip(pairs).map(|(slot, (x, g))| slot.bind(x, g)).collect();
+/// optimizer.step(&mut batch)?;
+/// assert!(layers.iter().flatten().all(|&x| x < 1.0));
+/// # Ok::<(), adamax::Error>(())
+/// ```
 pub struct Bound<'a, A> {
     optimizer: usize,
     index: usize,
@@ -178,6 +214,12 @@ struct Plan<'a> {
 /// Making one, and its groups.
 impl<A: Real> Optimizer<A> {
     /// An optimizer without tensors, whose default group has this rule.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// let optimizer = Optimizer::<f32>::new(Adamax::keras());
+    /// assert_eq!(optimizer.rule(optimizer.default_group()), Some(&Adamax::keras()));
+    /// ```
     #[must_use]
     pub fn new(rule: Adamax) -> Self {
         static NEXT_ID: AtomicUsize = AtomicUsize::new(0);
@@ -193,18 +235,43 @@ impl<A: Real> Optimizer<A> {
     }
 
     /// The group of tensors registered without naming one.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// optimizer.set_rule(optimizer.default_group(), Adamax::pytorch())?;
+    /// assert_eq!(optimizer.snapshot().groups(), [Adamax::pytorch()]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn default_group(&self) -> Group {
         Group { optimizer: self.id, index: 0 }
     }
 
     /// Adds a group with a rule of its own.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// let slow = optimizer.add_group(Adamax::builder().learning_rate(1e-5).build()?);
+    /// assert_ne!(slow, optimizer.default_group());
+    /// assert_eq!(optimizer.rule(slow).unwrap().learning_rate(), 1e-5);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn add_group(&mut self, rule: Adamax) -> Group {
         self.groups.push(rule);
         Group { optimizer: self.id, index: self.groups.len() - 1 }
     }
 
     /// The rule of a group; `None` if the group belongs to another optimizer.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// let optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// let other = Optimizer::<f64>::new(Adamax::default());
+    /// assert_eq!(optimizer.rule(optimizer.default_group()), Some(&Adamax::default()));
+    /// assert_eq!(optimizer.rule(other.default_group()), None);
+    /// ```
     #[must_use]
     pub fn rule(&self, group: Group) -> Option<&Adamax> {
         if group.optimizer == self.id { self.groups.get(group.index) } else { None }
@@ -250,6 +317,18 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, ErrorKind, Optimizer};
+    /// # use ndarray::Array2;
+    /// let weights = Array2::<f64>::ones((2, 3));
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slot = optimizer.register("weights", &weights)?;
+    /// assert_eq!(optimizer.state(slot).unwrap().inf_norm().shape(), [2, 3]);
+    /// assert_eq!(optimizer.register("weights", &weights).unwrap_err().kind(), ErrorKind::Name);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn register<D: Dimension>(
         &mut self,
         name: &str,
@@ -263,6 +342,20 @@ impl<A: Real> Optimizer<A> {
     /// # Errors
     /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken;
     /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if the group belongs to another optimizer.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Optimizer, WeightDecay};
+    /// # use ndarray::array;
+    /// let mut bias = array![1.0];
+    /// let decayed = Adamax::builder().weight_decay(WeightDecay::Decoupled(0.01)).build()?;
+    /// let mut optimizer = Optimizer::new(decayed);
+    /// let plain = optimizer.add_group(Adamax::default());
+    /// let slot = optimizer.register_in(plain, "bias", &bias)?;
+    /// optimizer.step(&mut [slot.bind(&mut bias, &array![0.0])])?;
+    /// assert_eq!(bias[0], 1.0);                             // not decayed
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn register_in<D: Dimension>(
         &mut self,
         group: Group,
@@ -285,6 +378,18 @@ impl<A: Real> Optimizer<A> {
     }
 
     /// The state of a tensor; `None` if the slot belongs to another optimizer.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// # use ndarray::array;
+    /// let mut x = array![1.0];
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slot = optimizer.register("x", &x)?;
+    /// optimizer.step(&mut [slot.bind(&mut x, &array![-0.5])])?;
+    /// let state = optimizer.state(slot).unwrap();
+    /// assert_eq!((state.steps(), state.inf_norm()[[0]]), (1, 0.5));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn state<D: Dimension>(&self, slot: Slot<D>) -> Option<&State<A>> {
         if slot.optimizer != self.id {
@@ -302,6 +407,20 @@ impl<A: Real> Optimizer<A> {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `scale` is not finite or
     /// below 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// # use ndarray::array;
+    /// let mut x = array![0.0_f64];
+    /// let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.1).build()?);
+    /// let slot = optimizer.register("x", &x)?;
+    /// optimizer.set_lr_scale(0.5)?;
+    /// optimizer.step(&mut [slot.bind(&mut x, &array![1.0])])?;
+    /// assert!((x[0] + 0.05).abs() < 1e-8);
+    /// assert!(optimizer.set_lr_scale(-1.0).is_err());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn set_lr_scale(&mut self, scale: f64) -> Result<(), Error> {
         rule::check_not_negative("learning rate scale", scale)?;
         self.lr_scale = scale;
@@ -309,6 +428,15 @@ impl<A: Real> Optimizer<A> {
     }
 
     /// The factor on every group's learning rate.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// assert_eq!(optimizer.lr_scale(), 1.0);
+    /// optimizer.set_lr_scale(optimizer.lr_scale() * 0.5)?;
+    /// assert_eq!(optimizer.lr_scale(), 0.5);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn lr_scale(&self) -> f64 {
         self.lr_scale
@@ -318,6 +446,19 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if the bound is not above 0.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, MaxNorm, Optimizer};
+    /// # use ndarray::array;
+    /// let mut x = array![0.0, 0.0];
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slot = optimizer.register("x", &x)?;
+    /// optimizer.set_max_norm(Some(MaxNorm::Global(2.5)))?;
+    /// optimizer.step(&mut [slot.bind(&mut x, &array![3.0, 4.0])])?;        // of norm 5: halved
+    /// assert_eq!(optimizer.state(slot).unwrap().inf_norm(), &array![1.5, 2.0].into_dyn());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn set_max_norm(&mut self, max_norm: Option<MaxNorm>) -> Result<(), Error> {
         max_norm.map_or(Ok(()), MaxNorm::check)?;
         self.max_norm = max_norm;
@@ -325,6 +466,15 @@ impl<A: Real> Optimizer<A> {
     }
 
     /// The bound on the norm of the gradients.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, MaxNorm, Optimizer};
+    /// let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// assert_eq!(optimizer.max_norm(), None);
+    /// optimizer.set_max_norm(Some(MaxNorm::PerTensor(1.0)))?;
+    /// assert_eq!(optimizer.max_norm(), Some(MaxNorm::PerTensor(1.0)));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn max_norm(&self) -> Option<MaxNorm> {
         self.max_norm
@@ -357,6 +507,26 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Allocation
     /// None, if each tensor is in row-major order or has at most 4 axes.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer, Outcome};
+    /// use ndarray::array;
+    ///
+    /// let (mut a, mut b) = (array![1.0], array![[1.0, 2.0]]);
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let (slot_a, slot_b) = (optimizer.register("a", &a)?, optimizer.register("b", &b)?);
+    ///
+    /// let (good, bad) = (array![0.5], array![[0.1, f64::NAN]]);
+    /// let refused = optimizer.step(&mut [slot_a.bind(&mut a, &good), slot_b.bind(&mut b, &bad)]);
+    /// assert_eq!(refused.unwrap_err().to_string(), "tensor `b`: gradient is NaN at index [0, 1]");
+    /// assert_eq!(a[0], 1.0);                                // nor has `a` moved
+    ///
+    /// let outcome = optimizer.step(&mut [slot_a.bind(&mut a, &good)])?;
+    /// assert_eq!(outcome, Outcome::Applied);
+    /// assert!(a[0] < 1.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn step(&mut self, batch: &mut [Bound<'_, A>]) -> Result<Outcome, Error> {
         self.check(batch)?;
         self.advance(Serial, batch)
@@ -373,6 +543,26 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Allocation
     /// As [`step`](Optimizer::step), but for what rayon may need to queue work.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer};
+    /// use ndarray::Array2;
+    ///
+    /// let start = Array2::<f32>::ones((300, 200));
+    /// let gradient = start.mapv(|x| 0.1 * x);
+    /// let step_with = |threads: usize| {
+    ///     let mut x = start.clone();
+    ///     let mut optimizer = Optimizer::new(Adamax::default());
+    ///     let slot = optimizer.register("x", &x)?;
+    ///     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    ///     pool.install(|| optimizer.par_step(&mut [slot.bind(&mut x, &gradient)]))?;
+    ///     Ok::<_, Box<dyn std::error::Error>>(x)
+    /// };
+    /// assert!(step_with(1)?[[0, 0]] < 1.0);
+    /// assert_eq!(step_with(1)?, step_with(2)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "rayon")]
     pub fn par_step(&mut self, batch: &mut [Bound<'_, A>]) -> Result<Outcome, Error> {
         self.check(batch)?;
@@ -536,6 +726,24 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Allocation
     /// Copies of all states.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// # use ndarray::array;
+    /// let mut x = array![1.0];
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slot = optimizer.register("x", &x)?;
+    /// let before = (x.clone(), optimizer.snapshot());
+    /// optimizer.step(&mut [slot.bind(&mut x, &array![0.5])])?;
+    /// assert_eq!(optimizer.snapshot().state("x").unwrap().steps(), 1);
+    ///
+    /// // Back to where it was.
+    /// optimizer.restore(&before.1)?;
+    /// x = before.0;
+    /// assert_eq!((x[0], optimizer.state(slot).unwrap().steps()), (1.0, 0));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<A> {
         let tensors = self.tensors.iter().map(|Entry { name, group, state, .. }| {

@@ -592,8 +592,8 @@ impl AdamaxBuilder {
     ///
     /// ```
     /// # use adamax::{Adamax, BiasCorrection};
-    /// let rule = Adamax::builder().learning_rate(0.01).bias_correction(BiasCorrection::Off).build()?;
-    /// assert_eq!(rule, Adamax::mlx(0.01)?);
+    /// let rule = Adamax::builder().bias_correction(BiasCorrection::Off).build()?;
+    /// assert_eq!(rule, Adamax::mlx(0.002)?);
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn bias_correction(mut self, bias_correction: BiasCorrection) -> Self {

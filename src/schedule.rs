@@ -94,6 +94,15 @@ impl Schedule {
     ///
     /// # Allocation
     /// None.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::schedule::Schedule;
+    /// let schedule = Schedule::linear(10, 1.0, 0.0)?;
+    /// let rates: Vec<f64> = [0, 5, 10, u64::MAX].iter().map(|&t| 0.25 * schedule.scale(t)).collect();
+    /// assert_eq!(rates, [0.25, 0.125, 0.0, 0.0]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn scale(&self, t: u64) -> f64 {
         self.kind.scale(t)

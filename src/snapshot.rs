@@ -46,6 +46,10 @@ pub(crate) struct TensorSnapshot<A> {
 
 impl<A: Real> Snapshot<A> {
     /// The version of the layout of snapshots that this release writes, and the newest it reads.
+    ///
+    /// ```
+    /// assert_eq!(adamax::Snapshot::<f64>::VERSION, 1);
+    /// ```
     pub const VERSION: u32 = 1;
 
     /// Puts a snapshot together from parts that belong together.
@@ -92,29 +96,75 @@ impl<A: Real> Snapshot<A> {
     }
 
     /// The rules of the groups, the default group first.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// optimizer.add_group(Adamax::keras());
+    /// assert_eq!(optimizer.snapshot().groups(), [Adamax::default(), Adamax::keras()]);
+    /// ```
     #[must_use]
     pub fn groups(&self) -> &[Adamax] {
         &self.groups
     }
 
     /// The names of the tensors, in alphabetical order.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// # use ndarray::array;
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// optimizer.register("weights", &array![[1.0, 2.0]])?;
+    /// optimizer.register("bias", &array![0.0])?;
+    /// assert!(optimizer.snapshot().names().eq(["bias", "weights"]));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
     /// The state of the tensor with this name.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// # use ndarray::array;
+    /// # let mut x = array![1.0];
+    /// # let mut optimizer = Optimizer::new(Adamax::default());
+    /// # let slot = optimizer.register("x", &x)?;
+    /// optimizer.step(&mut [slot.bind(&mut x, &array![0.5])])?;
+    /// let snapshot = optimizer.snapshot();
+    /// assert_eq!(snapshot.state("x").unwrap().steps(), 1);
+    /// assert_eq!(snapshot.state("y"), None);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn state(&self, name: &str) -> Option<&State<A>> {
         self.tensor(name).map(|tensor| &tensor.state)
     }
 
     /// The factor on every group's learning rate.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Optimizer};
+    /// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// optimizer.set_lr_scale(0.25)?;
+    /// assert_eq!(optimizer.snapshot().lr_scale(), 0.25);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn lr_scale(&self) -> f64 {
         self.lr_scale
     }
 
     /// The bound on the norm of the gradients.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, MaxNorm, Optimizer};
+    /// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// optimizer.set_max_norm(Some(MaxNorm::Global(1.0)))?;
+    /// assert_eq!(optimizer.snapshot().max_norm(), Some(MaxNorm::Global(1.0)));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn max_norm(&self) -> Option<MaxNorm> {
         self.max_norm

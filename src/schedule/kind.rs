@@ -9,6 +9,20 @@ use crate::{
 };
 
 /// What becomes of the height of a [`cyclic`](Schedule::cyclic) schedule.
+///
+/// ```
+/// use adamax::schedule::{Amplitude, Schedule};
+///
+/// // The tops of the first three cycles, which are at t = 1, 3 and 5.
+/// let tops = |amplitude| {
+///     let schedule = Schedule::cyclic(1, 1, 0.0, amplitude)?;
+///     Ok::<_, adamax::Error>([1, 3, 5].map(|t| schedule.scale(t)))
+/// };
+/// assert_eq!(tops(Amplitude::Constant)?, [1.0, 1.0, 1.0]);
+/// assert_eq!(tops(Amplitude::Halving)?, [1.0, 0.5, 0.25]);
+/// assert_eq!(tops(Amplitude::Decaying(0.5))?, [0.5, 0.125, 0.03125]);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]

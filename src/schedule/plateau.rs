@@ -55,6 +55,21 @@ pub struct ReduceOnPlateau {
 }
 
 /// What a loss must gain on the best one to count as better.
+///
+/// ```
+/// use adamax::schedule::{ReduceOnPlateau, Threshold};
+///
+/// // Is 90 after 100 better?
+/// let best = |threshold| {
+///     let mut plateau = ReduceOnPlateau::builder().threshold(threshold).build()?;
+///     plateau.observe(100.0);
+///     plateau.observe(90.0);
+///     Ok::<_, adamax::Error>(plateau.best())
+/// };
+/// assert_eq!(best(Threshold::Relative(0.5))?, Some(100.0));
+/// assert_eq!(best(Threshold::Absolute(0.5))?, Some(90.0));
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -98,6 +113,14 @@ pub(crate) struct Observed {
 
 impl ReduceOnPlateau {
     /// A builder that starts from PyTorch's defaults.
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().build()?;
+    /// let scales: Vec<f64> = (0..12).map(|_| plateau.observe(1.0)).collect();
+    /// assert_eq!(scales[10..], [1.0, 0.1]);                 // after 11 bad losses
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn builder() -> ReduceOnPlateauBuilder {
         let settings = Settings {
             objective: Objective::Minimize,
@@ -112,6 +135,14 @@ impl ReduceOnPlateau {
     }
 
     /// Takes in a loss and returns the factor on the learning rate from now on.
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(1).build()?;
+    /// let scales = [3.0, 2.0, 2.5, 2.5, 1.0].map(|loss| plateau.observe(loss));
+    /// assert_eq!(scales, [1.0, 1.0, 1.0, 0.5, 0.5]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn observe(&mut self, loss: f64) -> f64 {
         let Settings { factor, patience, cooldown, min_scale, epsilon, .. } = self.settings;
         let better = self.is_better(loss);
@@ -139,12 +170,32 @@ impl ReduceOnPlateau {
 
     /// The factor on the learning rate, as [`observe`](ReduceOnPlateau::observe) returned it last;
     /// 1 before the first loss.
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).build()?;
+    /// assert_eq!(plateau.scale(), 1.0);
+    /// plateau.observe(f64::NAN);
+    /// assert_eq!(plateau.scale(), 0.5);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn scale(&self) -> f64 {
         self.observed.scale
     }
 
     /// The last loss that was better than the best before it.
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().build()?;
+    /// assert_eq!(plateau.best(), None);
+    /// for loss in [3.0, 2.0, f64::NEG_INFINITY, 2.5] {
+    ///     plateau.observe(loss);
+    /// }
+    /// assert_eq!(plateau.best(), Some(2.0));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn best(&self) -> Option<f64> {
         self.observed.best
@@ -178,6 +229,16 @@ impl ReduceOnPlateau {
 /// Settings on their way to a [`ReduceOnPlateau`], from [`ReduceOnPlateau::builder`].
 ///
 /// Setters take any value; [`build`](ReduceOnPlateauBuilder::build) checks them all.
+///
+/// ```
+/// use adamax::schedule::ReduceOnPlateau;
+///
+/// let builder = ReduceOnPlateau::builder().factor(0.5).patience(3).min_scale(0.01);
+/// assert_eq!(builder.build()?.scale(), 1.0);
+/// let error = builder.factor(1.0).build().unwrap_err();
+/// assert_eq!(error.to_string(), "factor is 1, but must be in [0, 1)");
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ReduceOnPlateauBuilder {
@@ -186,42 +247,93 @@ pub struct ReduceOnPlateauBuilder {
 
 impl ReduceOnPlateauBuilder {
     /// Whether a better loss is a lower or a higher one.
+    ///
+    /// ```
+    /// # use adamax::{Objective, schedule::ReduceOnPlateau};
+    /// let accuracy = ReduceOnPlateau::builder().objective(Objective::Maximize).patience(0);
+    /// let mut plateau = accuracy.build()?;
+    /// assert_eq!([0.6, 0.7, 0.65].map(|part| plateau.observe(part)), [1.0, 1.0, 0.1]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn objective(mut self, objective: Objective) -> Self {
         self.settings.objective = objective;
         self
     }
 
     /// What the scale is multiplied by, in [0, 1).
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).build()?;
+    /// assert_eq!([1.0; 3].map(|loss| plateau.observe(loss)), [1.0, 0.5, 0.25]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn factor(mut self, factor: f64) -> Self {
         self.settings.factor = factor;
         self
     }
 
     /// How many bad losses in a row are put up with.
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(2).build()?;
+    /// assert_eq!([1.0; 5].map(|loss| plateau.observe(loss)), [1.0, 1.0, 1.0, 0.5, 0.5]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn patience(mut self, losses: u64) -> Self {
         self.settings.patience = losses;
         self
     }
 
     /// What a loss must gain on the best one to count as better; finite, ≥ 0.
+    ///
+    /// ```
+    /// # use adamax::schedule::{ReduceOnPlateau, Threshold};
+    /// let builder = ReduceOnPlateau::builder().factor(0.5).patience(0);
+    /// let mut plateau = builder.threshold(Threshold::Absolute(0.25)).build()?;
+    /// assert_eq!([1.0, 0.5, 0.375].map(|loss| plateau.observe(loss)), [1.0, 1.0, 0.5]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn threshold(mut self, threshold: Threshold) -> Self {
         self.settings.threshold = threshold;
         self
     }
 
     /// For how many losses after a reduction bad ones are not counted.
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).cooldown(2).build()?;
+    /// assert_eq!([1.0; 5].map(|loss| plateau.observe(loss)), [1.0, 0.5, 0.5, 0.5, 0.25]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn cooldown(mut self, losses: u64) -> Self {
         self.settings.cooldown = losses;
         self
     }
 
     /// What the scale does not fall below, in [0, 1].
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().patience(0).min_scale(0.05).build()?;
+    /// assert_eq!([1.0; 4].map(|loss| plateau.observe(loss)), [1.0, 0.1, 0.05, 0.05]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn min_scale(mut self, min_scale: f64) -> Self {
         self.settings.min_scale = min_scale;
         self
     }
 
     /// A reduction by no more than this is not carried out; finite, ≥ 0.
+    ///
+    /// ```
+    /// # use adamax::schedule::ReduceOnPlateau;
+    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).epsilon(0.25).build()?;
+    /// assert_eq!([1.0; 4].map(|loss| plateau.observe(loss)), [1.0, 0.5, 0.5, 0.5]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.settings.epsilon = epsilon;
         self
@@ -232,6 +344,14 @@ impl ReduceOnPlateauBuilder {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter), naming the first setting
     /// that is NaN or out of its range (see the table at [`ReduceOnPlateau`]).
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{ErrorKind, schedule::ReduceOnPlateau};
+    /// let error = ReduceOnPlateau::builder().min_scale(f64::NAN).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Hyperparameter);
+    /// assert_eq!(error.to_string(), "min scale is NaN, but must be in [0, 1]");
+    /// ```
     pub fn build(self) -> Result<ReduceOnPlateau, Error> {
         let settings = self.settings;
         let Settings { factor, min_scale, .. } = settings;
