@@ -104,7 +104,7 @@ fn a_wrong_header_is_refused() -> Tested {
     const U: &str = "inf_norm/w";
     type Case<'a> = (&'a dyn Fn(&mut Value), &'a str);
     let largest = (1_u64 << 61) - 1;
-    let cases: [Case<'_>; 22] = [
+    let cases: [Case<'_>; 23] = [
         (
             &|h| h[M]["dtype"] = json!("F32"),
             "entry `first_moment/w` has 16 bytes, which is not the size of F32 numbers of shape [2]",
@@ -151,6 +151,11 @@ fn a_wrong_header_is_refused() -> Tested {
                     json!({"dtype": "U32", "shape": [0], "data_offsets": [0, 0]});
             },
             "entry `parameter/empty` has no place in a state file",
+        ),
+        (
+            // Times 8 this is 16, and 2⁶⁴ over.
+            &|h| h["parameter/w"]["shape"] = json!([(1_u64 << 61) + 2]),
+            "entry `parameter/w` has 16 bytes, which is not the size of F64 numbers of shape [2305",
         ),
         (
             &|h| {
