@@ -150,6 +150,14 @@ pub struct Checkpoint<A = f64> {
 /// Putting one together.
 impl<A: Real> Checkpoint<A> {
     /// A checkpoint of this snapshot, without parameters and notes.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// let optimizer = Optimizer::<f64>::new(Adamax::keras());
+    /// let checkpoint = Checkpoint::new(optimizer.snapshot());
+    /// assert_eq!(checkpoint.snapshot().groups(), [Adamax::keras()]);
+    /// assert_eq!(checkpoint.parameter_names().count(), 0);
+    /// ```
     #[must_use]
     pub fn new(snapshot: Snapshot<A>) -> Self {
         Checkpoint { snapshot, parameters: BTreeMap::new(), notes: BTreeMap::new() }
@@ -162,6 +170,18 @@ impl<A: Real> Checkpoint<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
+    /// # use ndarray::array;
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_parameter("weights", &array![[1.0, 2.0]])?.add_parameter("bias", &array![0.5])?;
+    /// assert!(checkpoint.parameter_names().eq(["bias", "weights"]));
+    /// let error = checkpoint.add_parameter("bias", &array![0.5]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Name);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn add_parameter<B: Real, D: Dimension>(
         &mut self,
         name: &str,
@@ -178,6 +198,16 @@ impl<A: Real> Checkpoint<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key is taken, as `adamax` always is.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_note("epoch", "12")?.add_note("data", "2026-03")?;
+    /// assert_eq!(checkpoint.note("epoch"), Some("12"));
+    /// assert!(checkpoint.add_note("epoch", "13").is_err());
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn add_note(&mut self, key: &str, text: &str) -> Result<&mut Self, Error> {
         if key == record::KEY || self.notes.contains_key(key) {
             return Err(Detail::NoteTaken { key: key.into() }.into());
@@ -190,12 +220,33 @@ impl<A: Real> Checkpoint<A> {
 /// Looking inside.
 impl<A: Real> Checkpoint<A> {
     /// The state of the optimizer, for [`Optimizer::restore`](crate::Optimizer::restore).
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// optimizer.set_lr_scale(0.5)?;
+    /// let checkpoint = Checkpoint::new(optimizer.snapshot());
+    ///
+    /// let mut resumed = Optimizer::new(Adamax::default());
+    /// resumed.restore(checkpoint.snapshot())?;
+    /// assert_eq!(resumed.lr_scale(), 0.5);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot<A> {
         &self.snapshot
     }
 
     /// The names of the parameters, in alphabetical order.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # use ndarray::array;
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_parameter("weights", &array![1.0])?.add_parameter("bias", &array![0.5_f32])?;
+    /// assert!(checkpoint.parameter_names().eq(["bias", "weights"]));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.keys().map(String::as_str)
     }
@@ -232,6 +283,21 @@ impl<A: Real> Checkpoint<A> {
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it has another shape.
     ///
     /// `param` is as it was then.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
+    /// # use ndarray::array;
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_parameter("bias", &array![0.5, -0.5])?;
+    /// let mut bias = array![0.0, 0.0];
+    /// checkpoint.assign_parameter("bias", &mut bias)?;
+    /// assert_eq!(bias, array![0.5, -0.5]);
+    ///
+    /// let error = checkpoint.assign_parameter("bias", &mut array![0.0]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Shape);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn assign_parameter<B: Real, D: Dimension>(
         &self,
         name: &str,
@@ -246,12 +312,30 @@ impl<A: Real> Checkpoint<A> {
     }
 
     /// The text of a note.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_note("epoch", "12")?;
+    /// let epoch: Option<u32> = checkpoint.note("epoch").and_then(|text| text.parse().ok());
+    /// assert_eq!(epoch, Some(12));
+    /// assert_eq!(checkpoint.note("seed"), None);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn note(&self, key: &str) -> Option<&str> {
         self.notes.get(key).map(String::as_str)
     }
 
     /// All notes, keys in alphabetical order.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_note("seed", "7")?.add_note("epoch", "12")?;
+    /// assert!(checkpoint.notes().eq([("epoch", "12"), ("seed", "7")]));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn notes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.notes.iter().map(|(key, text)| (key.as_str(), text.as_str()))
     }
@@ -275,6 +359,19 @@ impl<A: Real> Checkpoint<A> {
     ///
     /// # Allocation
     /// The header; numbers are written from where they are.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.safetensors");
+    /// let optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// for epoch in ["1", "2"] {
+    ///     Checkpoint::new(optimizer.snapshot()).add_note("epoch", epoch)?.save(&path)?;
+    /// }
+    /// assert_eq!(Checkpoint::<f64>::load(&path)?.note("epoch"), Some("2"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         save(&self.writable()?, path.as_ref(), Previous::Drop)
     }
@@ -287,6 +384,22 @@ impl<A: Real> Checkpoint<A> {
     ///
     /// # Errors
     /// As [`save`](Checkpoint::save).
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.safetensors");
+    /// let optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// for epoch in ["1", "2"] {
+    ///     let mut checkpoint = Checkpoint::new(optimizer.snapshot());
+    ///     checkpoint.add_note("epoch", epoch)?.save_keeping_previous(&path)?;
+    /// }
+    /// let previous = Checkpoint::<f64>::load(folder.path().join("run.safetensors.prev"))?;
+    /// assert_eq!(previous.note("epoch"), Some("1"));
+    /// assert_eq!(Checkpoint::<f64>::load(&path)?.note("epoch"), Some("2"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn save_keeping_previous(&self, path: impl AsRef<Path>) -> Result<(), Error> {
         save(&self.writable()?, path.as_ref(), Previous::Keep)
     }
@@ -299,6 +412,23 @@ impl<A: Real> Checkpoint<A> {
     ///
     /// # Allocation
     /// The size of the file twice.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.safetensors");
+    /// // The first run finds no file and starts afresh.
+    /// let start = match Checkpoint::<f64>::load(&path) {
+    ///     Err(error) if error.kind() == ErrorKind::Io => {
+    ///         Checkpoint::new(Optimizer::new(Adamax::default()).snapshot())
+    ///     }
+    ///     loaded => loaded?,
+    /// };
+    /// start.save(&path)?;
+    /// assert_eq!(Checkpoint::load(&path)?, start);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let file = contents(path).map_err(|source| io_error("read", path, source))?;
@@ -309,6 +439,15 @@ impl<A: Real> Checkpoint<A> {
     ///
     /// # Errors
     /// As [`save`](Checkpoint::save), but for those of writing.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// let checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// let bytes = checkpoint.to_bytes()?;                   // to be sent somewhere, for instance
+    /// assert_eq!(Checkpoint::from_bytes(&bytes)?, checkpoint);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let written = self.writable()?.write_to(&mut bytes);
@@ -334,6 +473,18 @@ impl<A: Real> Checkpoint<A> {
     /// # Allocation
     /// The numbers once, and the names. Whatever the file claims, no single allocation is larger than
     /// it, apart from a few kB; text with escapes, or quoted by an error, may take twice its length.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
+    /// # let checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// let mut bytes = checkpoint.to_bytes()?;
+    /// assert!(Checkpoint::<f64>::from_bytes(&bytes).is_ok());
+    /// *bytes.last_mut().unwrap() ^= 1;
+    /// let error = Checkpoint::<f64>::from_bytes(&bytes).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Format);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     pub fn from_bytes(file: &[u8]) -> Result<Self, Error> {
         read::read(file)
     }
@@ -371,6 +522,17 @@ impl<A: Real> Snapshot<A> {
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer, Snapshot};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("run.safetensors");
+    /// let snapshot = Optimizer::<f64>::new(Adamax::keras()).snapshot();
+    /// Checkpoint::new(snapshot.clone()).add_note("epoch", "1")?.save(&path)?;
+    /// assert_eq!(Snapshot::load(&path)?, snapshot);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         Checkpoint::load(path).map(|checkpoint| checkpoint.snapshot)
     }
