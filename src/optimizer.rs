@@ -734,13 +734,13 @@ impl<A: Real> Optimizer<A> {
     /// let mut x = array![1.0];
     /// let mut optimizer = Optimizer::new(Adamax::default());
     /// let slot = optimizer.register("x", &x)?;
-    /// let before = (x.clone(), optimizer.snapshot());
+    /// let (saved_x, saved) = (x.clone(), optimizer.snapshot());
     /// optimizer.step(&mut [slot.bind(&mut x, &array![0.5])])?;
     /// assert_eq!(optimizer.snapshot().state("x").unwrap().steps(), 1);
     ///
     /// // Back to where it was.
-    /// optimizer.restore(&before.1)?;
-    /// x = before.0;
+    /// optimizer.restore(&saved)?;
+    /// x = saved_x;
     /// assert_eq!((x[0], optimizer.state(slot).unwrap().steps()), (1.0, 0));
     /// # Ok::<(), adamax::Error>(())
     /// ```
