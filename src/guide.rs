@@ -152,7 +152,7 @@
 //!   than its parameter (a transposed matrix product) costs two to three times the time.
 //! - Many small tensors: step them in one batch; build it on the stack or keep its `Vec`.
 //! - Large ones: feature `rayon` and [`Optimizer::par_step`](crate::Optimizer#method.par_step), from about
-//!   32 768 elements.
+//!   131 072 elements.
 //! - Gradients known to be finite: [`NonFinite::Propagate`] saves the one read of the check.
 //!
 //! [`beta1`]: crate::AdamaxBuilder::beta1

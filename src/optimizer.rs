@@ -534,7 +534,7 @@ impl<A: Real> Optimizer<A> {
 
     /// [`step`](Optimizer::step) on the threads of the current rayon pool, with the same bits.
     ///
-    /// Large tensors are split and small ones spread. Batches below 32 768 elements in all are
+    /// Large tensors are split and small ones spread. Batches below 131 072 elements in all are
     /// stepped on the calling thread. To choose the pool, call from within rayon's
     /// `ThreadPool::install`. The batch may come back in another order.
     ///

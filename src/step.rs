@@ -101,7 +101,7 @@ impl Adamax {
 
     /// [`step`](Adamax::step) on the threads of the current rayon pool, with the same bits.
     ///
-    /// Tensors below 32 768 elements are stepped on the calling thread. To choose the pool, call
+    /// Tensors below 131 072 elements are stepped on the calling thread. To choose the pool, call
     /// from within rayon's `ThreadPool::install`.
     ///
     /// # Errors
