@@ -189,3 +189,23 @@ fn dispatch<L: Loop>(body: L) -> L::Output {
 fn dispatch<L: Loop>(body: L) -> L::Output {
     body.run()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_looked_at() {
+        for length in 0..=70 {
+            let mut values = alloc::vec![-f64::MAX; length];
+            assert!(all_finite(&values), "length {length}");
+            for at in 0..length {
+                for bad in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                    let good = core::mem::replace(&mut values[at], bad);
+                    assert!(!all_finite(&values), "{bad} at {at} of {length}");
+                    values[at] = good;
+                }
+            }
+        }
+    }
+}
