@@ -123,6 +123,12 @@ impl<A: Real> Coefficients<A> {
         self.gradient_scale != A::ONE || self.clip != A::INFINITY || self.l2 != A::ZERO
     }
 
+    /// Whether decoupled weight decay keeps less than all of the parameter.
+    #[inline]
+    pub(crate) fn decays(&self) -> bool {
+        self.keep != A::ONE
+    }
+
     #[inline]
     pub(crate) fn guard(&self) -> Guard {
         self.guard
@@ -130,11 +136,12 @@ impl<A: Real> Coefficients<A> {
 
     /// The new (x, m, u) of one element.
     ///
-    /// `PREPARE` is [`prepares_gradient`](Self::prepares_gradient) and `GUARD` stands for
-    /// [`guard`](Self::guard). Neutral operations would give the same bits, but not at the speed of
-    /// the one division: each costs a few per cent where the arrays are in cache.
+    /// `PREPARE` is [`prepares_gradient`](Self::prepares_gradient), `DECAY` is
+    /// [`decays`](Self::decays) and `GUARD` stands for [`guard`](Self::guard). Neutral operations
+    /// would give the same bits, but not at the speed of the one division: each costs a few per
+    /// cent where the arrays are in cache.
     #[inline(always)]
-    pub(crate) fn element<const PREPARE: bool, const GUARD: u8>(
+    pub(crate) fn element<const PREPARE: bool, const DECAY: bool, const GUARD: u8>(
         &self,
         x: A,
         g: A,
@@ -142,7 +149,9 @@ impl<A: Real> Coefficients<A> {
         u: A,
     ) -> (A, A, A) {
         let g = if PREPARE { self.prepare(g, x) } else { g };
-        let m = flush(self.beta1 * m + self.one_minus_beta1 * g);
+        // An idle coordinate's first moment would stick at 2.5e-323 for ever, and each later step
+        // would pay for arithmetic on subnormal numbers.
+        let m = (self.beta1 * m + self.one_minus_beta1 * g).flush();
         let decayed = flush_norm(self.beta2 * u);
         let decayed = if GUARD == guard::ACCUMULATED { decayed + self.epsilon } else { decayed };
         let magnitude = if GUARD == guard::INSIDE_MAX { g.abs() + self.epsilon } else { g.abs() };
@@ -151,7 +160,8 @@ impl<A: Real> Coefficients<A> {
         let step = self.step_size * m / divisor;
         // 0/0 is possible only before the first gradient: such a coordinate takes no step.
         let step = if GUARD == guard::NONE && divisor == A::ZERO { A::ZERO } else { step };
-        (self.keep * x - step, m, u)
+        let kept = if DECAY { self.keep * x } else { x };
+        (kept - step, m, u)
     }
 
     /// The gradient, scaled, clipped and regularised.
@@ -163,16 +173,8 @@ impl<A: Real> Coefficients<A> {
     }
 }
 
-/// Sets subnormal numbers to zero; NaN stays NaN.
-///
-/// Without it an idle coordinate's first moment sticks at 2.5e-323 for ever, and each later step
-/// pays for arithmetic on subnormal numbers.
-#[inline(always)]
-fn flush<A: Real>(value: A) -> A {
-    if value.abs() < A::MIN_POSITIVE { A::ZERO } else { value }
-}
-
-/// [`flush`] for what is ≥ 0 or NaN, and so needs no look at its sign.
+/// [`flush`](Real::flush) for what is ≥ 0 or NaN: a comparison is faster, without a look at the
+/// sign.
 #[inline(always)]
 fn flush_norm<A: Real>(value: A) -> A {
     if value < A::MIN_POSITIVE { A::ZERO } else { value }

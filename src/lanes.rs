@@ -1,9 +1,7 @@
-//! Loops over contiguous slices, compiled for several instruction sets and chosen at run time.
-//!
-//! The loops are plain Rust: each instruction set evaluates the same expressions in the same order
-//! without fused multiply-add, so the bits agree on all of them.
+//! Loops over contiguous slices, each compiled for several instruction sets.
 
 use crate::{
+    dispatch::{Loop, dispatch},
     kernel::{self, Coefficients, Guard, guard},
     real::Real,
     rule::EpsilonPlacement,
@@ -29,43 +27,49 @@ impl<'a, A> Lane<'a, A> {
 }
 
 /// Steps each element of a lane.
-#[inline]
+#[inline(always)]
 pub(crate) fn update<A: Real>(k: &Coefficients<A>, lane: Lane<'_, A>) {
-    if k.prepares_gradient() {
-        update_guarded::<A, true>(k, lane);
-    } else {
-        update_guarded::<A, false>(k, lane);
+    match (k.prepares_gradient(), k.decays()) {
+        (false, false) => update_guarded::<A, false, false>(k, lane),
+        (false, true) => update_guarded::<A, false, true>(k, lane),
+        (true, false) => update_guarded::<A, true, false>(k, lane),
+        (true, true) => update_guarded::<A, true, true>(k, lane),
     }
 }
 
-#[inline]
-fn update_guarded<A: Real, const PREPARE: bool>(k: &Coefficients<A>, lane: Lane<'_, A>) {
+#[inline(always)]
+fn update_guarded<A: Real, const PREPARE: bool, const DECAY: bool>(
+    k: &Coefficients<A>,
+    lane: Lane<'_, A>,
+) {
     match k.guard() {
         Guard::Epsilon(EpsilonPlacement::Outside) => {
-            dispatch(Update::<A, PREPARE, { guard::OUTSIDE }> { k, lane });
+            dispatch(Update::<A, PREPARE, DECAY, { guard::OUTSIDE }> { k, lane });
         }
         Guard::Epsilon(EpsilonPlacement::InsideMax) => {
-            dispatch(Update::<A, PREPARE, { guard::INSIDE_MAX }> { k, lane });
+            dispatch(Update::<A, PREPARE, DECAY, { guard::INSIDE_MAX }> { k, lane });
         }
         Guard::Epsilon(EpsilonPlacement::Accumulated) => {
-            dispatch(Update::<A, PREPARE, { guard::ACCUMULATED }> { k, lane });
+            dispatch(Update::<A, PREPARE, DECAY, { guard::ACCUMULATED }> { k, lane });
         }
-        Guard::None => dispatch(Update::<A, PREPARE, { guard::NONE }> { k, lane }),
+        Guard::None => dispatch(Update::<A, PREPARE, DECAY, { guard::NONE }> { k, lane }),
     }
 }
 
-struct Update<'a, A, const PREPARE: bool, const GUARD: u8> {
+struct Update<'a, A, const PREPARE: bool, const DECAY: bool, const GUARD: u8> {
     k: &'a Coefficients<A>,
     lane: Lane<'a, A>,
 }
 
-impl<A: Real, const PREPARE: bool, const GUARD: u8> Loop for Update<'_, A, PREPARE, GUARD> {
+impl<A: Real, const PREPARE: bool, const DECAY: bool, const GUARD: u8> Loop
+    for Update<'_, A, PREPARE, DECAY, GUARD>
+{
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         let Lane { x, g, m, u } = self.lane;
-        update_slices::<A, PREPARE, GUARD>(*self.k, x, g, m, u);
+        update_slices::<A, PREPARE, DECAY, GUARD>(*self.k, x, g, m, u);
     }
 }
 
@@ -73,7 +77,7 @@ impl<A: Real, const PREPARE: bool, const GUARD: u8> Loop for Update<'_, A, PREPA
 /// overlaps with no other; and it is `inline`, not `inline(always)`, because the compiler forgets
 /// that again where it inlines early.
 #[inline]
-fn update_slices<A: Real, const PREPARE: bool, const GUARD: u8>(
+fn update_slices<A: Real, const PREPARE: bool, const DECAY: bool, const GUARD: u8>(
     k: Coefficients<A>,
     x: &mut [A],
     g: &[A],
@@ -81,7 +85,7 @@ fn update_slices<A: Real, const PREPARE: bool, const GUARD: u8>(
     u: &mut [A],
 ) {
     for (((x, g), m), u) in x.iter_mut().zip(g).zip(m.iter_mut()).zip(u.iter_mut()) {
-        (*x, *m, *u) = k.element::<PREPARE, GUARD>(*x, *g, *m, *u);
+        (*x, *m, *u) = k.element::<PREPARE, DECAY, GUARD>(*x, *g, *m, *u);
     }
 }
 
@@ -156,38 +160,6 @@ impl<A: Real> Loop for Approach<'_, A> {
             *mean = kernel::approach(self.weight, *mean, *value);
         }
     }
-}
-
-/// A loop to be compiled for each instruction set. `run` must be `#[inline(always)]`, so that it
-/// becomes part of the function that is compiled for the instruction set.
-trait Loop {
-    type Output;
-
-    fn run(self) -> Self::Output;
-}
-
-#[cfg(feature = "std")]
-#[inline(always)]
-fn dispatch<L: Loop>(body: L) -> L::Output {
-    struct Op<L>(L);
-
-    impl<L: Loop> pulp::NullaryFnOnce for Op<L> {
-        type Output = L::Output;
-
-        #[inline(always)]
-        fn call(self) -> L::Output {
-            self.0.run()
-        }
-    }
-
-    pulp::Arch::new().dispatch(Op(body))
-}
-
-/// Without `std` the processor cannot be asked: the target's own instruction set it is.
-#[cfg(not(feature = "std"))]
-#[inline(always)]
-fn dispatch<L: Loop>(body: L) -> L::Output {
-    body.run()
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 extern crate alloc;
-#[cfg(feature = "safetensors")]
+#[cfg(feature = "std")]
 extern crate std;
 
 // Who may use whom is in DESIGN.md: arrows point down only.
@@ -83,6 +83,7 @@ mod average;
 mod checkpoint;
 mod clip;
 mod decay;
+mod dispatch;
 mod error;
 mod finite;
 mod fork;

@@ -47,6 +47,8 @@ pub(crate) mod sealed {
         /// The larger of two numbers ≥ 0; NaN if either is NaN, of whatever sign. (`f64::max` drops
         /// NaN and would hide a poisoned gradient.)
         fn larger_magnitude(self, other: Self) -> Self;
+        /// Zero in place of zero and subnormal numbers; NaN stays NaN.
+        fn flush(self) -> Self;
         /// Whether no value is NaN or infinite.
         fn all_finite(values: &[Self]) -> bool;
 
@@ -78,6 +80,12 @@ pub(crate) mod sealed {
                 #[inline(always)]
                 fn larger_magnitude(self, other: Self) -> Self {
                     $larger(self, other)
+                }
+                #[inline(always)]
+                fn flush(self) -> Self {
+                    // Not a comparison of magnitudes: AVX-512 tests bits in one instruction.
+                    const EXPONENT: $bits = $float::INFINITY.to_bits();
+                    if self.to_bits() & EXPONENT == 0 { 0.0 } else { self }
                 }
                 #[inline(always)]
                 fn all_finite(values: &[Self]) -> bool {

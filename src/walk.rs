@@ -73,14 +73,19 @@ pub(crate) fn update_flat<A: Real>(
     }
 }
 
+#[inline(always)]
 fn update_lane<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
-    let length = lane.x.len();
-    if fork.splits(length) {
-        let (a, b) = lane.split_at(length / 2);
-        fork.join(|| update_lane(fork, k, a), || update_lane(fork, k, b));
+    if fork.splits(lane.x.len()) {
+        update_halves(fork, k, lane);
     } else {
         lanes::update(k, lane);
     }
+}
+
+fn update_halves<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
+    let middle = lane.x.len() / 2;
+    let (a, b) = lane.split_at(middle);
+    fork.join(|| update_lane(fork, k, a), || update_lane(fork, k, b));
 }
 
 /// Moves every element of `mean` by `weight` of its way to that of `value`, of the same shape.
