@@ -7,8 +7,9 @@ use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn};
 use crate::{
     decay::DecayRate,
     error::{Error, Role},
+    memory,
     real::Real,
-    state, walk,
+    walk,
 };
 
 /// An exponential moving average of a parameter, corrected for its start: what the paper's §7.2
@@ -79,7 +80,7 @@ impl<A: Real> Average<A> {
     /// ```
     pub fn new<D: Dimension>(decay: f64, param: &ArrayRef<A, D>) -> Result<Self, Error> {
         let decay = DecayRate::new(DECAY, decay)?;
-        Ok(Average { decay, mean: state::zeros_in_order_of(param), updates: 0 })
+        Ok(Average { decay, mean: memory::zeros_in_order_of(param), updates: 0 })
     }
 
     /// Takes in the parameter's present values, in one pass.

@@ -91,6 +91,7 @@ mod gradient_check;
 pub mod guide;
 mod kernel;
 mod lanes;
+mod memory;
 mod optimizer;
 mod pair;
 mod plane;

@@ -1,11 +1,12 @@
 //! What an optimizer remembers of one tensor: m, u and t.
 
-use ndarray::{Array, ArrayRef, Axis, Dimension, IxDyn, LayoutRef};
+use ndarray::{Array, ArrayRef, Dimension, IxDyn};
 
 use crate::{
     error::{Detail, Error, Role},
     finite,
     fork::Serial,
+    memory,
     real::Real,
 };
 
@@ -52,10 +53,11 @@ impl<A: Real> State<A> {
     /// The state before the first step: m = 0, u = 0, t = 0, of the shape of `param`.
     ///
     /// The moments get the parameter's own memory order, whatever it is, so that a step walks all
-    /// arrays as one contiguous lane.
+    /// arrays as one contiguous lane. From 16 KB on they also get a place in memory that suits that
+    /// of the parameter.
     ///
     /// # Allocation
-    /// The two arrays.
+    /// The two arrays, from 16 KB on with up to 4 KB more for each.
     ///
     /// # Examples
     /// ```
@@ -68,8 +70,8 @@ impl<A: Real> State<A> {
     /// ```
     #[must_use]
     pub fn zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Self {
-        let zeros = zeros_in_order_of(param);
-        State { m: zeros.clone(), u: zeros, steps: 0 }
+        let [m, u] = memory::zeros_beside(param);
+        State { m, u, steps: 0 }
     }
 
     /// Puts a state together: t = `steps`, the first moment `m`, the infinity norm `u`.
@@ -101,8 +103,8 @@ impl<A: Real> State<A> {
         Error::check_shapes((Role::InfNorm, u.shape()), (Role::FirstMoment, m.shape()))?;
         check_moments(&m, &u)?;
         let gapless = m.as_slice_memory_order().is_some();
-        let m = if gapless { m } else { copy_in_order_of(&m, &m) };
-        let u = if u.strides() == m.strides() { u } else { copy_in_order_of(&u, &m) };
+        let m = if gapless { m } else { memory::copy_in_order_of(&m, &m) };
+        let u = if u.strides() == m.strides() { u } else { memory::copy_in_order_of(&u, &m) };
         Ok(State { m, u, steps })
     }
 
@@ -226,7 +228,11 @@ impl<A: Real> State<A> {
             return Ok(self);
         }
         let State { m, u, steps } = self;
-        Ok(State { m: copy_in_order_of(&m, param), u: copy_in_order_of(&u, param), steps })
+        Ok(State {
+            m: memory::copy_in_order_of(&m, param),
+            u: memory::copy_in_order_of(&u, param),
+            steps,
+        })
     }
 
     /// Refuses a state with NaN, infinities or negative norms, which only a step under
@@ -275,35 +281,4 @@ pub(crate) fn check_not_negative<A: Real, D: Dimension>(u: &ArrayRef<A, D>) -> R
         None => Ok(()),
         Some((index, value)) => Err(Detail::NegativeNorm { index, value: value.widen() }.into()),
     }
-}
-
-/// Zeros of the shape of `like`, without gaps, in its memory order.
-pub(crate) fn zeros_in_order_of<A: Real, D: Dimension>(like: &LayoutRef<A, D>) -> Array<A, IxDyn> {
-    // Sorting the axes by stride, outermost first, gives the order of memory; zeros made in that
-    // order get their axes swapped back, the last swap first.
-    let mut axes: alloc::vec::Vec<usize> = (0..like.ndim()).collect();
-    axes.sort_by_key(|&axis| core::cmp::Reverse(like.stride_of(Axis(axis)).unsigned_abs()));
-    let shape: alloc::vec::Vec<usize> = axes.iter().map(|&axis| like.len_of(Axis(axis))).collect();
-    let mut place = alloc::vec![0; axes.len()];
-    for (position, &axis) in axes.iter().enumerate() {
-        if let Some(place) = place.get_mut(axis) {
-            *place = position;
-        }
-    }
-    let mut zeros = Array::zeros(shape).permuted_axes(place);
-    for axis in (0..like.ndim()).map(Axis) {
-        if like.stride_of(axis) < 0 {
-            zeros.invert_axis(axis);
-        }
-    }
-    zeros
-}
-
-fn copy_in_order_of<A: Real, D: Dimension>(
-    values: &Array<A, IxDyn>,
-    like: &LayoutRef<A, D>,
-) -> Array<A, IxDyn> {
-    let mut copy = zeros_in_order_of(like);
-    copy.assign(values);
-    copy
 }
