@@ -325,19 +325,6 @@ impl Error {
         self.0.tensor.as_deref()
     }
 
-    /// Turns the index into a flat view into that of the array of `shape` behind it.
-    #[cold]
-    pub(crate) fn unflatten(mut self, shape: &[usize]) -> Self {
-        if let Detail::NonFinite { index, .. } = &mut self.0.detail {
-            let mut rest: usize = index.iter().sum();
-            *index = shape.to_vec();
-            for length in index.iter_mut().rev() {
-                (rest, *length) = (rest / *length, rest % *length);
-            }
-        }
-        self
-    }
-
     #[cold]
     pub(crate) fn in_tensor(mut self, name: &str) -> Self {
         self.0.tensor = Some(name.to_owned());

@@ -20,14 +20,19 @@ pub(crate) fn all_finite<A: Real, D: Dimension>(fork: impl Fork, array: &ArrayRe
     }
 }
 
-fn all_finite_lane<A: Real>(fork: impl Fork, values: &[A]) -> bool {
+#[inline(always)]
+pub(crate) fn all_finite_lane<A: Real>(fork: impl Fork, values: &[A]) -> bool {
     if fork.splits(values.len()) {
-        let (a, b) = values.split_at(values.len() / 2);
-        let (a, b) = fork.join(|| all_finite_lane(fork, a), || all_finite_lane(fork, b));
-        a && b
+        all_finite_halves(fork, values)
     } else {
         lanes::all_finite(values)
     }
+}
+
+fn all_finite_halves<A: Real>(fork: impl Fork, values: &[A]) -> bool {
+    let (a, b) = values.split_at(values.len() / 2);
+    let (a, b) = fork.join(|| all_finite_lane(fork, a), || all_finite_lane(fork, b));
+    a && b
 }
 
 fn all_finite_strided<A: Real, D: Dimension>(view: &ArrayRef<A, D>) -> bool {
@@ -71,10 +76,13 @@ pub(crate) fn check<A: Real, D: Dimension>(
     role: Role,
     array: &ArrayRef<A, D>,
 ) -> Result<(), Error> {
-    if all_finite(fork, array) {
-        return Ok(());
-    }
+    if all_finite(fork, array) { Ok(()) } else { Err(refusal(role, array)) }
+}
+
+/// Names the first value that is not finite, where there is one.
+#[cold]
+pub(crate) fn refusal<A: Real, D: Dimension>(role: Role, array: &ArrayRef<A, D>) -> Error {
     // The default is for an element that was found bad and is not any more: not possible.
     let (index, value) = find(array, |value| !value.is_finite()).unwrap_or_default();
-    Err(Detail::NonFinite { role, index, value: value.widen() }.into())
+    Detail::NonFinite { role, index, value: value.widen() }.into()
 }

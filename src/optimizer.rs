@@ -18,10 +18,10 @@ use crate::{
     kernel::{Coefficients, Scale},
     pair::Pair,
     real::Real,
-    rule::{self, Adamax},
+    rule::{self, Adamax, NonFinite},
     snapshot::{Snapshot, TensorSnapshot},
     state::State,
-    step::Outcome,
+    step::{self, Outcome},
 };
 
 /// Steps many tensors of different shapes together, all or nothing.
@@ -184,6 +184,7 @@ impl<D: Dimension> Slot<D> {
     /// assert!(matrix[[0, 3]] < 1.0);
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[inline(always)]
     pub fn bind<'a, A: Real>(
         self,
         param: &'a mut ArrayRef<A, D>,
@@ -629,6 +630,9 @@ impl<A: Real> Optimizer<A> {
     /// Applies the groups' policies for gradients that are not finite.
     fn admit(&self, fork: impl Fork, batch: &[Bound<'_, A>]) -> Result<Outcome, Error> {
         let mut outcome = Outcome::Applied;
+        if self.groups.iter().all(|rule| rule.non_finite() == NonFinite::Propagate) {
+            return Ok(outcome);
+        }
         for bound in batch {
             // A norm that is finite is one of finite values: its read has served for both.
             if self.max_norm.is_some() && bound.norm.is_finite() {
@@ -636,9 +640,9 @@ impl<A: Real> Optimizer<A> {
             }
             let Some(entry) = self.tensors.get(bound.index) else { continue };
             let Some(rule) = self.groups.get(entry.group) else { continue };
-            let admitted =
-                bound.pair.admit(fork, rule).map_err(|error| error.in_tensor(&entry.name))?;
-            if admitted == Outcome::Skipped {
+            let is_finite = || bound.pair.is_finite(fork);
+            let refusal = || bound.pair.refusal().in_tensor(&entry.name);
+            if step::admit(rule, is_finite, refusal)? == Outcome::Skipped {
                 outcome = Outcome::Skipped;
             }
         }
@@ -698,24 +702,24 @@ fn write<A: Real>(
     first: usize,
 ) {
     // Tensors of one group mostly have one t, and so the same coefficients.
-    let mut last = None;
+    let mut memo: Option<((usize, u64, f64), Coefficients<A>)> = None;
     for bound in batch {
         let Some(Entry { group, state, .. }) = tensors.get_mut(bound.index - first) else {
             continue;
         };
-        let Some(rule) = plan.groups.get(*group) else { continue };
         let t = state.steps() + 1;
         let gradient = match plan.clip {
             Clip::Factor(factor) => factor,
             Clip::PerTensor(max) => bound.norm.factor(max),
         };
         let key = (*group, t, gradient);
-        let k = match last {
-            Some((previous, k)) if previous == key => k,
-            _ => Coefficients::new(rule, t, Scale { learning_rate: plan.lr_scale, gradient }),
-        };
-        last = Some((key, k));
-        bound.pair.step(fork, &k, state.parts_mut());
+        if memo.as_ref().is_none_or(|(known, _)| *known != key) {
+            let Some(rule) = plan.groups.get(*group) else { continue };
+            let scale = Scale { learning_rate: plan.lr_scale, gradient };
+            memo = Some((key, Coefficients::new(rule, t, scale)));
+        }
+        let Some((_, k)) = &memo else { continue };
+        bound.pair.step(fork, k, state.parts_mut());
     }
 }
 

@@ -4,14 +4,13 @@ use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn, aview1};
 
 use crate::{
     clip::Norm,
-    error::Error,
+    error::{Error, Role},
+    finite,
     fork::Fork,
     kernel::Coefficients,
     real::Real,
-    rule::Adamax,
     state::{Parts, State},
-    step::{self, Outcome},
-    walk,
+    step, walk,
 };
 
 pub(crate) enum Pair<'a, A> {
@@ -22,23 +21,29 @@ pub(crate) enum Pair<'a, A> {
 }
 
 impl<'a, A: Real> Pair<'a, A> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new<D: Dimension>(
         param: &'a mut ArrayRef<A, D>,
         grad: &'a ArrayRef<A, D>,
     ) -> Self {
         let shape = grad.shape();
-        match grad.as_slice() {
-            Some(g) if shape.iter().eq(param.shape()) && param.is_standard_layout() => {
+        if same(param.shape(), shape) && is_standard_beside(param, grad) {
+            if let Some(g) = grad.as_slice() {
                 // The default is for a standard layout that is no slice: there is none.
-                Pair::Flat { x: param.as_slice_mut().unwrap_or_default(), g, shape }
+                return Pair::Flat { x: param.as_slice_mut().unwrap_or_default(), g, shape };
             }
-            _ => Pair::Views { x: param.view_mut().into_dyn(), g: grad.view().into_dyn() },
         }
+        Pair::views(param, grad)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn views<D: Dimension>(param: &'a mut ArrayRef<A, D>, grad: &'a ArrayRef<A, D>) -> Self {
+        Pair::Views { x: param.view_mut().into_dyn(), g: grad.view().into_dyn() }
     }
 
     /// Checks that parameter, gradient and state fit each other; returns the number of the step.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check(&self, state: &State<A>) -> Result<u64, Error> {
         match self {
             Pair::Flat { shape, .. } => step::check_state(state, shape),
@@ -64,6 +69,7 @@ impl<'a, A: Real> Pair<'a, A> {
     }
 
     /// Norm of the gradient.
+    #[inline]
     pub(crate) fn norm(&self, fork: impl Fork) -> Norm {
         match self {
             Pair::Flat { g, .. } => Norm::of(fork, &aview1(g)),
@@ -71,19 +77,29 @@ impl<'a, A: Real> Pair<'a, A> {
         }
     }
 
-    /// Applies the rule's policy to the gradient, if that is not finite.
-    #[inline]
-    pub(crate) fn admit(&self, fork: impl Fork, rule: &Adamax) -> Result<Outcome, Error> {
+    /// Whether the gradient is finite.
+    #[inline(always)]
+    pub(crate) fn is_finite(&self, fork: impl Fork) -> bool {
         match self {
-            Pair::Flat { g, shape, .. } => {
-                step::admit(fork, rule, &aview1(g)).map_err(|error| error.unflatten(shape))
-            }
-            Pair::Views { g, .. } => step::admit(fork, rule, g),
+            Pair::Flat { g, .. } => finite::all_finite_lane(fork, g),
+            Pair::Views { g, .. } => finite::all_finite(fork, g),
+        }
+    }
+
+    /// Says where the gradient is not finite.
+    #[cold]
+    pub(crate) fn refusal(&self) -> Error {
+        match self {
+            Pair::Flat { g, shape, .. } => match ArrayView::from_shape(*shape, g) {
+                Ok(g) => finite::refusal(Role::Gradient, &g),
+                Err(_) => finite::refusal(Role::Gradient, &aview1(g)),
+            },
+            Pair::Views { g, .. } => finite::refusal(Role::Gradient, g),
         }
     }
 
     /// Takes a step, after everything has been checked.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn step(
         &mut self,
         fork: impl Fork,
@@ -96,4 +112,14 @@ impl<'a, A: Real> Pair<'a, A> {
         }
         *steps += 1;
     }
+}
+
+#[inline(always)]
+fn same(a: &[usize], b: &[usize]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
+}
+#[inline(always)]
+fn is_standard_beside<A, D: Dimension>(param: &ArrayRef<A, D>, grad: &ArrayRef<A, D>) -> bool {
+    let (a, b) = (param.strides(), grad.strides());
+    a.iter().zip(b).all(|(a, b)| a == b) || param.is_standard_layout()
 }

@@ -6,13 +6,12 @@ use ndarray::{ArrayRef, Dimension};
 use crate::fork::Parallel;
 use crate::{
     error::{Detail, Error, Role},
-    finite,
     fork::{Fork, Serial},
     kernel::{Coefficients, Scale},
+    pair::Pair,
     real::Real,
     rule::{Adamax, NonFinite},
-    state::{Parts, State},
-    walk,
+    state::State,
 };
 
 /// What a step that was not refused has done.
@@ -142,14 +141,13 @@ impl Adamax {
         param: &mut ArrayRef<A, D>,
         grad: &ArrayRef<A, D>,
     ) -> Result<Outcome, Error> {
-        let t = check(state, param.shape(), grad.shape())?;
+        let mut pair = Pair::new(param, grad);
+        let t = pair.check(state)?;
         let k = Coefficients::new(self, t, Scale::NEUTRAL);
         k.check()?;
-        let outcome = admit(fork, self, grad)?;
+        let outcome = admit(self, || pair.is_finite(fork), || pair.refusal())?;
         if outcome == Outcome::Applied {
-            let Parts { m, u, steps } = state.parts_mut();
-            walk::update(fork, &k, param, grad, m, u);
-            *steps = t;
+            pair.step(fork, &k, state.parts_mut());
         }
         Ok(outcome)
     }
@@ -174,16 +172,16 @@ pub(crate) fn check_state<A: Real>(state: &State<A>, param: &[usize]) -> Result<
 }
 
 /// Applies the rule's policy for gradients that are not finite.
-#[inline]
-pub(crate) fn admit<A: Real, D: Dimension>(
-    fork: impl Fork,
+#[inline(always)]
+pub(crate) fn admit(
     rule: &Adamax,
-    grad: &ArrayRef<A, D>,
+    is_finite: impl FnOnce() -> bool,
+    refusal: impl FnOnce() -> Error,
 ) -> Result<Outcome, Error> {
     match rule.non_finite() {
         NonFinite::Propagate => Ok(Outcome::Applied),
-        NonFinite::Skip if finite::all_finite(fork, grad) => Ok(Outcome::Applied),
+        _ if is_finite() => Ok(Outcome::Applied),
         NonFinite::Skip => Ok(Outcome::Skipped),
-        NonFinite::Error => finite::check(fork, Role::Gradient, grad).map(|()| Outcome::Applied),
+        NonFinite::Error => Err(refusal()),
     }
 }

@@ -6,6 +6,7 @@ use ndarray::{Array, ArrayRef, ArrayView0, ArrayViewMut0, Axis, Dimension, aview
 
 use crate::{
     error::{Detail, Error, Role},
+    finite,
     fork::Serial,
     kernel::{Coefficients, Scale},
     real::Real,
@@ -174,7 +175,9 @@ fn step_in_place<A: Real, D: Dimension>(
     }
     let k = Coefficients::new(rule, t, Scale::NEUTRAL);
     k.check()?;
-    if step::admit(Serial, rule, g)? == Outcome::Applied {
+    let is_finite = || finite::all_finite(Serial, g);
+    let refusal = || finite::refusal(Role::Gradient, g);
+    if step::admit(rule, is_finite, refusal)? == Outcome::Applied {
         walk::update(Serial, &k, x, g, m, u);
     }
     Ok(())
