@@ -102,6 +102,7 @@ pub mod schedule;
 #[cfg(feature = "serde")]
 mod serial;
 mod snapshot;
+mod stage;
 mod state;
 mod step;
 mod textbook;

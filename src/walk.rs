@@ -9,8 +9,9 @@ use crate::{
     fork::Fork,
     kernel::{self, Coefficients},
     lanes::{self, Lane},
-    plane::{Plane, Stage},
+    plane::Plane,
     real::Real,
+    stage::Stage,
 };
 
 /// Steps every element of four arrays of one shape.
