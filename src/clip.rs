@@ -95,7 +95,7 @@ impl Norm {
 
     /// The norm of a gradient.
     pub(crate) fn of<A: Real, D: Dimension>(fork: impl Fork, gradient: &ArrayRef<A, D>) -> Self {
-        let sum = sum_of_squares(fork, gradient, 1.0);
+        let sum = sum_of_squares(fork, gradient, |value| value);
         if (SAFE_SUM..f64::INFINITY).contains(&sum) {
             return Norm::new(sum, 0);
         }
@@ -106,18 +106,24 @@ impl Norm {
         }
         // Of a normal number, so that the power of its reciprocal is finite.
         let exponent = floor_log2(max.max(f64::MIN_POSITIVE));
-        Norm::new(sum_of_squares(fork, gradient, libm::scalbn(1.0, -exponent)), exponent)
+        let factor = libm::scalbn(1.0, -exponent);
+        Norm::new(sum_of_squares(fork, gradient, |value| factor * value), exponent)
     }
 
     /// The norm of several gradients taken together, whatever their order: integers do not mind in
     /// which order they are added.
     pub(crate) fn together(norms: impl Iterator<Item = Norm> + Clone) -> Self {
-        let bad = norms.clone().find(|norm| !norm.is_finite());
-        let largest = norms.clone().filter(|norm| norm.sum > 0.0).map(|norm| norm.exponent).max();
-        match (bad, largest) {
-            (Some(_), _) => Norm::new(norms.map(|norm| norm.sum).sum(), 0),
-            (None, None) => Norm::ZERO,
-            (None, Some(exponent)) => {
+        let (mut bad, mut largest) = (false, None);
+        for norm in norms.clone() {
+            bad |= !norm.is_finite();
+            if norm.sum > 0.0 {
+                largest = largest.max(Some(norm.exponent));
+            }
+        }
+        match largest {
+            _ if bad => Norm::new(norms.map(|norm| norm.sum).sum(), 0),
+            None => Norm::ZERO,
+            Some(exponent) => {
                 let total = norms.map(|norm| norm.squared_below(exponent)).sum();
                 Norm::new(from_fixed_point(total), exponent)
             }
@@ -171,15 +177,15 @@ const BIAS: i32 = f64::MAX_EXP - 1;
 /// stack, many enough that the tree costs nothing.
 const LEAF: usize = 512;
 
-/// The sum of (factor·g)² over the elements in logical order, by pairwise summation over a tree
+/// The sum of scale(g)² over the elements in logical order, by pairwise summation over a tree
 /// that depends on their number only.
 fn sum_of_squares<A: Real, D: Dimension>(
     fork: impl Fork,
     gradient: &ArrayRef<A, D>,
-    factor: f64,
+    scale: impl Fn(f64) -> f64 + Copy + Send + Sync,
 ) -> f64 {
     if let Some(values) = gradient.as_slice() {
-        return sum_slice(fork, values, factor);
+        return sum_slice(fork, values, scale);
     }
     let mut values = gradient.iter();
     sum_tree(gradient.len(), &mut |length| {
@@ -189,21 +195,25 @@ fn sum_of_squares<A: Real, D: Dimension>(
             *to = *from;
             filled += 1;
         }
-        lanes::sum_of_squares(buffer.split_at(filled).0, factor)
+        lanes::sum_of_squares(buffer.split_at(filled).0, scale)
     })
 }
 
-fn sum_slice<A: Real>(fork: impl Fork, values: &[A], factor: f64) -> f64 {
+fn sum_slice<A: Real>(
+    fork: impl Fork,
+    values: &[A],
+    scale: impl Fn(f64) -> f64 + Copy + Send + Sync,
+) -> f64 {
     if fork.splits(values.len()) {
         let (a, b) = values.split_at(left(values.len()));
-        let (a, b) = fork.join(|| sum_slice(fork, a, factor), || sum_slice(fork, b, factor));
+        let (a, b) = fork.join(|| sum_slice(fork, a, scale), || sum_slice(fork, b, scale));
         return a + b;
     }
     let mut rest = values;
     sum_tree(values.len(), &mut |length| {
         let (leaf, after) = rest.split_at(length);
         rest = after;
-        lanes::sum_of_squares(leaf, factor)
+        lanes::sum_of_squares(leaf, scale)
     })
 }
 
@@ -291,7 +301,7 @@ mod tests {
 
     #[test]
     fn layouts_do_not_change_the_sum() {
-        let sum = |array: &Array2<f64>| sum_of_squares(Serial, array, 1.0);
+        let sum = |array: &Array2<f64>| sum_of_squares(Serial, array, |value| value);
         for shape in [(1, 1), (3, 5), (40, 50), (511, 3), (64, 129)] {
             let mut angle = 0.0_f64;
             let c = Array::from_shape_simple_fn(shape, || {
@@ -315,8 +325,8 @@ mod tests {
     fn threads_do_not_change_the_sum() {
         for length in [16_384_u32, 16_385, 100_000, 262_144] {
             let values: Vec<f64> = (0..length).map(|i| f64::from(i).sin()).collect();
-            let serial = sum_slice(Serial, &values, 1.0);
-            let parallel = sum_slice(crate::fork::Parallel, &values, 1.0);
+            let serial = sum_slice(Serial, &values, |value| value);
+            let parallel = sum_slice(crate::fork::Parallel, &values, |value| value);
             assert_eq!(serial.to_bits(), parallel.to_bits(), "{length}");
         }
     }

@@ -106,18 +106,18 @@ impl<A: Real> Loop for AllFinite<'_, A> {
     }
 }
 
-/// The sum of the squares, in f64 and in one fixed order, each value multiplied by `factor` first.
+/// The sum of the squares, in f64 and in one fixed order, each value going through `scale` first.
 #[inline]
-pub(crate) fn sum_of_squares<A: Real>(values: &[A], factor: f64) -> f64 {
-    dispatch(SumOfSquares { values, factor })
+pub(crate) fn sum_of_squares<A: Real>(values: &[A], scale: impl Fn(f64) -> f64) -> f64 {
+    dispatch(SumOfSquares { values, scale })
 }
 
-struct SumOfSquares<'a, A> {
+struct SumOfSquares<'a, A, S> {
     values: &'a [A],
-    factor: f64,
+    scale: S,
 }
 
-impl<A: Real> Loop for SumOfSquares<'_, A> {
+impl<A: Real, S: Fn(f64) -> f64> Loop for SumOfSquares<'_, A, S> {
     type Output = f64;
 
     #[inline(always)]
@@ -125,17 +125,23 @@ impl<A: Real> Loop for SumOfSquares<'_, A> {
         // As many sums side by side as it takes to hide the latency of an addition.
         const SUMS: usize = 16;
         let mut sums = [0.0; SUMS];
-        let mut chunks = self.values.chunks_exact(SUMS);
-        let add = |sums: &mut [f64; SUMS], values: &[A]| {
-            for (sum, value) in sums.iter_mut().zip(values) {
-                let scaled = value.widen() * self.factor;
-                *sum += scaled * scaled;
-            }
+        let square = |value: A| {
+            let scaled = (self.scale)(value.widen());
+            scaled * scaled
         };
+        let mut chunks = self.values.chunks_exact(SUMS);
         for chunk in &mut chunks {
-            add(&mut sums, chunk);
+            sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += square(*value));
         }
-        add(&mut sums, chunks.remainder());
+        let rest = chunks.remainder();
+        sums.iter_mut().zip(rest).for_each(|(sum, value)| *sum += square(*value));
+        // In halves: five additions one after the other, not thirty-two.
+        let mut sums: &mut [f64] = &mut sums;
+        while sums.len() > 1 {
+            let (half, other) = sums.split_at_mut(sums.len() / 2);
+            half.iter_mut().zip(other).for_each(|(sum, other)| *sum += *other);
+            sums = half;
+        }
         sums.iter().sum()
     }
 }

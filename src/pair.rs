@@ -33,12 +33,6 @@ impl<'a, A: Real> Pair<'a, A> {
                 return Pair::Flat { x: param.as_slice_mut().unwrap_or_default(), g, shape };
             }
         }
-        Pair::views(param, grad)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn views<D: Dimension>(param: &'a mut ArrayRef<A, D>, grad: &'a ArrayRef<A, D>) -> Self {
         Pair::Views { x: param.view_mut().into_dyn(), g: grad.view().into_dyn() }
     }
 
