@@ -1,6 +1,7 @@
 //! Looking for values that must not be there.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayRef, Axis, Dimension};
 
@@ -22,17 +23,16 @@ pub(crate) fn all_finite<A: Real, D: Dimension>(fork: impl Fork, array: &ArrayRe
 
 #[inline(always)]
 pub(crate) fn all_finite_lane<A: Real>(fork: impl Fork, values: &[A]) -> bool {
-    if fork.splits(values.len()) {
-        all_finite_halves(fork, values)
-    } else {
-        lanes::all_finite(values)
+    if !fork.splits(values.len()) {
+        return lanes::all_finite(values);
     }
-}
-
-fn all_finite_halves<A: Real>(fork: impl Fork, values: &[A]) -> bool {
-    let (a, b) = values.split_at(values.len() / 2);
-    let (a, b) = fork.join(|| all_finite_lane(fork, a), || all_finite_lane(fork, b));
-    a && b
+    let finite = AtomicBool::new(true);
+    fork.each(values, |values| {
+        if !lanes::all_finite(values) {
+            finite.store(false, Ordering::Relaxed);
+        }
+    });
+    finite.into_inner()
 }
 
 fn all_finite_strided<A: Real, D: Dimension>(view: &ArrayRef<A, D>) -> bool {

@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
 use core::{
     fmt,
     marker::PhantomData,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use ndarray::{ArrayRef, Dimension};
@@ -14,14 +14,14 @@ use crate::fork::Parallel;
 use crate::{
     clip::{MaxNorm, Norm},
     error::{Detail, Error},
-    fork::{Fork, Serial},
+    fork::{Divisible, Fork, Serial},
     kernel::{Coefficients, Scale},
     pair::Pair,
     real::Real,
     rule::{self, Adamax, NonFinite},
     snapshot::{Snapshot, TensorSnapshot},
     state::State,
-    step::{self, Outcome},
+    step::Outcome,
 };
 
 /// Steps many tensors of different shapes together, all or nothing.
@@ -620,33 +620,51 @@ impl<A: Real> Optimizer<A> {
         if fork.splits(elements(batch)) {
             // In the order of the tensors, a cut through the batch is a cut through the tensors.
             batch.sort_unstable_by_key(|bound| bound.index);
-            write_parts(fork, plan, batch, &mut self.tensors, 0);
-        } else {
-            write(fork, plan, batch, &mut self.tensors, 0);
         }
+        let part = Part { batch, tensors: &mut self.tensors, first: 0 };
+        fork.each(part, |part| part.write(fork, plan));
         Ok(Outcome::Applied)
     }
 
     /// Applies the groups' policies for gradients that are not finite.
     fn admit(&self, fork: impl Fork, batch: &[Bound<'_, A>]) -> Result<Outcome, Error> {
-        let mut outcome = Outcome::Applied;
         if self.groups.iter().all(|rule| rule.non_finite() == NonFinite::Propagate) {
-            return Ok(outcome);
+            return Ok(Outcome::Applied);
         }
+        let finite = AtomicBool::new(true);
+        fork.each(Gradients(batch), |Gradients(batch)| {
+            if !batch.iter().all(|bound| self.is_finite(fork, bound)) {
+                finite.store(false, Ordering::Relaxed);
+            }
+        });
+        if finite.into_inner() { Ok(Outcome::Applied) } else { self.refuse_or_skip(batch) }
+    }
+
+    /// Whether a gradient is finite, or need not be.
+    #[inline(always)]
+    fn is_finite(&self, fork: impl Fork, bound: &Bound<'_, A>) -> bool {
+        // A norm that is finite is one of finite values: its read has served for both.
+        if self.max_norm.is_some() && bound.norm.is_finite() {
+            return true;
+        }
+        let Some(entry) = self.tensors.get(bound.index) else { return true };
+        match self.groups.get(entry.group).map(Adamax::non_finite) {
+            None | Some(NonFinite::Propagate) => true,
+            Some(NonFinite::Error | NonFinite::Skip) => bound.pair.is_finite(fork),
+        }
+    }
+
+    /// What is to become of a batch in which some gradient is not finite.
+    #[cold]
+    fn refuse_or_skip(&self, batch: &[Bound<'_, A>]) -> Result<Outcome, Error> {
         for bound in batch {
-            // A norm that is finite is one of finite values: its read has served for both.
-            if self.max_norm.is_some() && bound.norm.is_finite() {
-                continue;
-            }
             let Some(entry) = self.tensors.get(bound.index) else { continue };
-            let Some(rule) = self.groups.get(entry.group) else { continue };
-            let is_finite = || bound.pair.is_finite(fork);
-            let refusal = || bound.pair.refusal().in_tensor(&entry.name);
-            if step::admit(rule, is_finite, refusal)? == Outcome::Skipped {
-                outcome = Outcome::Skipped;
+            let policy = self.groups.get(entry.group).map(Adamax::non_finite);
+            if policy == Some(NonFinite::Error) && !bound.pair.is_finite(Serial) {
+                return Err(bound.pair.refusal().in_tensor(&entry.name));
             }
         }
-        Ok(outcome)
+        Ok(Outcome::Skipped)
     }
 }
 
@@ -670,56 +688,74 @@ fn measure<A: Real>(fork: impl Fork, batch: &mut [Bound<'_, A>]) {
     }
 }
 
-/// Steps a sorted batch. `tensors` are those from number `first` on.
-fn write_parts<A: Real>(
-    fork: impl Fork,
-    plan: Plan<'_>,
-    batch: &mut [Bound<'_, A>],
-    tensors: &mut [Entry<A>],
-    first: usize,
-) {
-    let middle = batch.len() / 2;
-    match batch.get(middle) {
-        Some(bound) if middle > 0 && fork.splits(elements(batch)) => {
-            let cut = bound.index;
-            let (batch, batch2) = batch.split_at_mut(middle);
-            let (tensors, tensors2) = tensors.split_at_mut(cut - first);
-            fork.join(
-                || write_parts(fork, plan, batch, tensors, first),
-                || write_parts(fork, plan, batch2, tensors2, cut),
-            );
+/// The gradients of some tensors of a batch.
+struct Gradients<'a, 'b, A>(&'a [Bound<'b, A>]);
+
+impl<A: Real> Divisible for Gradients<'_, '_, A> {
+    fn len(&self) -> usize {
+        elements(self.0)
+    }
+
+    fn halves(self) -> Result<(Self, Self), Self> {
+        let middle = self.0.len() / 2;
+        if middle == 0 {
+            return Err(self);
         }
-        _ => write(fork, plan, batch, tensors, first),
+        let (a, b) = self.0.split_at(middle);
+        Ok((Gradients(a), Gradients(b)))
     }
 }
 
-/// The second phase of a step: nothing can go wrong any more.
-fn write<A: Real>(
-    fork: impl Fork,
-    plan: Plan<'_>,
-    batch: &mut [Bound<'_, A>],
-    tensors: &mut [Entry<A>],
+/// Some tensors of a batch, with the states from number `first` on, in which theirs are.
+struct Part<'a, 'b, A> {
+    batch: &'a mut [Bound<'b, A>],
+    tensors: &'a mut [Entry<A>],
     first: usize,
-) {
-    // Tensors of one group mostly have one t, and so the same coefficients.
-    let mut memo: Option<((usize, u64, f64), Coefficients<A>)> = None;
-    for bound in batch {
-        let Some(Entry { group, state, .. }) = tensors.get_mut(bound.index - first) else {
-            continue;
+}
+
+/// Where the batch is in the order of the tensors.
+impl<A: Real> Divisible for Part<'_, '_, A> {
+    fn len(&self) -> usize {
+        elements(self.batch)
+    }
+
+    fn halves(self) -> Result<(Self, Self), Self> {
+        let middle = self.batch.len() / 2;
+        let cut = match self.batch.get(middle) {
+            Some(bound) if middle > 0 => bound.index,
+            _ => return Err(self),
         };
-        let t = state.steps() + 1;
-        let gradient = match plan.clip {
-            Clip::Factor(factor) => factor,
-            Clip::PerTensor(max) => bound.norm.factor(max),
-        };
-        let key = (*group, t, gradient);
-        if memo.as_ref().is_none_or(|(known, _)| *known != key) {
-            let Some(rule) = plan.groups.get(*group) else { continue };
-            let scale = Scale { learning_rate: plan.lr_scale, gradient };
-            memo = Some((key, Coefficients::new(rule, t, scale)));
+        let Part { batch, tensors, first } = self;
+        let (batch, batch2) = batch.split_at_mut(middle);
+        let (tensors, tensors2) = tensors.split_at_mut(cut - first);
+        Ok((Part { batch, tensors, first }, Part { batch: batch2, tensors: tensors2, first: cut }))
+    }
+}
+
+impl<A: Real> Part<'_, '_, A> {
+    /// The second phase of a step: nothing can go wrong any more.
+    fn write(self, fork: impl Fork, plan: Plan<'_>) {
+        // Tensors of one group mostly have one t, and so the same coefficients.
+        let mut memo: Option<((usize, u64, f64), Coefficients<A>)> = None;
+        for bound in self.batch {
+            let Some(Entry { group, state, .. }) = self.tensors.get_mut(bound.index - self.first)
+            else {
+                continue;
+            };
+            let t = state.steps() + 1;
+            let gradient = match plan.clip {
+                Clip::Factor(factor) => factor,
+                Clip::PerTensor(max) => bound.norm.factor(max),
+            };
+            let key = (*group, t, gradient);
+            if memo.as_ref().is_none_or(|(known, _)| *known != key) {
+                let Some(rule) = plan.groups.get(*group) else { continue };
+                let scale = Scale { learning_rate: plan.lr_scale, gradient };
+                memo = Some((key, Coefficients::new(rule, t, scale)));
+            }
+            let Some((_, k)) = &memo else { continue };
+            bound.pair.step(fork, k, state.parts_mut());
         }
-        let Some((_, k)) = &memo else { continue };
-        bound.pair.step(fork, k, state.parts_mut());
     }
 }
 

@@ -6,7 +6,7 @@
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, Ix2, IxDyn, LayoutRef, Zip};
 
 use crate::{
-    fork::Fork,
+    fork::{Divisible, Fork},
     kernel::{self, Coefficients},
     lanes::{self, Lane},
     plane::Plane,
@@ -54,7 +54,7 @@ pub(crate) fn update<A: Real, D: Dimension, E: Dimension>(
 }
 
 /// Steps every element of arrays of this shape, the first two being slices in row-major order.
-#[inline]
+#[inline(always)]
 pub(crate) fn update_flat<A: Real>(
     fork: impl Fork,
     k: &Coefficients<A>,
@@ -76,17 +76,11 @@ pub(crate) fn update_flat<A: Real>(
 
 #[inline(always)]
 fn update_lane<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
-    if fork.splits(lane.x.len()) {
-        update_halves(fork, k, lane);
+    if fork.splits(lane.len()) {
+        fork.each(lane, |lane| lanes::update(k, lane));
     } else {
         lanes::update(k, lane);
     }
-}
-
-fn update_halves<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
-    let middle = lane.x.len() / 2;
-    let (a, b) = lane.split_at(middle);
-    fork.join(|| update_lane(fork, k, a), || update_lane(fork, k, b));
 }
 
 /// Moves every element of `mean` by `weight` of its way to that of `value`, of the same shape.
@@ -109,12 +103,43 @@ pub(crate) fn approach<A: Real, D: Dimension, E: Dimension>(
         .for_each(|mean, value| *mean = kernel::approach(weight, *mean, *value));
 }
 
+impl<A: Real> Divisible for Lane<'_, A> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    fn halves(self) -> Result<(Self, Self), Self> {
+        let middle = self.x.len() / 2;
+        Ok(self.split_at(middle))
+    }
+}
+
 /// Four views of one shape.
 struct Views<'a, A> {
     x: ArrayViewMut<'a, A, IxDyn>,
     g: ArrayView<'a, A, IxDyn>,
     m: ArrayViewMut<'a, A, IxDyn>,
     u: ArrayViewMut<'a, A, IxDyn>,
+}
+
+impl<A: Real> Divisible for Views<'_, A> {
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    /// Along the outermost axis that is more than one long.
+    fn halves(self) -> Result<(Self, Self), Self> {
+        let Some(axis) = self.x.shape().iter().position(|&length| length > 1).map(Axis) else {
+            return Err(self);
+        };
+        let middle = self.x.len_of(axis) / 2;
+        let (x, x2) = self.x.split_at(axis, middle);
+        let (g, g2) = self.g.split_at(axis, middle);
+        let (m, m2) = self.m.split_at(axis, middle);
+        let (u, u2) = self.u.split_at(axis, middle);
+        Ok((Views { x, g, m, u }, Views { x: x2, g: g2, m: m2, u: u2 }))
+    }
 }
 
 impl<A: Real> Views<'_, A> {
@@ -125,28 +150,7 @@ impl<A: Real> Views<'_, A> {
         self.sort_axes();
         let mut views = self.merge_axes();
         views.choose_plane();
-        views.update_parts(fork, k);
-    }
-
-    fn update_parts(self, fork: impl Fork, k: &Coefficients<A>) {
-        let outermost = self.x.shape().iter().position(|&length| length > 1);
-        match outermost.map(Axis) {
-            Some(axis) if fork.splits(self.x.len()) => {
-                let (a, b) = self.split_at(axis);
-                fork.join(|| a.update_parts(fork, k), || b.update_parts(fork, k));
-            }
-            _ => self.update_planes(k),
-        }
-    }
-
-    /// Both halves along an axis.
-    fn split_at(self, axis: Axis) -> (Self, Self) {
-        let middle = self.x.len_of(axis) / 2;
-        let (x, x2) = self.x.split_at(axis, middle);
-        let (g, g2) = self.g.split_at(axis, middle);
-        let (m, m2) = self.m.split_at(axis, middle);
-        let (u, u2) = self.u.split_at(axis, middle);
-        (Views { x, g, m, u }, Views { x: x2, g: g2, m: m2, u: u2 })
+        fork.each(views, |views| views.update_planes(k));
     }
 
     fn layouts(&mut self) -> [&mut LayoutRef<A, IxDyn>; 4] {
