@@ -25,6 +25,10 @@ pub(crate) trait Divisible: Sized + Send {
     fn len(&self) -> usize;
 
     /// Two parts of it, or all of it if it cannot be cut.
+    #[cfg_attr(
+        not(feature = "rayon"),
+        expect(dead_code, reason = "nothing is cut without threads")
+    )]
     fn halves(self) -> Result<(Self, Self), Self>;
 }
 

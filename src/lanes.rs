@@ -15,17 +15,6 @@ pub(crate) struct Lane<'a, A> {
     pub(crate) u: &'a mut [A],
 }
 
-impl<'a, A> Lane<'a, A> {
-    /// The part before `middle`, which is at most the length, and the part from there on.
-    pub(crate) fn split_at(self, middle: usize) -> (Lane<'a, A>, Lane<'a, A>) {
-        let (x, x2) = self.x.split_at_mut(middle);
-        let (g, g2) = self.g.split_at(middle);
-        let (m, m2) = self.m.split_at_mut(middle);
-        let (u, u2) = self.u.split_at_mut(middle);
-        (Lane { x, g, m, u }, Lane { x: x2, g: g2, m: m2, u: u2 })
-    }
-}
-
 /// Steps each element of a lane.
 #[inline(always)]
 pub(crate) fn update<A: Real>(k: &Coefficients<A>, lane: Lane<'_, A>) {

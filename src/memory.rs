@@ -80,3 +80,62 @@ fn in_order_of<A: Real, D: Dimension>(
     }
     array
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array2, Array3, ShapeBuilder};
+
+    /// Bytes from one place to another within a page, going up.
+    fn distance<A>(from: &ArrayRef<A, IxDyn>, to: &ArrayRef<A, IxDyn>) -> usize {
+        to.as_ptr().addr().wrapping_sub(from.as_ptr().addr()) % PAGE
+    }
+
+    #[test]
+    fn large_moments_keep_their_distance_from_the_parameter_and_each_other() {
+        fn check<A: Real>(length: usize) {
+            // Wherever the parameter is.
+            for skipped in 0..40 {
+                let mut x = Array1::from_elem(skipped + length, A::ONE);
+                x.slice_axis_inplace(Axis(0), (skipped..).into());
+                let x = x.into_dyn();
+                let [m, u] = zeros_beside(&x);
+                for array in [&m, &u] {
+                    assert_eq!((array.as_ptr().addr() % LINE, array.sum()), (0, A::ZERO));
+                }
+                for (from, to) in [(&x, &m), (&m, &u), (&u, &x)] {
+                    assert!((PAGE / 4 - LINE..=PAGE / 2).contains(&distance(from, to)));
+                }
+            }
+        }
+        check::<f64>(2048);
+        check::<f32>(4096);
+        check::<f32>(100_003);
+    }
+
+    #[test]
+    fn memory_grows_by_no_more_than_a_page() {
+        for (length, spare) in [(0, 0), (1, 0), (2047, 0), (2048, 512), (100_000, 512)] {
+            for moment in zeros_beside(&Array1::<f64>::zeros(length)) {
+                assert_eq!(moment.into_raw_vec_and_offset().0.capacity(), length + spare);
+            }
+        }
+    }
+
+    #[test]
+    fn any_order_of_axes_is_kept() {
+        let c = Array3::<f64>::ones((20, 30, 40));
+        let permuted = c.clone().permuted_axes([1, 2, 0]);
+        let mut reversed = c.clone();
+        reversed.invert_axis(Axis(1));
+        let small = Array2::<f64>::ones((2, 3).f());
+        for like in [c.into_dyn(), permuted.into_dyn(), reversed.into_dyn(), small.into_dyn()] {
+            for zeros in zeros_beside(&like) {
+                assert_eq!((zeros.shape(), zeros.strides()), (like.shape(), like.strides()));
+                assert!(
+                    zeros.as_slice_memory_order().is_some_and(|values| values.len() == like.len())
+                );
+            }
+        }
+    }
+}

@@ -111,7 +111,11 @@ impl<A: Real> Divisible for Lane<'_, A> {
 
     fn halves(self) -> Result<(Self, Self), Self> {
         let middle = self.x.len() / 2;
-        Ok(self.split_at(middle))
+        let (x, x2) = self.x.split_at_mut(middle);
+        let (g, g2) = self.g.split_at(middle);
+        let (m, m2) = self.m.split_at_mut(middle);
+        let (u, u2) = self.u.split_at_mut(middle);
+        Ok((Lane { x, g, m, u }, Lane { x: x2, g: g2, m: m2, u: u2 }))
     }
 }
 

@@ -101,7 +101,7 @@ fn presets_and_ends_of_ranges() -> Vec<Case> {
 }
 
 /// A rule for each way in which an element can be treated: ε nowhere, outside, inside the max and
-/// accumulated, gradient used as it is and prepared.
+/// accumulated, gradient used as it is and prepared, parameter kept and decayed.
 pub(crate) fn one_of_each_kind() -> Vec<Case> {
     use EpsilonPlacement::{Accumulated, InsideMax, Outside};
     let mut cases = Vec::new();
@@ -111,6 +111,12 @@ pub(crate) fn one_of_each_kind() -> Vec<Case> {
         let plain = Adamax::builder().learning_rate(0.01).epsilon(epsilon);
         let plain = plain.epsilon_placement(placement);
         cases.push(Case::new(format!("ε {epsilon} {placement:?}"), plain));
+        let decoupled = plain.weight_decay(WeightDecay::Decoupled(0.03));
+        cases.push(Case::new(format!("ε {epsilon} {placement:?}, decoupled"), decoupled));
+        cases.push(Case::new(
+            format!("ε {epsilon} {placement:?}, clipped, decoupled"),
+            decoupled.clip_value(CLIP),
+        ));
         cases.push(Case::new(
             format!("ε {epsilon} {placement:?}, clipped, L2, maximize"),
             plain
