@@ -337,8 +337,7 @@ impl Error {
         (role, found): (Role, &[usize]),
         (reference, expected): (Role, &[usize]),
     ) -> Result<(), Self> {
-        // Not `==`, which is a call of a function for a few numbers.
-        if found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| a == b) {
+        if same(found, expected) {
             return Ok(());
         }
         Err(Self::shape((role, found), (reference, expected)))
@@ -348,6 +347,16 @@ impl Error {
     fn shape((role, found): (Role, &[usize]), (reference, expected): (Role, &[usize])) -> Self {
         let (found, expected) = (found.to_vec(), expected.to_vec());
         Detail::Shape { role, found, reference, expected }.into()
+    }
+}
+
+/// Whether two shapes, or the strides of two arrays, are the same. Not `==`, which is a call of a
+/// function for a few numbers; and without a loop for one axis.
+#[inline(always)]
+pub(crate) fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
+    match (a, b) {
+        ([a], [b]) => a == b,
+        _ => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b),
     }
 }
 

@@ -4,13 +4,13 @@ use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn, aview1};
 
 use crate::{
     clip::Norm,
-    error::{Error, Role},
+    error::{Error, Role, same},
     finite,
     fork::Fork,
     kernel::Coefficients,
     real::Real,
     state::{Parts, State},
-    step, walk,
+    walk,
 };
 
 pub(crate) enum Pair<'a, A> {
@@ -27,8 +27,11 @@ impl<'a, A: Real> Pair<'a, A> {
         grad: &'a ArrayRef<A, D>,
     ) -> Self {
         let shape = grad.shape();
-        if same(param.shape(), shape) && is_standard_beside(param, grad) {
-            if let Some(g) = grad.as_slice() {
+        if let Some(g) = grad.as_slice() {
+            // Strides tell sooner, but axes of length 1 may have any.
+            if same(param.shape(), shape)
+                && (same(param.strides(), grad.strides()) || param.is_standard_layout())
+            {
                 // The default is for a standard layout that is no slice: there is none.
                 return Pair::Flat { x: param.as_slice_mut().unwrap_or_default(), g, shape };
             }
@@ -40,8 +43,11 @@ impl<'a, A: Real> Pair<'a, A> {
     #[inline(always)]
     pub(crate) fn check(&self, state: &State<A>) -> Result<u64, Error> {
         match self {
-            Pair::Flat { shape, .. } => step::check_state(state, shape),
-            Pair::Views { x, g } => step::check(state, x.shape(), g.shape()),
+            Pair::Flat { shape, .. } => state.next_step(shape),
+            Pair::Views { x, g } => {
+                Error::check_shapes((Role::Gradient, g.shape()), (Role::Parameter, x.shape()))?;
+                state.next_step(x.shape())
+            }
         }
     }
 
@@ -106,14 +112,4 @@ impl<'a, A: Real> Pair<'a, A> {
         }
         *steps += 1;
     }
-}
-
-#[inline(always)]
-fn same(a: &[usize], b: &[usize]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
-}
-#[inline(always)]
-fn is_standard_beside<A, D: Dimension>(param: &ArrayRef<A, D>, grad: &ArrayRef<A, D>) -> bool {
-    let (a, b) = (param.strides(), grad.strides());
-    a.iter().zip(b).all(|(a, b)| a == b) || param.is_standard_layout()
 }

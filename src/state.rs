@@ -242,6 +242,13 @@ impl<A: Real> State<A> {
         check_moments(&self.m, &self.u)
     }
 
+    /// Checks that the state fits a parameter of this shape; returns the number of its next step.
+    #[inline(always)]
+    pub(crate) fn next_step(&self, param: &[usize]) -> Result<u64, Error> {
+        Error::check_shapes((Role::FirstMoment, self.shape()), (Role::Parameter, param))?;
+        self.steps.checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
+    }
+
     /// Refuses a state of another shape.
     pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), Error> {
         Error::check_shapes((Role::FirstMoment, other.shape()), (Role::Parameter, self.shape()))

@@ -5,7 +5,7 @@ use ndarray::{ArrayRef, Dimension};
 #[cfg(feature = "rayon")]
 use crate::fork::Parallel;
 use crate::{
-    error::{Detail, Error, Role},
+    error::Error,
     fork::{Fork, Serial},
     kernel::{Coefficients, Scale},
     pair::Pair,
@@ -151,24 +151,6 @@ impl Adamax {
         }
         Ok(outcome)
     }
-}
-
-/// Checks that parameter, gradient and state fit each other; returns the number of the step.
-#[inline]
-pub(crate) fn check<A: Real>(
-    state: &State<A>,
-    param: &[usize],
-    grad: &[usize],
-) -> Result<u64, Error> {
-    Error::check_shapes((Role::Gradient, grad), (Role::Parameter, param))?;
-    check_state(state, param)
-}
-
-/// Checks that a state fits a parameter of this shape; returns the number of the step.
-#[inline]
-pub(crate) fn check_state<A: Real>(state: &State<A>, param: &[usize]) -> Result<u64, Error> {
-    Error::check_shapes((Role::FirstMoment, state.shape()), (Role::Parameter, param))?;
-    state.steps().checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
 }
 
 /// Applies the rule's policy for gradients that are not finite.
