@@ -42,7 +42,7 @@ use crate::{
 /// of its state: nothing decays.
 ///
 /// # Memory
-/// Two numbers per parameter.
+/// Two numbers per parameter, and per tensor no more than 8 KB to place them well in memory.
 ///
 /// # Examples
 /// ```
@@ -537,7 +537,8 @@ impl<A: Real> Optimizer<A> {
     ///
     /// Large tensors are split and small ones spread. Batches below 131 072 elements in all are
     /// stepped on the calling thread. To choose the pool, call from within rayon's
-    /// `ThreadPool::install`. The batch may come back in another order.
+    /// `ThreadPool::install`; a thread that is not of the pool works with it, and starts before the
+    /// others have been woken. The batch may come back in another order.
     ///
     /// # Errors
     /// As [`step`](Optimizer::step).

@@ -53,11 +53,11 @@ impl<A: Real> State<A> {
     /// The state before the first step: m = 0, u = 0, t = 0, of the shape of `param`.
     ///
     /// The moments get the parameter's own memory order, whatever it is, so that a step walks all
-    /// arrays as one contiguous lane. From 16 KB on they also get a place in memory that suits that
-    /// of the parameter.
+    /// arrays as one contiguous lane. From 2 KB on they also get a place in memory that suits that of
+    /// the parameter.
     ///
     /// # Allocation
-    /// The two arrays, from 16 KB on with up to 4 KB more for each.
+    /// The two arrays. To choose the place in, each is given half of its size more, and 4 KB at most.
     ///
     /// # Examples
     /// ```

@@ -101,7 +101,8 @@ impl Adamax {
     /// [`step`](Adamax::step) on the threads of the current rayon pool, with the same bits.
     ///
     /// Tensors below 131 072 elements are stepped on the calling thread. To choose the pool, call
-    /// from within rayon's `ThreadPool::install`.
+    /// from within rayon's `ThreadPool::install`; a thread that is not of the pool works with it, and
+    /// starts before the others have been woken.
     ///
     /// # Errors
     /// As [`step`](Adamax::step).
