@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// The four arrays of one step, as slices of one length whose elements belong together.
+#[derive(Default)]
 pub(crate) struct Lane<'a, A> {
     pub(crate) x: &'a mut [A],
     pub(crate) g: &'a [A],

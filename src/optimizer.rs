@@ -14,14 +14,17 @@ use crate::fork::Parallel;
 use crate::{
     clip::{MaxNorm, Norm},
     error::{Detail, Error},
+    finite,
     fork::{Divisible, Fork, Serial},
     kernel::{Coefficients, Scale},
+    lanes::Lane,
     pair::Pair,
     real::Real,
     rule::{self, Adamax, NonFinite},
     snapshot::{Snapshot, TensorSnapshot},
     state::State,
     step::Outcome,
+    walk::Walk,
 };
 
 /// Steps many tensors of different shapes together, all or nothing.
@@ -622,8 +625,8 @@ impl<A: Real> Optimizer<A> {
             // In the order of the tensors, a cut through the batch is a cut through the tensors.
             batch.sort_unstable_by_key(|bound| bound.index);
         }
-        let part = Part { batch, tensors: &mut self.tensors, first: 0 };
-        fork.each(part, |part| part.write(fork, plan));
+        let tensors = Part { plan, batch, tensors: &mut self.tensors, first: 0 };
+        fork.each(Work::Tensors(tensors), Work::write);
         Ok(Outcome::Applied)
     }
 
@@ -633,26 +636,24 @@ impl<A: Real> Optimizer<A> {
             return Ok(Outcome::Applied);
         }
         let finite = AtomicBool::new(true);
-        fork.each(Gradients(batch), |Gradients(batch)| {
-            if !batch.iter().all(|bound| self.is_finite(fork, bound)) {
+        fork.each(Gradients::OfTensors(self, batch), |gradients| {
+            if !gradients.are_finite() {
                 finite.store(false, Ordering::Relaxed);
             }
         });
         if finite.into_inner() { Ok(Outcome::Applied) } else { self.refuse_or_skip(batch) }
     }
 
-    /// Whether a gradient is finite, or need not be.
+    /// Whether a gradient is to be looked at before a step.
     #[inline(always)]
-    fn is_finite(&self, fork: impl Fork, bound: &Bound<'_, A>) -> bool {
+    fn asks_for(&self, bound: &Bound<'_, A>) -> bool {
         // A norm that is finite is one of finite values: its read has served for both.
         if self.max_norm.is_some() && bound.norm.is_finite() {
-            return true;
+            return false;
         }
-        let Some(entry) = self.tensors.get(bound.index) else { return true };
-        match self.groups.get(entry.group).map(Adamax::non_finite) {
-            None | Some(NonFinite::Propagate) => true,
-            Some(NonFinite::Error | NonFinite::Skip) => bound.pair.is_finite(fork),
-        }
+        let entry = self.tensors.get(bound.index);
+        let rule = entry.and_then(|entry| self.groups.get(entry.group));
+        rule.is_some_and(|rule| rule.non_finite() != NonFinite::Propagate)
     }
 
     /// What is to become of a batch in which some gradient is not finite.
@@ -689,53 +690,151 @@ fn measure<A: Real>(fork: impl Fork, batch: &mut [Bound<'_, A>]) {
     }
 }
 
-/// The gradients of some tensors of a batch.
-struct Gradients<'a, 'b, A>(&'a [Bound<'b, A>]);
+/// What the first phase looks at.
+enum Gradients<'a, 'b, A> {
+    OfTensors(&'a Optimizer<A>, &'a [Bound<'b, A>]),
+    /// A part of one that is to be looked at.
+    Piece(&'a [A]),
+}
+
+impl<A: Real> Gradients<'_, '_, A> {
+    /// Whether those are finite that should be.
+    #[inline(always)]
+    fn are_finite(self) -> bool {
+        match self {
+            Gradients::OfTensors(optimizer, batch) => {
+                batch.iter().all(|bound| !optimizer.asks_for(bound) || bound.pair.is_finite(Serial))
+            }
+            Gradients::Piece(values) => finite::all_finite_lane(Serial, values),
+        }
+    }
+}
 
 impl<A: Real> Divisible for Gradients<'_, '_, A> {
     fn len(&self) -> usize {
-        elements(self.0)
+        match self {
+            Gradients::OfTensors(_, batch) => elements(batch),
+            Gradients::Piece(values) => values.len(),
+        }
     }
 
     fn halves(self) -> Result<(Self, Self), Self> {
-        let middle = self.0.len() / 2;
-        if middle == 0 {
-            return Err(self);
-        }
-        let (a, b) = self.0.split_at(middle);
-        Ok((Gradients(a), Gradients(b)))
+        let values = match self {
+            Gradients::Piece(values) => values,
+            Gradients::OfTensors(optimizer, [bound]) if optimizer.asks_for(bound) => {
+                match bound.pair.gradient_without_gaps() {
+                    Some(values) => values,
+                    None => return Err(self),
+                }
+            }
+            Gradients::OfTensors(_, [] | [_]) => return Err(self),
+            Gradients::OfTensors(optimizer, batch) => {
+                let (a, b) = batch.split_at(batch.len() / 2);
+                let of = |batch| Gradients::OfTensors(optimizer, batch);
+                return Ok((of(a), of(b)));
+            }
+        };
+        let (a, b) = values.split_at(values.len() / 2);
+        Ok((Gradients::Piece(a), Gradients::Piece(b)))
     }
+}
+
+impl Plan<'_> {
+    /// What clipping multiplies a gradient of this norm by.
+    #[inline(always)]
+    fn gradient_scale(self, norm: Norm) -> f64 {
+        match self.clip {
+            Clip::Factor(factor) => factor,
+            Clip::PerTensor(max) => norm.factor(max),
+        }
+    }
+
+    #[inline(always)]
+    fn coefficients<A: Real>(self, group: usize, t: u64, gradient: f64) -> Option<Coefficients<A>> {
+        let scale = Scale { learning_rate: self.lr_scale, gradient };
+        self.groups.get(group).map(|rule| Coefficients::new(rule, t, scale))
+    }
+}
+
+/// What the second phase does: nothing can go wrong any more.
+#[expect(clippy::large_enum_variant, reason = "there are as many as threads and halvings")]
+enum Work<'a, 'b, A> {
+    Tensors(Part<'a, 'b, A>),
+    /// A part of one tensor, whose step has been counted.
+    Piece(Coefficients<A>, Walk<'a, A>),
 }
 
 /// Some tensors of a batch, with the states from number `first` on, in which theirs are.
 struct Part<'a, 'b, A> {
+    plan: Plan<'a>,
     batch: &'a mut [Bound<'b, A>],
     tensors: &'a mut [Entry<A>],
     first: usize,
 }
 
-/// Where the batch is in the order of the tensors.
-impl<A: Real> Divisible for Part<'_, '_, A> {
-    fn len(&self) -> usize {
-        elements(self.batch)
-    }
-
-    fn halves(self) -> Result<(Self, Self), Self> {
-        let middle = self.batch.len() / 2;
-        let cut = match self.batch.get(middle) {
-            Some(bound) if middle > 0 => bound.index,
-            _ => return Err(self),
-        };
-        let Part { batch, tensors, first } = self;
-        let (batch, batch2) = batch.split_at_mut(middle);
-        let (tensors, tensors2) = tensors.split_at_mut(cut - first);
-        Ok((Part { batch, tensors, first }, Part { batch: batch2, tensors: tensors2, first: cut }))
+impl<A: Real> Work<'_, '_, A> {
+    #[inline(always)]
+    fn write(self) {
+        match self {
+            Work::Tensors(part) => part.write(),
+            Work::Piece(k, walk) => walk.update(&k),
+        }
     }
 }
 
-impl<A: Real> Part<'_, '_, A> {
-    /// The second phase of a step: nothing can go wrong any more.
-    fn write(self, fork: impl Fork, plan: Plan<'_>) {
+impl<A: Real> Divisible for Work<'_, '_, A> {
+    fn len(&self) -> usize {
+        match self {
+            Work::Tensors(part) => elements(part.batch),
+            Work::Piece(_, walk) => walk.len(),
+        }
+    }
+
+    fn halves(self) -> Result<(Self, Self), Self> {
+        let (k, walk) = match self {
+            Work::Piece(k, walk) => (k, walk),
+            Work::Tensors(part) if part.batch.len() > 1 => {
+                let (a, b) = part.halves();
+                return Ok((Work::Tensors(a), Work::Tensors(b)));
+            }
+            Work::Tensors(part) => part.open().map_err(Work::Tensors)?,
+        };
+        match walk.halves() {
+            Ok((a, b)) => Ok((Work::Piece(k, a), Work::Piece(k, b))),
+            Err(walk) => Err(Work::Piece(k, walk)),
+        }
+    }
+}
+
+impl<'a, A: Real> Part<'a, '_, A> {
+    /// Both halves of two tensors or more, in the order of the tensors.
+    fn halves(self) -> (Self, Self) {
+        let Part { plan, batch, tensors, first } = self;
+        let (batch, batch2) = batch.split_at_mut(batch.len() / 2);
+        let cut = batch2.first().map_or(first, |bound| bound.index);
+        let (tensors, tensors2) = tensors.split_at_mut(cut - first);
+        let a = Part { plan, batch, tensors, first };
+        (a, Part { plan, batch: batch2, tensors: tensors2, first: cut })
+    }
+
+    /// Counts the step of a single tensor and leaves its elements to be walked.
+    fn open(self) -> Result<(Coefficients<A>, Walk<'a, A>), Self> {
+        let k = self.batch.first().and_then(|bound| {
+            let Entry { group, state, .. } = self.tensors.get(bound.index - self.first)?;
+            let gradient = self.plan.gradient_scale(bound.norm);
+            self.plan.coefficients(*group, state.steps() + 1, gradient)
+        });
+        let Some(k) = k else { return Err(self) };
+        let walk = self.batch.first_mut().and_then(|bound| {
+            let parts = self.tensors.get_mut(bound.index - self.first)?.state.parts_mut();
+            *parts.steps += 1;
+            Some(bound.pair.walk(parts))
+        });
+        // The default is for a tensor that was there a moment ago and is not any more: not possible.
+        Ok((k, walk.unwrap_or(Walk::Lane(Lane::default()))))
+    }
+
+    fn write(self) {
         // Tensors of one group mostly have one t, and so the same coefficients.
         let mut memo: Option<((usize, u64, f64), Coefficients<A>)> = None;
         for bound in self.batch {
@@ -743,19 +842,13 @@ impl<A: Real> Part<'_, '_, A> {
             else {
                 continue;
             };
-            let t = state.steps() + 1;
-            let gradient = match plan.clip {
-                Clip::Factor(factor) => factor,
-                Clip::PerTensor(max) => bound.norm.factor(max),
-            };
-            let key = (*group, t, gradient);
+            let key = (*group, state.steps() + 1, self.plan.gradient_scale(bound.norm));
             if memo.as_ref().is_none_or(|(known, _)| *known != key) {
-                let Some(rule) = plan.groups.get(*group) else { continue };
-                let scale = Scale { learning_rate: plan.lr_scale, gradient };
-                memo = Some((key, Coefficients::new(rule, t, scale)));
+                let (group, t, gradient) = key;
+                memo = self.plan.coefficients(group, t, gradient).map(|k| (key, k));
             }
             let Some((_, k)) = &memo else { continue };
-            bound.pair.step(fork, k, state.parts_mut());
+            bound.pair.step(Serial, k, state.parts_mut());
         }
     }
 }

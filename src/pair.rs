@@ -8,9 +8,10 @@ use crate::{
     finite,
     fork::Fork,
     kernel::Coefficients,
+    lanes::Lane,
     real::Real,
     state::{Parts, State},
-    walk,
+    walk::{self, Views, Walk},
 };
 
 pub(crate) enum Pair<'a, A> {
@@ -86,6 +87,14 @@ impl<'a, A: Real> Pair<'a, A> {
         }
     }
 
+    /// The gradient in the order of memory, if that has no gaps.
+    pub(crate) fn gradient_without_gaps(&self) -> Option<&[A]> {
+        match self {
+            Pair::Flat { g, .. } => Some(g),
+            Pair::Views { g, .. } => g.as_slice_memory_order(),
+        }
+    }
+
     /// Says where the gradient is not finite.
     #[cold]
     pub(crate) fn refusal(&self) -> Error {
@@ -96,6 +105,29 @@ impl<'a, A: Real> Pair<'a, A> {
             },
             Pair::Views { g, .. } => finite::refusal(Role::Gradient, g),
         }
+    }
+
+    /// What there is to walk in a step, after everything has been checked.
+    pub(crate) fn walk<'s>(&'s mut self, Parts { m, u, .. }: Parts<'s, A>) -> Walk<'s, A> {
+        let standard = m.is_standard_layout() && u.is_standard_layout();
+        let (m, u) = (m.view_mut(), u.view_mut());
+        let (x, g) = match self {
+            Pair::Views { x, g } => (x.view_mut(), g.view()),
+            Pair::Flat { x, g, shape } => {
+                if standard {
+                    // The defaults are for a standard layout that is no slice: there is none.
+                    let (m, u) = (m.into_slice(), u.into_slice());
+                    let (m, u) = (m.unwrap_or_default(), u.unwrap_or_default());
+                    return Walk::Lane(Lane { x, g, m, u });
+                }
+                // The parameter had another memory order when its state was made.
+                match (ArrayViewMut::from_shape(*shape, x), ArrayView::from_shape(*shape, g)) {
+                    (Ok(x), Ok(g)) => (x, g),
+                    _ => return Walk::Lane(Lane::default()), // not possible
+                }
+            }
+        };
+        Walk::Views(Views::new(x, g, m, u))
     }
 
     /// Takes a step, after everything has been checked.

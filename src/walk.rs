@@ -44,13 +44,9 @@ pub(crate) fn update<A: Real, D: Dimension, E: Dimension>(
             return;
         }
     }
-    Views {
-        x: x.view_mut().into_dyn(),
-        g: g.view().into_dyn(),
-        m: m.view_mut().into_dyn(),
-        u: u.view_mut().into_dyn(),
-    }
-    .update(fork, k);
+    let (x, g) = (x.view_mut().into_dyn(), g.view().into_dyn());
+    let views = Views::new(x, g, m.view_mut().into_dyn(), u.view_mut().into_dyn());
+    fork.each(views, |views| views.update(k));
 }
 
 /// Steps every element of arrays of this shape, the first two being slices in row-major order.
@@ -103,6 +99,43 @@ pub(crate) fn approach<A: Real, D: Dimension, E: Dimension>(
         .for_each(|mean, value| *mean = kernel::approach(weight, *mean, *value));
 }
 
+/// The four arrays of a step, to be cut into pieces and walked.
+#[expect(clippy::large_enum_variant, reason = "there are as many as threads and halvings")]
+pub(crate) enum Walk<'a, A> {
+    Lane(Lane<'a, A>),
+    Views(Views<'a, A>),
+}
+
+impl<A: Real> Walk<'_, A> {
+    /// Steps every element.
+    pub(crate) fn update(self, k: &Coefficients<A>) {
+        match self {
+            Walk::Lane(lane) => lanes::update(k, lane),
+            Walk::Views(views) => views.update(k),
+        }
+    }
+}
+
+impl<A: Real> Divisible for Walk<'_, A> {
+    fn len(&self) -> usize {
+        match self {
+            Walk::Lane(lane) => lane.len(),
+            Walk::Views(views) => views.len(),
+        }
+    }
+
+    fn halves(self) -> Result<(Self, Self), Self> {
+        match self {
+            Walk::Lane(lane) => {
+                lane.halves().map(|(a, b)| (Walk::Lane(a), Walk::Lane(b))).map_err(Walk::Lane)
+            }
+            Walk::Views(views) => {
+                views.halves().map(|(a, b)| (Walk::Views(a), Walk::Views(b))).map_err(Walk::Views)
+            }
+        }
+    }
+}
+
 impl<A: Real> Divisible for Lane<'_, A> {
     #[inline]
     fn len(&self) -> usize {
@@ -119,8 +152,8 @@ impl<A: Real> Divisible for Lane<'_, A> {
     }
 }
 
-/// Four views of one shape.
-struct Views<'a, A> {
+/// Four views of one shape, their axes in an order in which they are walked well.
+pub(crate) struct Views<'a, A> {
     x: ArrayViewMut<'a, A, IxDyn>,
     g: ArrayView<'a, A, IxDyn>,
     m: ArrayViewMut<'a, A, IxDyn>,
@@ -146,15 +179,21 @@ impl<A: Real> Divisible for Views<'_, A> {
     }
 }
 
-impl<A: Real> Views<'_, A> {
-    fn update(mut self, fork: impl Fork, k: &Coefficients<A>) {
-        if self.x.is_empty() {
-            return;
+impl<'a, A: Real> Views<'a, A> {
+    /// Of arrays of one shape.
+    pub(crate) fn new(
+        x: ArrayViewMut<'a, A, IxDyn>,
+        g: ArrayView<'a, A, IxDyn>,
+        m: ArrayViewMut<'a, A, IxDyn>,
+        u: ArrayViewMut<'a, A, IxDyn>,
+    ) -> Self {
+        let mut views = Views { x, g, m, u };
+        if !views.x.is_empty() {
+            views.sort_axes();
+            views = views.merge_axes();
+            views.choose_plane();
         }
-        self.sort_axes();
-        let mut views = self.merge_axes();
-        views.choose_plane();
-        fork.each(views, |views| views.update_planes(k));
+        views
     }
 
     fn layouts(&mut self) -> [&mut LayoutRef<A, IxDyn>; 4] {
@@ -236,8 +275,11 @@ impl<A: Real> Views<'_, A> {
         }
     }
 
-    /// Steps plane by plane, a plane being spanned by the last two axes.
-    fn update_planes(mut self, k: &Coefficients<A>) {
+    /// Steps every element, plane by plane, a plane being spanned by the last two axes.
+    fn update(mut self, k: &Coefficients<A>) {
+        if self.x.is_empty() {
+            return;
+        }
         while self.x.ndim() < 2 {
             self = self.insert_axis();
         }
