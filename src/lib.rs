@@ -79,6 +79,7 @@ extern crate std;
 #[cfg(feature = "argmin")]
 pub mod argmin;
 mod average;
+mod batch;
 #[cfg(feature = "safetensors")]
 mod checkpoint;
 mod clip;
@@ -109,13 +110,14 @@ mod textbook;
 mod walk;
 
 pub use average::{Average, BoundAverage};
+pub use batch::Bound;
 #[cfg(feature = "safetensors")]
 pub use checkpoint::Checkpoint;
 pub use clip::MaxNorm;
 pub use error::{Error, ErrorKind};
 pub use gradient_check::{GradientCheck, check_gradient};
 pub use ndarray;
-pub use optimizer::{Bound, Group, Optimizer, Slot};
+pub use optimizer::{Group, Optimizer, Slot};
 pub use real::Real;
 pub use rule::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,

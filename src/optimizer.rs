@@ -4,7 +4,7 @@ use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
 use core::{
     fmt,
     marker::PhantomData,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use ndarray::{ArrayRef, Dimension};
@@ -12,19 +12,17 @@ use ndarray::{ArrayRef, Dimension};
 #[cfg(feature = "rayon")]
 use crate::fork::Parallel;
 use crate::{
+    batch::{self, Bound, Clip, Entry, Plan, Policies},
     clip::{MaxNorm, Norm},
     error::{Detail, Error},
-    finite,
-    fork::{Divisible, Fork, Serial},
+    fork::{Fork, Serial},
     kernel::{Coefficients, Scale},
-    lanes::Lane,
     pair::Pair,
     real::Real,
     rule::{self, Adamax, NonFinite},
     snapshot::{Snapshot, TensorSnapshot},
     state::State,
     step::Outcome,
-    walk::Walk,
 };
 
 /// Steps many tensors of different shapes together, all or nothing.
@@ -85,15 +83,6 @@ pub struct Optimizer<A = f64> {
     batches: u64,
 }
 
-/// What an optimizer keeps of one tensor.
-struct Entry<A> {
-    name: String,
-    group: usize,
-    state: State<A>,
-    /// The last batch that named this tensor.
-    batch: u64,
-}
-
 /// A set of tensors of one [`Optimizer`] with a rule of their own.
 ///
 /// ```
@@ -137,35 +126,6 @@ pub struct Slot<D> {
     dimension: PhantomData<fn() -> D>,
 }
 
-/// A parameter and its gradient, bound to a slot for one step. Made by [`Slot::bind`].
-///
-/// ```
-/// use adamax::{Adamax, Optimizer};
-/// use ndarray::Array2;
-///
-/// // A batch of as many layers as there are.
-/// let mut layers = [Array2::<f64>::ones((2, 3)), Array2::ones((4, 2)), Array2::ones((1, 4))];
-/// let gradients = layers.clone();
-/// let mut optimizer = Optimizer::new(Adamax::default());
-/// let mut slots = Vec::new();
-/// for (i, layer) in layers.iter().enumerate() {
-///     slots.push(optimizer.register(&format!("layer {i}"), layer)?);
-/// }
-///
-/// let pairs = layers.iter_mut().zip(&gradients);
-/// let mut batch: Vec<_> = slots.iter().zip(pairs).map(|(slot, (x, g))| slot.bind(x, g)).collect();
-/// optimizer.step(&mut batch)?;
-/// assert!(layers.iter().flatten().all(|&x| x < 1.0));
-/// # Ok::<(), adamax::Error>(())
-/// ```
-pub struct Bound<'a, A> {
-    optimizer: usize,
-    index: usize,
-    pair: Pair<'a, A>,
-    /// The norm of the gradient, while a step that clips it looks at the batch.
-    norm: Norm,
-}
-
 impl<D: Dimension> Slot<D> {
     /// Binds the slot to its parameter and gradient, for one step.
     ///
@@ -196,23 +156,6 @@ impl<D: Dimension> Slot<D> {
         let pair = Pair::new(param, grad);
         Bound { optimizer: self.optimizer, index: self.index, pair, norm: Norm::ZERO }
     }
-}
-
-/// How the gradients of one batch are clipped.
-#[derive(Clone, Copy)]
-enum Clip {
-    /// All by one factor.
-    Factor(f64),
-    /// Each to a norm of its own.
-    PerTensor(f64),
-}
-
-/// What the second phase of a step needs to know, besides the batch.
-#[derive(Clone, Copy)]
-struct Plan<'a> {
-    groups: &'a [Adamax],
-    lr_scale: f64,
-    clip: Clip,
 }
 
 /// Making one, and its groups.
@@ -571,7 +514,7 @@ impl<A: Real> Optimizer<A> {
     #[cfg(feature = "rayon")]
     pub fn par_step(&mut self, batch: &mut [Bound<'_, A>]) -> Result<Outcome, Error> {
         self.check(batch)?;
-        if Parallel::pays(elements(batch)) {
+        if Parallel::pays(batch::elements(batch)) {
             self.advance(Parallel, batch)
         } else {
             self.advance(Serial, batch)
@@ -608,7 +551,7 @@ impl<A: Real> Optimizer<A> {
     /// The rest of a step, after [`check`](Optimizer::check).
     fn advance(&mut self, fork: impl Fork, batch: &mut [Bound<'_, A>]) -> Result<Outcome, Error> {
         if self.max_norm.is_some() {
-            measure(fork, batch);
+            batch::measure(fork, batch);
         }
         if self.admit(fork, batch)? == Outcome::Skipped {
             return Ok(Outcome::Skipped);
@@ -621,39 +564,19 @@ impl<A: Real> Optimizer<A> {
             }
         };
         let plan = Plan { groups: &self.groups, lr_scale: self.lr_scale, clip };
-        if fork.splits(elements(batch)) {
-            // In the order of the tensors, a cut through the batch is a cut through the tensors.
-            batch.sort_unstable_by_key(|bound| bound.index);
-        }
-        let tensors = Part { plan, batch, tensors: &mut self.tensors, first: 0 };
-        fork.each(Work::Tensors(tensors), Work::write);
+        batch::write(fork, plan, batch, &mut self.tensors);
         Ok(Outcome::Applied)
     }
 
     /// Applies the groups' policies for gradients that are not finite.
     fn admit(&self, fork: impl Fork, batch: &[Bound<'_, A>]) -> Result<Outcome, Error> {
-        if self.groups.iter().all(|rule| rule.non_finite() == NonFinite::Propagate) {
-            return Ok(Outcome::Applied);
+        let (groups, tensors) = (&*self.groups, &*self.tensors);
+        let measured = self.max_norm.is_some();
+        if batch::all_finite(fork, &Policies { groups, tensors, measured }, batch) {
+            Ok(Outcome::Applied)
+        } else {
+            self.refuse_or_skip(batch)
         }
-        let finite = AtomicBool::new(true);
-        fork.each(Gradients::OfTensors(self, batch), |gradients| {
-            if !gradients.are_finite() {
-                finite.store(false, Ordering::Relaxed);
-            }
-        });
-        if finite.into_inner() { Ok(Outcome::Applied) } else { self.refuse_or_skip(batch) }
-    }
-
-    /// Whether a gradient is to be looked at before a step.
-    #[inline(always)]
-    fn asks_for(&self, bound: &Bound<'_, A>) -> bool {
-        // A norm that is finite is one of finite values: its read has served for both.
-        if self.max_norm.is_some() && bound.norm.is_finite() {
-            return false;
-        }
-        let entry = self.tensors.get(bound.index);
-        let rule = entry.and_then(|entry| self.groups.get(entry.group));
-        rule.is_some_and(|rule| rule.non_finite() != NonFinite::Propagate)
     }
 
     /// What is to become of a batch in which some gradient is not finite.
@@ -667,189 +590,6 @@ impl<A: Real> Optimizer<A> {
             }
         }
         Ok(Outcome::Skipped)
-    }
-}
-
-/// How many parameters a batch has.
-fn elements<A: Real>(batch: &[Bound<'_, A>]) -> usize {
-    batch.iter().map(|bound| bound.pair.len()).sum()
-}
-
-/// Takes the norm of each gradient.
-fn measure<A: Real>(fork: impl Fork, batch: &mut [Bound<'_, A>]) {
-    match batch {
-        [_, _, ..] if fork.splits(elements(batch)) => {
-            let (a, b) = batch.split_at_mut(batch.len() / 2);
-            fork.join(|| measure(fork, a), || measure(fork, b));
-        }
-        _ => {
-            for bound in batch {
-                bound.norm = bound.pair.norm(fork);
-            }
-        }
-    }
-}
-
-/// What the first phase looks at.
-enum Gradients<'a, 'b, A> {
-    OfTensors(&'a Optimizer<A>, &'a [Bound<'b, A>]),
-    /// A part of one that is to be looked at.
-    Piece(&'a [A]),
-}
-
-impl<A: Real> Gradients<'_, '_, A> {
-    /// Whether those are finite that should be.
-    #[inline(always)]
-    fn are_finite(self) -> bool {
-        match self {
-            Gradients::OfTensors(optimizer, batch) => {
-                batch.iter().all(|bound| !optimizer.asks_for(bound) || bound.pair.is_finite(Serial))
-            }
-            Gradients::Piece(values) => finite::all_finite_lane(Serial, values),
-        }
-    }
-}
-
-impl<A: Real> Divisible for Gradients<'_, '_, A> {
-    fn len(&self) -> usize {
-        match self {
-            Gradients::OfTensors(_, batch) => elements(batch),
-            Gradients::Piece(values) => values.len(),
-        }
-    }
-
-    fn halves(self) -> Result<(Self, Self), Self> {
-        let values = match self {
-            Gradients::Piece(values) => values,
-            Gradients::OfTensors(optimizer, [bound]) if optimizer.asks_for(bound) => {
-                match bound.pair.gradient_without_gaps() {
-                    Some(values) => values,
-                    None => return Err(self),
-                }
-            }
-            Gradients::OfTensors(_, [] | [_]) => return Err(self),
-            Gradients::OfTensors(optimizer, batch) => {
-                let (a, b) = batch.split_at(batch.len() / 2);
-                let of = |batch| Gradients::OfTensors(optimizer, batch);
-                return Ok((of(a), of(b)));
-            }
-        };
-        let (a, b) = values.split_at(values.len() / 2);
-        Ok((Gradients::Piece(a), Gradients::Piece(b)))
-    }
-}
-
-impl Plan<'_> {
-    /// What clipping multiplies a gradient of this norm by.
-    #[inline(always)]
-    fn gradient_scale(self, norm: Norm) -> f64 {
-        match self.clip {
-            Clip::Factor(factor) => factor,
-            Clip::PerTensor(max) => norm.factor(max),
-        }
-    }
-
-    #[inline(always)]
-    fn coefficients<A: Real>(self, group: usize, t: u64, gradient: f64) -> Option<Coefficients<A>> {
-        let scale = Scale { learning_rate: self.lr_scale, gradient };
-        self.groups.get(group).map(|rule| Coefficients::new(rule, t, scale))
-    }
-}
-
-/// What the second phase does: nothing can go wrong any more.
-#[expect(clippy::large_enum_variant, reason = "there are as many as threads and halvings")]
-enum Work<'a, 'b, A> {
-    Tensors(Part<'a, 'b, A>),
-    /// A part of one tensor, whose step has been counted.
-    Piece(Coefficients<A>, Walk<'a, A>),
-}
-
-/// Some tensors of a batch, with the states from number `first` on, in which theirs are.
-struct Part<'a, 'b, A> {
-    plan: Plan<'a>,
-    batch: &'a mut [Bound<'b, A>],
-    tensors: &'a mut [Entry<A>],
-    first: usize,
-}
-
-impl<A: Real> Work<'_, '_, A> {
-    #[inline(always)]
-    fn write(self) {
-        match self {
-            Work::Tensors(part) => part.write(),
-            Work::Piece(k, walk) => walk.update(&k),
-        }
-    }
-}
-
-impl<A: Real> Divisible for Work<'_, '_, A> {
-    fn len(&self) -> usize {
-        match self {
-            Work::Tensors(part) => elements(part.batch),
-            Work::Piece(_, walk) => walk.len(),
-        }
-    }
-
-    fn halves(self) -> Result<(Self, Self), Self> {
-        let (k, walk) = match self {
-            Work::Piece(k, walk) => (k, walk),
-            Work::Tensors(part) if part.batch.len() > 1 => {
-                let (a, b) = part.halves();
-                return Ok((Work::Tensors(a), Work::Tensors(b)));
-            }
-            Work::Tensors(part) => part.open().map_err(Work::Tensors)?,
-        };
-        match walk.halves() {
-            Ok((a, b)) => Ok((Work::Piece(k, a), Work::Piece(k, b))),
-            Err(walk) => Err(Work::Piece(k, walk)),
-        }
-    }
-}
-
-impl<'a, A: Real> Part<'a, '_, A> {
-    /// Both halves of two tensors or more, in the order of the tensors.
-    fn halves(self) -> (Self, Self) {
-        let Part { plan, batch, tensors, first } = self;
-        let (batch, batch2) = batch.split_at_mut(batch.len() / 2);
-        let cut = batch2.first().map_or(first, |bound| bound.index);
-        let (tensors, tensors2) = tensors.split_at_mut(cut - first);
-        let a = Part { plan, batch, tensors, first };
-        (a, Part { plan, batch: batch2, tensors: tensors2, first: cut })
-    }
-
-    /// Counts the step of a single tensor and leaves its elements to be walked.
-    fn open(self) -> Result<(Coefficients<A>, Walk<'a, A>), Self> {
-        let k = self.batch.first().and_then(|bound| {
-            let Entry { group, state, .. } = self.tensors.get(bound.index - self.first)?;
-            let gradient = self.plan.gradient_scale(bound.norm);
-            self.plan.coefficients(*group, state.steps() + 1, gradient)
-        });
-        let Some(k) = k else { return Err(self) };
-        let walk = self.batch.first_mut().and_then(|bound| {
-            let parts = self.tensors.get_mut(bound.index - self.first)?.state.parts_mut();
-            *parts.steps += 1;
-            Some(bound.pair.walk(parts))
-        });
-        // The default is for a tensor that was there a moment ago and is not any more: not possible.
-        Ok((k, walk.unwrap_or(Walk::Lane(Lane::default()))))
-    }
-
-    fn write(self) {
-        // Tensors of one group mostly have one t, and so the same coefficients.
-        let mut memo: Option<((usize, u64, f64), Coefficients<A>)> = None;
-        for bound in self.batch {
-            let Some(Entry { group, state, .. }) = self.tensors.get_mut(bound.index - self.first)
-            else {
-                continue;
-            };
-            let key = (*group, state.steps() + 1, self.plan.gradient_scale(bound.norm));
-            if memo.as_ref().is_none_or(|(known, _)| *known != key) {
-                let (group, t, gradient) = key;
-                memo = self.plan.coefficients(group, t, gradient).map(|k| (key, k));
-            }
-            let Some((_, k)) = &memo else { continue };
-            bound.pair.step(Serial, k, state.parts_mut());
-        }
     }
 }
 
@@ -971,15 +711,6 @@ impl<A: Real> fmt::Debug for Optimizer<A> {
             .field("tensors", &Tensors(&self.tensors))
             .field("lr_scale", &self.lr_scale)
             .field("max_norm", &self.max_norm)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<A: Real> fmt::Debug for Bound<'_, A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound")
-            .field("index", &self.index)
-            .field("shapes", &self.pair.shapes())
             .finish_non_exhaustive()
     }
 }
