@@ -25,7 +25,6 @@ pub(crate) trait Divisible: Sized + Send {
     fn len(&self) -> usize;
 
     /// Two parts of it, or all of it if it cannot be cut.
-    #[cfg_attr(not(feature = "rayon"), allow(dead_code, reason = "nothing is cut without threads"))]
     fn halves(self) -> Result<(Self, Self), Self>;
 }
 
