@@ -14,7 +14,7 @@ use common::{
     model::MIXED,
     rules,
 };
-use ndarray::ArrayD;
+use ndarray::{ArrayD, IxDyn};
 
 const SEED: u64 = 5;
 
@@ -84,6 +84,32 @@ fn a_batch_has_the_same_bits() -> Result<(), Error> {
             assert_eq!(par_step(&mut parallel)?, Outcome::Applied);
         }
         assert!(serial.bits() == parallel.bits(), "{max_norm:?}");
+    }
+    Ok(())
+}
+
+/// Registered in one memory order, stepped in another.
+#[test]
+fn a_parameter_may_have_changed_its_memory_order() -> Result<(), Error> {
+    start_pool();
+    let (x, g) = (parameters(vec![400, 401], &mut rng(1)), gradients(vec![400, 401], &mut rng(2)));
+    for (registered, stepped) in [(F, C), (C, F), (Permuted, Stepped)] {
+        let mut steps = Vec::new();
+        for parallel in [false, true] {
+            let mut optimizer = Optimizer::new(Adamax::default());
+            let slot = optimizer.register::<IxDyn>("x", &registered.arrange(&x))?;
+            let (mut x, g): (ArrayD<f64>, _) = (stepped.arrange(&x), C.arrange(&g));
+            for _ in 0..2 {
+                let batch = &mut [slot.bind(&mut x, &g)];
+                if parallel {
+                    optimizer.par_step(batch)?
+                } else {
+                    optimizer.step(batch)?
+                };
+            }
+            steps.push(Snapshot::of(&x, optimizer.state(slot).expect("own slot")));
+        }
+        assert!(steps[0] == steps[1], "{} then {}", registered.letter(), stepped.letter());
     }
     Ok(())
 }
