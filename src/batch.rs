@@ -2,10 +2,7 @@
 //! cannot fail. Which tensors there are, and what is to happen where one is at fault, is not known here.
 
 use alloc::string::String;
-use core::{
-    fmt,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::fmt;
 
 use crate::{
     clip::Norm,
@@ -134,13 +131,7 @@ pub(crate) fn all_finite<A: Real>(
     if policies.groups.iter().all(|rule| rule.non_finite() == NonFinite::Propagate) {
         return true;
     }
-    let finite = AtomicBool::new(true);
-    fork.each(Gradients::OfTensors(policies, batch), |gradients| {
-        if !gradients.are_finite() {
-            finite.store(false, Ordering::Relaxed);
-        }
-    });
-    finite.into_inner()
+    fork.all(Gradients::OfTensors(policies, batch), Gradients::are_finite)
 }
 
 /// What the first phase looks at.

@@ -1,7 +1,6 @@
 //! Looking for values that must not be there.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
 
 use ndarray::{ArrayRef, Axis, Dimension};
 
@@ -23,16 +22,7 @@ pub(crate) fn all_finite<A: Real, D: Dimension>(fork: impl Fork, array: &ArrayRe
 
 #[inline(always)]
 pub(crate) fn all_finite_lane<A: Real>(fork: impl Fork, values: &[A]) -> bool {
-    if !fork.splits(values.len()) {
-        return lanes::all_finite(values);
-    }
-    let finite = AtomicBool::new(true);
-    fork.each(values, |values| {
-        if !lanes::all_finite(values) {
-            finite.store(false, Ordering::Relaxed);
-        }
-    });
-    finite.into_inner()
+    fork.all(values, lanes::all_finite)
 }
 
 fn all_finite_strided<A: Real, D: Dimension>(view: &ArrayRef<A, D>) -> bool {

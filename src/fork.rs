@@ -11,6 +11,9 @@ pub(crate) trait Fork: Copy + Send + Sync {
     /// Does all of the work, in pieces and in any order.
     fn each<W: Divisible>(self, work: W, f: impl Fn(W) + Sync);
 
+    /// Whether something holds of all of the work, asked piece by piece.
+    fn all<W: Divisible>(self, work: W, holds: impl Fn(W) -> bool + Sync) -> bool;
+
     /// Does both and returns both results.
     fn join<A: Send, B: Send>(
         self,
@@ -55,6 +58,11 @@ impl Fork for Serial {
     }
 
     #[inline(always)]
+    fn all<W: Divisible>(self, work: W, holds: impl Fn(W) -> bool + Sync) -> bool {
+        holds(work)
+    }
+
+    #[inline(always)]
     fn join<A: Send, B: Send>(
         self,
         a: impl FnOnce() -> A + Send,
@@ -69,7 +77,14 @@ pub(crate) use parallel::Parallel;
 
 #[cfg(feature = "rayon")]
 mod parallel {
-    use std::{sync::Mutex, vec, vec::Vec};
+    use std::{
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering},
+        },
+        vec,
+        vec::Vec,
+    };
 
     use super::{Divisible, Fork};
 
@@ -106,6 +121,16 @@ mod parallel {
             } else {
                 beside_pool(work, &f);
             }
+        }
+
+        fn all<W: Divisible>(self, work: W, holds: impl Fn(W) -> bool + Sync) -> bool {
+            let all = AtomicBool::new(true);
+            self.each(work, |piece| {
+                if !holds(piece) {
+                    all.store(false, Ordering::Relaxed);
+                }
+            });
+            all.into_inner()
         }
 
         fn join<A: Send, B: Send>(

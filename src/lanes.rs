@@ -125,7 +125,7 @@ impl<A: Real, S: Fn(f64) -> f64> Loop for SumOfSquares<'_, A, S> {
         }
         let rest = chunks.remainder();
         sums.iter_mut().zip(rest).for_each(|(sum, value)| *sum += square(*value));
-        // In halves: five additions one after the other, not thirty-two.
+        // In halves: four additions one after the other, not sixteen.
         let mut sums: &mut [f64] = &mut sums;
         while sums.len() > 1 {
             let (half, other) = sums.split_at_mut(sums.len() / 2);

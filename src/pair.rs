@@ -132,16 +132,16 @@ impl<'a, A: Real> Pair<'a, A> {
 
     /// Takes a step, after everything has been checked.
     #[inline(always)]
-    pub(crate) fn step(
-        &mut self,
-        fork: impl Fork,
-        k: &Coefficients<A>,
-        Parts { m, u, steps }: Parts<'_, A>,
-    ) {
+    pub(crate) fn step(&mut self, fork: impl Fork, k: &Coefficients<A>, parts: Parts<'_, A>) {
+        *parts.steps += 1;
         match self {
-            Pair::Flat { x, g, shape } => walk::update_flat(fork, k, shape, x, g, m, u),
-            Pair::Views { x, g } => walk::update(fork, k, x, g, m, u),
+            Pair::Views { x, g } => return walk::update(fork, k, x, g, parts.m, parts.u),
+            Pair::Flat { x, g, .. } => {
+                if let (Some(m), Some(u)) = (parts.m.as_slice_mut(), parts.u.as_slice_mut()) {
+                    return walk::update_lane(fork, k, Lane { x, g, m, u });
+                }
+            }
         }
-        *steps += 1;
+        fork.each(self.walk(parts), |walk| walk.update(k));
     }
 }

@@ -49,32 +49,13 @@ pub(crate) fn update<A: Real, D: Dimension, E: Dimension>(
     fork.each(views, |views| views.update(k));
 }
 
-/// Steps every element of arrays of this shape, the first two being slices in row-major order.
+/// Steps every element of a lane.
 #[inline(always)]
-pub(crate) fn update_flat<A: Real>(
-    fork: impl Fork,
-    k: &Coefficients<A>,
-    shape: &[usize],
-    x: &mut [A],
-    g: &[A],
-    m: &mut ArrayRef<A, IxDyn>,
-    u: &mut ArrayRef<A, IxDyn>,
-) {
-    if let (Some(m), Some(u)) = (m.as_slice_mut(), u.as_slice_mut()) {
-        update_lane(fork, k, Lane { x, g, m, u });
-    } else if let (Ok(mut x), Ok(g)) =
-        (ArrayViewMut::from_shape(shape, x), ArrayView::from_shape(shape, g))
-    {
-        // The parameter had another memory order when its state was made.
-        update(fork, k, &mut x, &g, m, u);
-    }
-}
-
-#[inline(always)]
-fn update_lane<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
+pub(crate) fn update_lane<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
     if fork.splits(lane.len()) {
         fork.each(lane, |lane| lanes::update(k, lane));
     } else {
+        // Not by way of a closure, which is not always inlined: this is the path of small steps.
         lanes::update(k, lane);
     }
 }
