@@ -5,11 +5,11 @@ use core::fmt;
 use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn};
 
 use crate::{
-    decay::DecayRate,
     error::{Error, Role},
-    memory,
     real::Real,
-    walk,
+    rule::decay_rate::DecayRate,
+    state::placement,
+    update,
 };
 
 /// An exponential moving average of a parameter, corrected for its start: what the paper's §7.2
@@ -80,7 +80,7 @@ impl<A: Real> Average<A> {
     /// ```
     pub fn new<D: Dimension>(decay: f64, param: &ArrayRef<A, D>) -> Result<Self, Error> {
         let decay = DecayRate::new(DECAY, decay)?;
-        Ok(Average { decay, mean: memory::zeros_in_order_of(param), updates: 0 })
+        Ok(Average { decay, mean: placement::zeros_in_order_of(param), updates: 0 })
     }
 
     /// Takes in the parameter's present values, in one pass.
@@ -105,7 +105,7 @@ impl<A: Real> Average<A> {
     pub fn update<D: Dimension>(&mut self, param: &ArrayRef<A, D>) -> Result<(), Error> {
         self.check(param.shape())?;
         self.updates = self.updates.saturating_add(1);
-        walk::approach(A::from_f64(self.weight()), &mut self.mean, param);
+        update::approach(A::from_f64(self.weight()), &mut self.mean, param);
         Ok(())
     }
 
@@ -234,7 +234,7 @@ impl<A: Real> Average<A> {
     /// Refuses an average that has taken in NaN or infinities.
     #[cfg(feature = "serde")]
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
-        crate::finite::check(crate::fork::Serial, Role::Average, &self.mean)
+        crate::reduce::finite::check(crate::par::Serial, Role::Average, &self.mean)
     }
 
     /// The weight of the last value taken in.

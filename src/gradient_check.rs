@@ -7,9 +7,9 @@ use ndarray::{Array, ArrayRef, Dimension};
 
 use crate::{
     error::{Detail, Error, Role},
-    finite,
-    fork::Serial,
+    par::Serial,
     real::Real,
+    reduce::finite,
 };
 
 /// Compares a gradient with central differences of the objective, entry by entry.

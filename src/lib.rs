@@ -76,57 +76,46 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-// Who may use whom is in DESIGN.md: arrows point down only.
+// The folders show the house; DESIGN.md says who may use whom. Arrows point down only.
 #[cfg(feature = "argmin")]
 pub mod argmin;
 mod average;
-mod batch;
 #[cfg(feature = "safetensors")]
 mod checkpoint;
-mod clip;
-mod decay;
-mod dispatch;
+mod doc;
 mod error;
-mod finite;
-mod fork;
 mod gradient_check;
-pub mod guide;
-mod kernel;
-mod lanes;
-mod memory;
 mod optimizer;
-mod pair;
-mod plane;
+mod par;
 mod real;
-pub mod recipes;
+mod reduce;
 mod rule;
 pub mod schedule;
 #[cfg(feature = "serde")]
-mod serial;
-mod snapshot;
-mod stage;
+mod serde;
+mod simd;
 mod state;
 mod step;
-mod textbook;
-mod walk;
+mod update;
 
 pub use average::{Average, BoundAverage};
-pub use batch::Bound;
 #[cfg(feature = "safetensors")]
 pub use checkpoint::Checkpoint;
-pub use clip::MaxNorm;
+pub use doc::{guide, recipes};
 pub use error::{Error, ErrorKind};
 pub use gradient_check::{GradientCheck, check_gradient};
 pub use ndarray;
-pub use optimizer::{Group, Optimizer, Slot};
+pub use optimizer::{Group, Optimizer, Slot, batch::Bound, snapshot::Snapshot};
 pub use real::Real;
+pub use reduce::norm::MaxNorm;
 pub use rule::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
 };
-pub use snapshot::Snapshot;
 pub use state::State;
-pub use step::Outcome;
-pub use textbook::{Operand, adamax_step};
+pub use step::{
+    Outcome,
+    functional::{Operand, adamax_step},
+};
 
 /// The programs in README are tests.
 #[cfg(doctest)]

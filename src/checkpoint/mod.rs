@@ -23,8 +23,8 @@ use ndarray::{Array, ArrayRef, Dimension};
 use self::{replace::Previous, tensor::Tensor, write::Writable};
 use crate::{
     error::{Detail, EntryFault, Error, Role},
+    optimizer::snapshot::Snapshot,
     real::Real,
-    snapshot::Snapshot,
 };
 
 /// Everything a run needs to go on after a crash, as one file: a [`Snapshot`] of the optimizer, the

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{header, unique::Unique};
 use crate::{
-    clip::MaxNorm,
     error::{Detail, Error},
+    optimizer::snapshot::{self, Snapshot, TensorSnapshot},
     real::Real,
-    serial::RuleData,
-    snapshot::{self, Snapshot, TensorSnapshot},
+    reduce::norm::MaxNorm,
+    serde::RuleData,
     state::State,
 };
 

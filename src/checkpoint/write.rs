@@ -12,7 +12,7 @@ use super::{
     summing::Summing,
     tensor::Tensor,
 };
-use crate::{error::Error, real::Real, snapshot::Snapshot};
+use crate::{error::Error, optimizer::snapshot::Snapshot, real::Real};
 
 /// What goes into a file, checked: what could not be read back must not be taken for saved.
 pub(super) struct Writable<'a, A> {

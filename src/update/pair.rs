@@ -3,15 +3,15 @@
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn, aview1};
 
 use crate::{
-    clip::Norm,
     error::{Error, Role, same},
-    finite,
-    fork::Fork,
-    kernel::Coefficients,
-    lanes::Lane,
+    par::Fork,
     real::Real,
+    reduce::finite,
+    reduce::norm::Norm,
     state::{Parts, State},
-    walk::{self, Views, Walk},
+    update::coefficients::Coefficients,
+    update::contiguous::Lane,
+    update::{self, Views, Walk},
 };
 
 pub(crate) enum Pair<'a, A> {
@@ -135,10 +135,10 @@ impl<'a, A: Real> Pair<'a, A> {
     pub(crate) fn step(&mut self, fork: impl Fork, k: &Coefficients<A>, parts: Parts<'_, A>) {
         *parts.steps += 1;
         match self {
-            Pair::Views { x, g } => return walk::update(fork, k, x, g, parts.m, parts.u),
+            Pair::Views { x, g } => return update::update(fork, k, x, g, parts.m, parts.u),
             Pair::Flat { x, g, .. } => {
                 if let (Some(m), Some(u)) = (parts.m.as_slice_mut(), parts.u.as_slice_mut()) {
-                    return walk::update_lane(fork, k, Lane { x, g, m, u });
+                    return update::update_lane(fork, k, Lane { x, g, m, u });
                 }
             }
         }

@@ -5,16 +5,16 @@ use alloc::string::String;
 use core::fmt;
 
 use crate::{
-    clip::Norm,
-    finite,
-    fork::{Divisible, Fork, Serial},
-    kernel::{Coefficients, Scale},
-    lanes::Lane,
-    pair::Pair,
+    par::{Divisible, Fork, Serial},
     real::Real,
+    reduce::finite,
+    reduce::norm::Norm,
     rule::{Adamax, NonFinite},
     state::State,
-    walk::Walk,
+    update::Walk,
+    update::coefficients::{Coefficients, Scale},
+    update::contiguous::Lane,
+    update::pair::Pair,
 };
 
 /// What an optimizer keeps of one tensor.

@@ -9,12 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::argmin::AdamaxSolver;
 use crate::{
     average::Average,
-    clip::MaxNorm,
     error::Error,
+    optimizer::snapshot::{self, Snapshot, TensorSnapshot},
     real::Real,
+    reduce::norm::MaxNorm,
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
     schedule::{Kind, Observed, ReduceOnPlateau, Schedule, Settings},
-    snapshot::{self, Snapshot, TensorSnapshot},
     state::State,
 };
 

@@ -5,10 +5,10 @@ use core::ops::Range;
 use ndarray::{ArrayView2, ArrayViewMut2, Zip};
 
 use crate::{
-    kernel::Coefficients,
-    lanes::{self, Lane},
     real::Real,
-    stage::{COLUMNS, ROWS, Stage, cut},
+    update::coefficients::Coefficients,
+    update::contiguous::{self, Lane},
+    update::tile_buffer::{COLUMNS, ROWS, Stage, cut},
 };
 
 /// Four views of one shape with two axes.
@@ -70,7 +70,7 @@ impl<A: Real> Plane<'_, A> {
                 if let (Some(x), Some(g), Some(m), Some(u)) =
                     (x.into_slice(), g.to_slice(), m.into_slice(), u.into_slice())
                 {
-                    lanes::update(k, Lane { x, g, m, u });
+                    contiguous::update(k, Lane { x, g, m, u });
                 }
             });
     }

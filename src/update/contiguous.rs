@@ -1,10 +1,10 @@
 //! Loops over contiguous slices, each compiled for several instruction sets.
 
 use crate::{
-    dispatch::{Loop, dispatch},
-    kernel::{self, Coefficients, Guard, guard},
     real::Real,
     rule::EpsilonPlacement,
+    simd::{Loop, dispatch},
+    update::coefficients::{self, Coefficients, Guard, guard},
 };
 
 /// The four arrays of one step, as slices of one length whose elements belong together.
@@ -153,7 +153,7 @@ impl<A: Real> Loop for Approach<'_, A> {
     #[inline(always)]
     fn run(self) {
         for (mean, value) in self.mean.iter_mut().zip(self.values) {
-            *mean = kernel::approach(self.weight, *mean, *value);
+            *mean = coefficients::approach(self.weight, *mean, *value);
         }
     }
 }

@@ -1,17 +1,19 @@
 //! One step of one tensor, in place: checks everything, then walks.
 
+pub(crate) mod functional;
+
 use ndarray::{ArrayRef, Dimension};
 
 #[cfg(feature = "rayon")]
-use crate::fork::Parallel;
+use crate::par::Parallel;
 use crate::{
     error::Error,
-    fork::{Fork, Serial},
-    kernel::{Coefficients, Scale},
-    pair::Pair,
+    par::{Fork, Serial},
     real::Real,
     rule::{Adamax, NonFinite},
     state::State,
+    update::coefficients::{Coefficients, Scale},
+    update::pair::Pair,
 };
 
 /// What a step that was not refused has done.

@@ -1,5 +1,8 @@
 //! Many tensors at once: groups, slots and the step that is all or nothing.
 
+pub(crate) mod batch;
+pub(crate) mod snapshot;
+
 use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
 use core::{
     fmt,
@@ -9,20 +12,22 @@ use core::{
 
 use ndarray::{ArrayRef, Dimension};
 
-#[cfg(feature = "rayon")]
-use crate::fork::Parallel;
-use crate::{
-    batch::{self, Bound, Clip, Entry, Plan, Policies},
-    clip::{MaxNorm, Norm},
-    error::{Detail, Error},
-    fork::{Fork, Serial},
-    kernel::{Coefficients, Scale},
-    pair::Pair,
-    real::Real,
-    rule::{self, Adamax, NonFinite},
+use self::{
+    batch::{Bound, Clip, Entry, Plan, Policies},
     snapshot::{Snapshot, TensorSnapshot},
+};
+#[cfg(feature = "rayon")]
+use crate::par::Parallel;
+use crate::{
+    error::{Detail, Error},
+    par::{Fork, Serial},
+    real::Real,
+    reduce::norm::{MaxNorm, Norm},
+    rule::{self, Adamax, NonFinite},
     state::State,
     step::Outcome,
+    update::coefficients::{Coefficients, Scale},
+    update::pair::Pair,
 };
 
 /// Steps many tensors of different shapes together, all or nothing.

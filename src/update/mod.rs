@@ -3,15 +3,18 @@
 //! Arrays that share one memory order, whatever it is, are one long lane. Others are brought into an
 //! order of axes that suits them and handed on plane by plane.
 
+pub(crate) mod coefficients;
+pub(crate) mod contiguous;
+pub(crate) mod pair;
+mod plane;
+mod tile_buffer;
+
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, Ix2, IxDyn, LayoutRef, Zip};
 
+use self::{coefficients::Coefficients, contiguous::Lane, plane::Plane, tile_buffer::Stage};
 use crate::{
-    fork::{Divisible, Fork},
-    kernel::{self, Coefficients},
-    lanes::{self, Lane},
-    plane::Plane,
+    par::{Divisible, Fork},
     real::Real,
-    stage::Stage,
 };
 
 /// Steps every element of four arrays of one shape.
@@ -53,10 +56,10 @@ pub(crate) fn update<A: Real, D: Dimension, E: Dimension>(
 #[inline(always)]
 pub(crate) fn update_lane<A: Real>(fork: impl Fork, k: &Coefficients<A>, lane: Lane<'_, A>) {
     if fork.splits(lane.len()) {
-        fork.each(lane, |lane| lanes::update(k, lane));
+        fork.each(lane, |lane| contiguous::update(k, lane));
     } else {
         // Not by way of a closure, which is not always inlined: this is the path of small steps.
-        lanes::update(k, lane);
+        contiguous::update(k, lane);
     }
 }
 
@@ -70,14 +73,14 @@ pub(crate) fn approach<A: Real, D: Dimension, E: Dimension>(
         if let (Some(mean), Some(value)) =
             (mean.as_slice_memory_order_mut(), value.as_slice_memory_order())
         {
-            lanes::approach(weight, mean, value);
+            contiguous::approach(weight, mean, value);
             return;
         }
     }
     // All of one dimension type, so that `Zip` takes them.
     Zip::from(&mut mean.view_mut().into_dyn())
         .and(&value.view().into_dyn())
-        .for_each(|mean, value| *mean = kernel::approach(weight, *mean, *value));
+        .for_each(|mean, value| *mean = coefficients::approach(weight, *mean, *value));
 }
 
 /// The four arrays of a step, to be cut into pieces and walked.
@@ -91,7 +94,7 @@ impl<A: Real> Walk<'_, A> {
     /// Steps every element.
     pub(crate) fn update(self, k: &Coefficients<A>) {
         match self {
-            Walk::Lane(lane) => lanes::update(k, lane),
+            Walk::Lane(lane) => contiguous::update(k, lane),
             Walk::Views(views) => views.update(k),
         }
     }

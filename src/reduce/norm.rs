@@ -1,6 +1,7 @@
 //! Norms of gradients, and the factor that brings one down to its bound. Never writes a gradient.
 
-use crate::{error::Error, finite, fork::Fork, lanes, real::Real, rule};
+use super::finite;
+use crate::{error::Error, par::Fork, real::Real, rule, update::contiguous};
 use ndarray::{ArrayRef, Dimension};
 
 /// A bound on the Euclidean norm of the gradients.
@@ -195,7 +196,7 @@ fn sum_of_squares<A: Real, D: Dimension>(
             *to = *from;
             filled += 1;
         }
-        lanes::sum_of_squares(buffer.split_at(filled).0, scale)
+        contiguous::sum_of_squares(buffer.split_at(filled).0, scale)
     })
 }
 
@@ -213,7 +214,7 @@ fn sum_slice<A: Real>(
     sum_tree(values.len(), &mut |length| {
         let (leaf, after) = rest.split_at(length);
         rest = after;
-        lanes::sum_of_squares(leaf, scale)
+        contiguous::sum_of_squares(leaf, scale)
     })
 }
 
@@ -235,7 +236,7 @@ fn left(length: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fork::Serial;
+    use crate::par::Serial;
     use alloc::{vec, vec::Vec};
     use ndarray::{Array, Array1, Array2, Axis, ShapeBuilder};
 
@@ -326,7 +327,7 @@ mod tests {
         for length in [16_384_u32, 16_385, 100_000, 262_144] {
             let values: Vec<f64> = (0..length).map(|i| f64::from(i).sin()).collect();
             let serial = sum_slice(Serial, &values, |value| value);
-            let parallel = sum_slice(crate::fork::Parallel, &values, |value| value);
+            let parallel = sum_slice(crate::par::Parallel, &values, |value| value);
             assert_eq!(serial.to_bits(), parallel.to_bits(), "{length}");
         }
     }

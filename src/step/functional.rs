@@ -6,14 +6,14 @@ use ndarray::{Array, ArrayRef, ArrayView0, ArrayViewMut0, Axis, Dimension, aview
 
 use crate::{
     error::{Detail, Error, Role},
-    finite,
-    fork::Serial,
-    kernel::{Coefficients, Scale},
+    par::Serial,
     real::Real,
+    reduce::finite,
     rule::{Adamax, NonFinite},
     state,
     step::{self, Outcome},
-    walk,
+    update,
+    update::coefficients::{Coefficients, Scale},
 };
 
 /// One textbook Adamax step, from values to values: takes the parameter, its gradient, the first
@@ -178,7 +178,7 @@ fn step_in_place<A: Real, D: Dimension>(
     let is_finite = || finite::all_finite(Serial, g);
     let refusal = || finite::refusal(Role::Gradient, g);
     if step::admit(rule, is_finite, refusal)? == Outcome::Applied {
-        walk::update(Serial, &k, x, g, m, u);
+        update::update(Serial, &k, x, g, m, u);
     }
     Ok(())
 }

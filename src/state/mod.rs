@@ -1,13 +1,14 @@
 //! What an optimizer remembers of one tensor: m, u and t.
 
+pub(crate) mod placement;
+
 use ndarray::{Array, ArrayRef, Dimension, IxDyn};
 
 use crate::{
     error::{Detail, Error, Role},
-    finite,
-    fork::Serial,
-    memory,
+    par::Serial,
     real::Real,
+    reduce::finite,
 };
 
 /// The optimizer state of one tensor: first moment m, infinity norm u, and the number of steps t.
@@ -70,7 +71,7 @@ impl<A: Real> State<A> {
     /// ```
     #[must_use]
     pub fn zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Self {
-        let [m, u] = memory::zeros_beside(param);
+        let [m, u] = placement::zeros_beside(param);
         State { m, u, steps: 0 }
     }
 
@@ -103,8 +104,8 @@ impl<A: Real> State<A> {
         Error::check_shapes((Role::InfNorm, u.shape()), (Role::FirstMoment, m.shape()))?;
         check_moments(&m, &u)?;
         let gapless = m.as_slice_memory_order().is_some();
-        let m = if gapless { m } else { memory::copy_in_order_of(&m, &m) };
-        let u = if u.strides() == m.strides() { u } else { memory::copy_in_order_of(&u, &m) };
+        let m = if gapless { m } else { placement::copy_in_order_of(&m, &m) };
+        let u = if u.strides() == m.strides() { u } else { placement::copy_in_order_of(&u, &m) };
         Ok(State { m, u, steps })
     }
 
@@ -229,8 +230,8 @@ impl<A: Real> State<A> {
         }
         let State { m, u, steps } = self;
         Ok(State {
-            m: memory::copy_in_order_of(&m, param),
-            u: memory::copy_in_order_of(&u, param),
+            m: placement::copy_in_order_of(&m, param),
+            u: placement::copy_in_order_of(&u, param),
             steps,
         })
     }

@@ -1,8 +1,10 @@
 //! The hyperparameters: [`Adamax`], its builder and its presets.
 
+pub(crate) mod decay_rate;
+
 use crate::{
-    decay::DecayRate,
     error::{Detail, Error},
+    rule::decay_rate::DecayRate,
 };
 
 /// A validated set of hyperparameters: the rule by which parameters are updated.

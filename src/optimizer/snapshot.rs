@@ -2,12 +2,12 @@
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
-use crate::{clip::MaxNorm, real::Real, rule::Adamax, state::State};
 #[cfg(feature = "serde")]
 use crate::{
     error::{Detail, Error},
     rule,
 };
+use crate::{real::Real, reduce::norm::MaxNorm, rule::Adamax, state::State};
 #[cfg(feature = "serde")]
 use alloc::collections::btree_map::Entry;
 

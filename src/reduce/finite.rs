@@ -6,9 +6,9 @@ use ndarray::{ArrayRef, Axis, Dimension};
 
 use crate::{
     error::{Detail, Error, Role},
-    fork::Fork,
-    lanes,
+    par::Fork,
     real::Real,
+    update::contiguous,
 };
 
 /// Whether no element is NaN or infinite.
@@ -22,7 +22,7 @@ pub(crate) fn all_finite<A: Real, D: Dimension>(fork: impl Fork, array: &ArrayRe
 
 #[inline(always)]
 pub(crate) fn all_finite_lane<A: Real>(fork: impl Fork, values: &[A]) -> bool {
-    fork.all(values, lanes::all_finite)
+    fork.all(values, contiguous::all_finite)
 }
 
 fn all_finite_strided<A: Real, D: Dimension>(view: &ArrayRef<A, D>) -> bool {
@@ -30,7 +30,7 @@ fn all_finite_strided<A: Real, D: Dimension>(view: &ArrayRef<A, D>) -> bool {
         return view.iter().all(|value| value.is_finite());
     }
     view.lanes(fastest_axis(view)).into_iter().all(|lane| match lane.to_slice() {
-        Some(values) => lanes::all_finite(values),
+        Some(values) => contiguous::all_finite(values),
         None => lane.iter().all(|value| value.is_finite()),
     })
 }
