@@ -14,7 +14,7 @@ use ndarray::{Array, ArrayRef, Dimension};
 use crate::{
     error::ErrorKind,
     real::Real,
-    rule::{self, Adamax},
+    rule::{Adamax, range},
     schedule::Schedule,
     state::State,
     step::Outcome,
@@ -196,7 +196,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// # Ok::<(), argmin::core::Error>(())
     /// ```
     pub fn with_tolerance_grad(mut self, tol_grad: f64) -> Result<Self, Error> {
-        rule::check_not_negative("gradient tolerance", tol_grad).map_err(refused)?;
+        range::check_not_negative("gradient tolerance", tol_grad).map_err(refused)?;
         self.tol_grad = tol_grad;
         Ok(self)
     }
@@ -220,7 +220,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// # Ok::<(), argmin::core::Error>(())
     /// ```
     pub fn with_tolerance_step(mut self, tol_step: f64) -> Result<Self, Error> {
-        rule::check_not_negative("step tolerance", tol_step).map_err(refused)?;
+        range::check_not_negative("step tolerance", tol_step).map_err(refused)?;
         self.tol_step = tol_step;
         Ok(self)
     }

@@ -23,7 +23,7 @@ use crate::{
     par::{Fork, Serial},
     real::Real,
     reduce::norm::{MaxNorm, Norm},
-    rule::{self, Adamax, NonFinite},
+    rule::{Adamax, NonFinite, range},
     state::State,
     step::Outcome,
     update::coefficients::{Coefficients, Scale},
@@ -374,7 +374,7 @@ impl<A: Real> Optimizer<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn set_lr_scale(&mut self, scale: f64) -> Result<(), Error> {
-        rule::check_not_negative("learning rate scale", scale)?;
+        range::check_not_negative("learning rate scale", scale)?;
         self.lr_scale = scale;
         Ok(())
     }

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 #[cfg(feature = "serde")]
 use crate::{
     error::{Detail, Error},
-    rule,
+    rule::range,
 };
 use crate::{real::Real, reduce::norm::MaxNorm, rule::Adamax, state::State};
 #[cfg(feature = "serde")]
@@ -85,7 +85,7 @@ impl<A: Real> Snapshot<A> {
                 }
             };
         }
-        rule::check_not_negative("learning rate scale", lr_scale)?;
+        range::check_not_negative("learning rate scale", lr_scale)?;
         max_norm.map_or(Ok(()), MaxNorm::check)?;
         Ok(Snapshot::new(groups, by_name, lr_scale, max_norm))
     }

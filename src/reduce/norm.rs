@@ -1,7 +1,7 @@
 //! Norms of gradients, and the factor that brings one down to its bound. Never writes a gradient.
 
 use super::finite;
-use crate::{error::Error, par::Fork, real::Real, rule, update::contiguous};
+use crate::{error::Error, par::Fork, real::Real, rule::range, update::contiguous};
 use ndarray::{ArrayRef, Dimension};
 
 /// A bound on the Euclidean norm of the gradients.
@@ -62,7 +62,7 @@ impl MaxNorm {
 
     /// Refuses bounds that are NaN, zero or negative.
     pub(crate) fn check(self) -> Result<(), Error> {
-        rule::check_positive("max norm", self.bound())
+        range::check_positive("max norm", self.bound())
     }
 }
 

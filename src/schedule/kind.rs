@@ -5,7 +5,7 @@ use alloc::{boxed::Box, vec::Vec};
 use super::Schedule;
 use crate::{
     error::{Detail, Error},
-    rule::{check, check_not_negative},
+    rule::range::{check, check_not_negative},
 };
 
 /// What becomes of the height of a [`cyclic`](Schedule::cyclic) schedule.

@@ -4,7 +4,10 @@
 use super::kind::check_count;
 use crate::{
     error::Error,
-    rule::{Objective, check, check_not_negative},
+    rule::{
+        Objective,
+        range::{check, check_not_negative},
+    },
 };
 
 /// Shrinks the learning rate when a loss has not improved for a while, with PyTorch's semantics.
