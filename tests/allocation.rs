@@ -1,6 +1,6 @@
-//! A step allocates nothing: counted by the allocator itself, on every path that promises it.
+//! Counts the allocations of a step: zero on every path that promises this.
 //!
-//! Second steps are counted, so that whatever a first one might set up for all is not.
+//! The second step is counted, because the first step may initialize data that later steps reuse.
 
 mod common;
 #[path = "common/counting.rs"]
@@ -10,15 +10,15 @@ use adamax::{Adamax, Average, Error, MaxNorm, NonFinite, Optimizer, Outcome, Sta
 use common::{Float, Layout, layout::LAYOUTS, rules};
 use ndarray::{Array, ArrayD, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
 
-/// How many allocations this thread makes to do something.
+/// Counts the allocations that this thread makes while it runs `something`.
 fn allocations<T>(something: impl FnOnce() -> T) -> (usize, T) {
     let (allocated, result) = counting::allocated(something);
     (allocated.count, result)
 }
 
 #[test]
-fn the_counter_counts() {
-    // The compiler may leave out an allocation that it sees through.
+fn the_counter_counts_allocations() {
+    // Without `black_box` the compiler may remove an unused allocation.
     use std::hint::black_box;
     assert_eq!(allocations(|| black_box(1)).0, 0);
     assert_eq!(allocations(|| black_box(Box::new(1))).0, 1);
@@ -28,7 +28,7 @@ fn the_counter_counts() {
 }
 
 #[test]
-fn the_counter_measures() {
+fn the_counter_measures_bytes() {
     use std::hint::black_box;
     let (allocated, _) = counting::allocated(|| {
         drop(black_box(vec![0_u8; 1000]));
@@ -37,13 +37,13 @@ fn the_counter_measures() {
     assert_eq!((allocated.largest, allocated.peak), (1000, 1100));
 }
 
-/// One shape of each rank up to four axes, and shapes that are walked in tiles.
+/// One shape of each rank from 0 to 4, shapes that are processed in tiles, and an empty shape.
 const SHAPES: [&[usize]; 8] =
     [&[], &[37], &[5, 7], &[33, 70], &[4, 3, 5], &[3, 20, 18], &[2, 3, 4, 3], &[0, 3]];
-/// Shapes with so many axes that a dynamic one does not fit inline.
+/// Shapes with more than four axes, which a dynamic dimension does not store inline.
 const LONG_SHAPES: [&[usize]; 2] = [&[2, 3, 2, 2, 3], &[2, 2, 3, 1, 2, 2]];
 
-/// x, its gradient, a state after one step, and who they are.
+/// A parameter x, its gradient, a state after one step, and a name for messages.
 struct Setting<A, D: Dimension> {
     name: (Vec<usize>, [Layout; 3], Adamax),
     x: Array<A, D>,
@@ -52,7 +52,7 @@ struct Setting<A, D: Dimension> {
 }
 
 impl<A: Float, D: Dimension> Setting<A, D> {
-    /// Letters for x, g and state.
+    /// `word` gives the layouts of x, g and the state.
     fn new(rule: &Adamax, shape: &[usize], word: [Layout; 3]) -> Result<Self, Error> {
         let values = ArrayD::from_elem(shape, A::of(0.5));
         let mut x = word[0].arrange_as::<A, D>(&values);
@@ -78,7 +78,7 @@ fn step<A: Float, D: Dimension>(
     Ok(())
 }
 
-/// With the dimension as a type and without.
+/// Runs [`step`] with a dynamic dimension and with a dimension type.
 fn step_either_way<A: Float>(
     rule: &Adamax,
     shape: &[usize],
@@ -135,7 +135,7 @@ fn a_step_under_any_rule_and_policy() -> Result<(), Error> {
     Ok(())
 }
 
-/// A gradient that is skipped costs no more than one that is followed.
+/// A skipped gradient does not allocate either.
 #[test]
 fn a_skipped_step() -> Result<(), Error> {
     let rule = Adamax::builder().non_finite(NonFinite::Skip).build()?;
@@ -152,7 +152,7 @@ fn a_skipped_step() -> Result<(), Error> {
     Ok(())
 }
 
-/// The arrays handed in are the arrays handed back.
+/// `adamax_step` returns the arrays that it was given.
 #[test]
 fn a_textbook_step() -> Result<(), Error> {
     let rule = Adamax::default();
@@ -173,7 +173,7 @@ fn a_textbook_step() -> Result<(), Error> {
     Ok(())
 }
 
-/// Three tensors, of which two do not share their memory order with their gradients.
+/// Three tensors; two of them have a memory order that differs from their gradient's.
 #[test]
 fn a_batch_on_the_stack() -> Result<(), Error> {
     use Layout::{C, F, Mixed};

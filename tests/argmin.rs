@@ -1,4 +1,4 @@
-//! The solver for argmin: the same steps as a plain loop, what ends a run, what observers see, and
+//! Tests of the argmin solver: same steps as a plain loop, termination, observers, errors and
 //! checkpoints.
 
 #![cfg(feature = "argmin")]
@@ -24,14 +24,14 @@ use argmin::core::{
 };
 use common::{Float, bits::Bits};
 
-/// ½·Σ i·(x − c)², i = 1, 2, …, which notes who asks.
+/// The problem ½·Σ i·(x − c)², i = 1, 2, …, which records how it is evaluated.
 struct Bowl<A, D: Dimension> {
     centre: Array<A, D>,
-    /// How often the gradient has been asked for.
+    /// Number of gradient evaluations so far.
     gradients: Cell<u64>,
-    /// The gradient that is NaN.
+    /// Index of the gradient evaluation that returns NaN.
     broken: Option<u64>,
-    /// Where the parameters have been in memory.
+    /// Memory addresses of all parameters seen.
     addresses: RefCell<HashSet<*const A>>,
 }
 
@@ -84,7 +84,7 @@ fn rule(learning_rate: f64) -> Adamax {
     Adamax::builder().learning_rate(learning_rate).build().unwrap()
 }
 
-/// The problem of most tests, its start and its solver.
+/// The problem, start and solver that most tests use.
 fn small() -> (Bowl<f64, Ix1>, Array1<f64>, AdamaxSolver) {
     (Bowl::around(array![0.3, -0.2, 0.1]), array![1.0, 2.0, -3.0], AdamaxSolver::new(rule(0.05)))
 }
@@ -199,13 +199,13 @@ fn the_parameter_stays_where_it_is_in_memory() {
         .run()
         .unwrap();
     let problem = result.problem().problem.as_ref().unwrap();
-    assert_eq!(problem.addresses.borrow().len(), 1, "the parameter has been cloned");
-    assert_eq!(previous.borrow().len(), 1, "the previous parameter has been cloned");
+    assert_eq!(problem.addresses.borrow().len(), 1, "the parameter was cloned");
+    assert_eq!(previous.borrow().len(), 1, "the previous parameter was cloned");
 }
 
 // ---------------------------------------------------------------- observers
 
-/// An observer that calls a function, after init and after each iteration.
+/// An observer that calls a function after the initialization and after each iteration.
 struct Watch<F>(F);
 
 impl<F: FnMut(&Iterate<f64, Ix1>, &KV)> Observe<Iterate<f64, Ix1>> for Watch<F> {
@@ -226,7 +226,7 @@ impl<F: FnMut(&Iterate<f64, Ix1>, &KV)> Observe<Iterate<f64, Ix1>> for Watch<F> 
     }
 }
 
-/// What an observer has seen of one iteration.
+/// The values of one iteration that an observer saw.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     cost: f64,
@@ -250,7 +250,7 @@ impl Seen {
     }
 }
 
-/// Runs to the end, watched.
+/// Runs the solver and returns the values that an observer saw.
 fn observed(
     (problem, start, solver): (Bowl<f64, Ix1>, Array1<f64>, AdamaxSolver),
     iterations: u64,
@@ -302,14 +302,14 @@ fn observers_see_cost_norms_and_t() {
             t,
         });
     }
-    assert!(expected.iter().any(|seen| seen.cost > seen.best_cost), "too easy: always the best");
+    assert!(expected.iter().any(|seen| seen.cost > seen.best_cost), "the cost never rose");
     let (problem, start, _) = small();
     let solver = AdamaxSolver::new(rule(OVERSHOOTING));
     assert_eq!(observed((problem, start, solver), 200), expected);
 }
 
 #[test]
-fn a_skipped_step_is_seen_as_such() {
+fn observers_see_a_skipped_step() {
     let (mut problem, start, _) = small();
     problem.broken = Some(3);
     let skipping = rule(0.05).to_builder().non_finite(NonFinite::Skip).build().unwrap();
@@ -320,7 +320,7 @@ fn a_skipped_step_is_seen_as_such() {
     assert!(seen[3].gradient_norm.is_nan());
 }
 
-// ---------------------------------------------------------------- what ends a run
+// ---------------------------------------------------------------- termination
 
 #[track_caller]
 fn assert_ended_by(result: &Outcome<f64, Ix1>, reason: &TerminationReason) {
@@ -371,7 +371,7 @@ fn a_small_step_ends_a_run() {
     assert_ended_by(&result, &TerminationReason::SolverConverged);
     let state = result.state();
     assert!(norm(&(state.get_param().unwrap() - state.get_prev_param().unwrap())) < 1e-4);
-    assert!(state.get_iter() > 10, "the first steps are of the size of the learning rate");
+    assert!(state.get_iter() > 10, "the first steps are as long as the learning rate");
 }
 
 #[test]
@@ -396,7 +396,7 @@ fn parameters_given_twice_are_not_a_step() {
 // ---------------------------------------------------------------- errors
 
 fn failure<T>(result: Result<T, Error>) -> ArgminError {
-    result.err().expect("should have failed").downcast().expect("should be one of argmin's errors")
+    result.err().expect("should have failed").downcast().expect("should be an `ArgminError`")
 }
 
 #[test]
@@ -460,7 +460,7 @@ mod checkpoints {
     use super::*;
     use argmin::core::checkpointing::{Checkpoint, CheckpointingFrequency};
 
-    /// A checkpoint in memory, as JSON. Clones share it.
+    /// A checkpoint stored in memory as JSON. All clones share it.
     #[derive(Clone, Default)]
     struct Memory(Rc<RefCell<Option<String>>>);
 
@@ -481,7 +481,7 @@ mod checkpoints {
 
     const ITERATIONS: u64 = 150;
 
-    /// With a tolerance that ends the run if the solver or its state lose anything of it.
+    /// Runs with a step tolerance and a schedule, which a checkpoint must preserve too.
     fn run_with(memory: &Memory, broken: Option<u64>) -> Result<Outcome<f64, Ix1>, Error> {
         let (mut problem, start, solver) = small();
         problem.broken = broken;
@@ -497,7 +497,7 @@ mod checkpoints {
         let whole = run_with(&Memory::default(), None).unwrap();
 
         let memory = Memory::default();
-        run_with(&memory, Some(77)).err().expect("should have been interrupted");
+        run_with(&memory, Some(77)).err().expect("the run should have been interrupted");
         let (solver, state) = memory.load().unwrap().unwrap();
         assert_eq!((solver.state().unwrap().steps(), state.get_iter()), (70, 70));
         let resumed = run_with(&memory, None).unwrap();
@@ -518,7 +518,7 @@ mod checkpoints {
         let memory = Memory::default();
         run_with(&memory, None).unwrap();
         let again = run_with(&memory, None).unwrap();
-        assert!(again.problem().counts.is_empty(), "it has gone on");
+        assert!(again.problem().counts.is_empty(), "the run continued");
         assert_ended_by(&again, &TerminationReason::MaxItersReached);
     }
 

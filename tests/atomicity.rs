@@ -1,5 +1,7 @@
-//! A step that is refused, or skipped, has not happened: not a bit of x, g, m, u and t, nor of the
-//! memory between their elements, is another than before, and the run goes on as if nothing had been.
+//! A refused or skipped step changes nothing.
+//!
+//! Not one bit of x, g, m, u and t changes, nor of the memory between their elements. Later steps
+//! give the same results as without the refused step.
 
 mod common;
 
@@ -13,20 +15,20 @@ use common::{
 };
 use ndarray::{ArrayD, ArrayRef, IxDyn};
 
-/// Every rank, lengths about those of vectors, and sizes about those of tiles.
+/// Ranks 0 to 5, with lengths around a SIMD vector and sizes around a tile.
 const SHAPES: [&[usize]; 9] =
     [&[], &[1], &[9], &[70], &[3, 5], &[17, 66], &[2, 3, 4], &[2, 3, 1, 2], &[2, 1, 2, 3, 2]];
 
 // ---------------------------------------------------------------- before and after
 
-/// One tensor in the middle of a run.
+/// One tensor after some steps.
 #[derive(Clone)]
 struct Run<A> {
     x: ArrayD<A>,
     state: State<A>,
 }
 
-/// All that a step can read or write, bit by bit, gaps between elements included.
+/// The bits of all memory that a step can read or write, including gaps between elements.
 #[derive(Debug, PartialEq)]
 struct Memory<W> {
     x: Vec<W>,
@@ -41,7 +43,7 @@ fn memory<A: Float>(array: &ArrayD<A>) -> Vec<A::Word> {
 }
 
 impl<A: Float> Run<A> {
-    /// With moments that are not zero; letters for x and for the state.
+    /// Creates a run with nonzero moments. `x` and `state` are layouts.
     fn new(shape: &[usize], x: Layout, state: Layout) -> Result<Self, Error> {
         let rng = &mut rng(5);
         let values = parameters(IxDyn(shape), rng);
@@ -57,7 +59,7 @@ impl<A: Float> Run<A> {
         Memory { x: memory(&self.x), g: memory(g), m: memory(&m), u: memory(&u), steps }
     }
 
-    /// Takes a step by each public path, none of which may leave a trace, and returns what came out.
+    /// Takes a step on each public path, asserts that it changed nothing, and returns the results.
     fn assert_no_trace(
         &mut self,
         what: &str,
@@ -95,7 +97,7 @@ fn with(policy: NonFinite) -> Result<Adamax, Error> {
     Adamax::builder().non_finite(policy).build()
 }
 
-/// The gradient with one bad value, counted in logical order.
+/// Returns the gradient with `value` at index `place` in logical order.
 fn spoiled<A: Float>(g: &ArrayD<A>, place: usize, value: A) -> ArrayD<A> {
     let mut g = g.clone();
     *g.iter_mut().nth(place).expect("a place in the array") = value;
@@ -114,7 +116,8 @@ fn bad_gradients_in_f32() -> Result<(), Error> {
     bad_gradients::<f32>(&[C, F, Stepped, Mixed])
 }
 
-/// First, in the middle, last: a step that wrote before it had looked at all would be found out.
+/// Puts the bad value first, in the middle and last. This detects a step that writes before it has
+/// checked all values.
 fn bad_gradients<A: Float>(letters: &[Layout]) -> Result<(), Error> {
     let (error, skip) = (with(NonFinite::Error)?, with(NonFinite::Skip)?);
     for shape in SHAPES {
@@ -139,7 +142,7 @@ fn bad_gradients<A: Float>(letters: &[Layout]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Large enough for threads.
+/// Uses tensors that are large enough for threads.
 #[test]
 fn bad_gradients_of_large_tensors() -> Result<(), Error> {
     let (error, skip) = (with(NonFinite::Error)?, with(NonFinite::Skip)?);
@@ -158,7 +161,7 @@ fn bad_gradients_of_large_tensors() -> Result<(), Error> {
     Ok(())
 }
 
-/// The textbook function hands back what it was handed.
+/// On a skipped step, `adamax_step` returns its arguments unchanged.
 #[test]
 fn a_skipped_textbook_step_is_the_identity() -> Result<(), Error> {
     let skip = with(NonFinite::Skip)?;
@@ -181,7 +184,7 @@ fn a_skipped_textbook_step_is_the_identity() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- everything else
+// ---------------------------------------------------------------- other errors
 
 #[test]
 fn shapes_that_differ() -> Result<(), Error> {
@@ -208,7 +211,7 @@ fn shapes_that_differ() -> Result<(), Error> {
 }
 
 #[test]
-fn counters_at_their_end() -> Result<(), Error> {
+fn step_counters_at_their_maximum() -> Result<(), Error> {
     for shape in SHAPES {
         for layout in LAYOUTS {
             let mut run = Run::<f64>::new(shape, layout, layout)?;
@@ -244,9 +247,9 @@ fn coefficients_that_overflow() -> Result<(), Error> {
     Ok(())
 }
 
-/// The step after refused ones is the step that there would have been without them.
+/// A step after refused steps gives the same result as without them.
 #[test]
-fn a_run_goes_on_after_bad_steps() -> Result<(), Error> {
+fn a_run_continues_after_bad_steps() -> Result<(), Error> {
     for shape in SHAPES {
         for layout in LAYOUTS {
             let good: ArrayD<f64> = gradients(IxDyn(shape), &mut rng(6));

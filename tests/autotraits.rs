@@ -1,4 +1,5 @@
-//! What every public type can do without being asked: promises that a private field could break.
+//! The auto traits and derived traits of every public type. A new private field could remove an
+//! auto trait, which would break users.
 
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
@@ -13,24 +14,24 @@ use std::{
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
-/// Goes anywhere, and is whole after a panic elsewhere.
+/// Requires that `T` can be sent and shared between threads and is unwind safe.
 fn is_free<T: Debug + Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + 'static>() {}
 
-/// Holds something of the caller's for one call; a mutable loan is not unwind safe.
+/// The same for a type that borrows from the caller: a mutable borrow is not unwind safe.
 fn is_loan<T: Debug + Send + Sync + Unpin + RefUnwindSafe>() {}
 
 fn is_value<T: Clone + PartialEq>() {}
 fn is_small_value<T: Copy + PartialEq>() {}
 fn is_key<T: Copy + Eq + Hash>() {}
 
-/// A `Slot` carries the dimension as a mark only, whatever traits that has.
+/// A `Slot` has these traits for every `D`, because it stores `D` as a marker only.
 fn slots_are_free_in<D: 'static>() {
     is_free::<Slot<D>>();
     is_key::<Slot<D>>();
 }
 
 #[test]
-fn every_type_goes_anywhere() {
+fn every_type_is_send_sync_and_unwind_safe() {
     is_free::<Adamax>();
     is_free::<AdamaxBuilder>();
     is_free::<Amplitude>();
@@ -93,7 +94,7 @@ fn values_copy_and_compare() {
     is_value::<State<f64>>();
 }
 
-/// Names without a precision mean `f64`.
+/// Types without an explicit precision use `f64`.
 #[test]
 fn f64_is_the_default() {
     fn is<T>(_: fn(T), _: fn(T)) {}
@@ -105,7 +106,7 @@ fn f64_is_the_default() {
 
 #[cfg(feature = "argmin")]
 #[test]
-fn the_solver_goes_anywhere() {
+fn the_solver_is_send_sync_and_unwind_safe() {
     is_free::<adamax::argmin::AdamaxSolver<f32>>();
     is_free::<adamax::argmin::AdamaxSolver<f64>>();
     is_value::<adamax::argmin::AdamaxSolver<f32>>();
@@ -114,7 +115,7 @@ fn the_solver_goes_anywhere() {
 
 #[cfg(feature = "safetensors")]
 #[test]
-fn a_checkpoint_goes_anywhere() {
+fn a_checkpoint_is_send_sync_and_unwind_safe() {
     is_free::<adamax::Checkpoint<f32>>();
     is_free::<adamax::Checkpoint<f64>>();
     is_value::<adamax::Checkpoint<f32>>();

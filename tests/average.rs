@@ -1,4 +1,4 @@
-//! Averages of parameters.
+//! Tests of the exponential moving average of parameters.
 
 mod common;
 
@@ -12,13 +12,14 @@ use common::{
 use ndarray::{Array1, Array2, ArrayD, IxDyn, array, s};
 use serde_json::Value;
 
-/// In units of `f32::EPSILON` or `f64::EPSILON` and of the largest value: each update rounds twice, and
-/// what it has rounded fades with the value itself.
+/// Tolerance, in units of `f32::EPSILON` or `f64::EPSILON` times the largest value.
+///
+/// Each update rounds twice. Old rounding errors decay together with the old values.
 const UNITS: f64 = 16.0;
 
 const DECAYS: [f64; 5] = [0.0, 0.3, 0.9, 0.99, 0.999];
 
-/// Σ βᵗ⁻ᵏ·xₖ / Σ βᵗ⁻ᵏ, from all values, the last one last.
+/// Computes Σ βᵗ⁻ᵏ·xₖ / Σ βᵗ⁻ᵏ from all values in the order of the updates.
 fn naive_mean<A: Float>(decay: f64, values: &[ArrayD<A>]) -> ArrayD<f64> {
     let (mut sum, mut weights) = (ArrayD::<f64>::zeros(values[0].shape()), 0.0);
     let mut weight = 1.0;
@@ -78,7 +79,7 @@ fn optax_computes_the_same() -> Result<(), Error> {
                     let mean = mean.iter().map(|v| v.as_f64().expect("a number")).collect();
                     let expected = ArrayD::from_shape_vec(IxDyn(&[5]), mean).expect("five");
                     let what = format!("decay {decay}, update {}", update + 1);
-                    // optax divides by 1 − βᵗ, which has lost digits where βᵗ is close to 1.
+                    // optax divides by 1 − βᵗ, which loses digits when βᵗ is close to 1.
                     let unit = f64::EPSILON / (1.0 - decay);
                     assert_close(&what, unit, average.mean(), &expected);
                     seen += 1;
@@ -129,9 +130,9 @@ fn layouts_do_not_matter() -> Result<(), Error> {
     Ok(())
 }
 
-/// In one lane beside the parameter, and always in the same memory.
+/// The mean has the strides of its parameter, and updates do not reallocate it.
 #[test]
-fn the_mean_lies_like_its_parameter_and_stays_there() -> Result<(), Error> {
+fn the_mean_has_the_strides_of_its_parameter_and_does_not_move() -> Result<(), Error> {
     for layout in [Layout::C, Layout::F, Layout::Permuted, Layout::Reversed] {
         let x: ArrayD<f32> = layout.arrange(&parameters(vec![3, 4, 5], &mut rng(3)));
         let mut average = Average::new(0.9, &x)?;
@@ -139,7 +140,7 @@ fn the_mean_lies_like_its_parameter_and_stays_there() -> Result<(), Error> {
         let place = average.mean().as_ptr();
         average.update(&x)?;
         Average::update_all(&mut [average.bind(&x)])?;
-        assert_eq!(average.mean().as_ptr(), place, "the mean has moved");
+        assert_eq!(average.mean().as_ptr(), place, "the mean was moved to other memory");
     }
     Ok(())
 }
@@ -200,7 +201,7 @@ fn a_decay_out_of_range_is_refused() {
     }
 }
 
-/// Averaging and reading the average leave the run as it is, and so does taking it out.
+/// Updating, reading and assigning the average do not change the training run.
 #[test]
 fn averaging_does_not_disturb_the_run() -> Result<(), Error> {
     let (start, rule) = (array![1.0, -2.0, 3.0], Adamax::default());
@@ -223,7 +224,7 @@ fn averaging_does_not_disturb_the_run() -> Result<(), Error> {
     Ok(())
 }
 
-/// A part of a parameter, through a view, and only that part.
+/// The average of a view reads and assigns only the elements of the view.
 #[test]
 fn views_are_parameters_too() -> Result<(), Error> {
     let mut x = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
@@ -231,7 +232,7 @@ fn views_are_parameters_too() -> Result<(), Error> {
     average.update(&x.slice(s![.., ..;2]))?;
     x += 3.0;
     average.update(&x.slice(s![.., ..;2]))?;
-    // Weights 1 and 2 of 3.
+    // The weights are 1/3 and 2/3.
     assert_eq!(average.mean(), &array![[3.0, 5.0], [6.0, 8.0]].into_dyn());
     average.assign_to(&mut x.slice_mut(s![.., ..;2]))?;
     assert_eq!(x, array![[3.0, 5.0, 5.0], [6.0, 8.0, 8.0]]);

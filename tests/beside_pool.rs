@@ -1,4 +1,5 @@
-//! `par_step` from threads that are not of the pool: they work with it, and nothing else changes.
+//! `par_step` called from threads outside rayon's pool gives the same results as the sequential
+//! step.
 
 #![cfg(feature = "rayon")]
 
@@ -18,9 +19,9 @@ use ndarray::{ArrayD, IxDyn};
 
 const SEED: u64 = 5;
 
-/// Three threads, on whatever machine, in the pool that is everyone's.
+/// Starts rayon's global pool with three threads on every machine.
 fn start_pool() {
-    // Only the first test of this file can.
+    // Only the first test of this file can build the pool; later calls fail, which is expected.
     rayon::ThreadPoolBuilder::new().num_threads(3).build_global().ok();
     assert_eq!((rayon::current_num_threads(), rayon::current_thread_index()), (3, None));
 }
@@ -63,7 +64,7 @@ fn model(max_norm: Option<MaxNorm>) -> Result<Model<f64>, Error> {
     Ok(Model::in_groups(optimizer, &shapes, SEED, |_, i| groups[i % groups.len()]))
 }
 
-/// A step of all tensors, the last ones first.
+/// Steps all tensors in reverse order.
 fn par_step(model: &mut Model<f64>) -> Result<Outcome, Error> {
     let Model { optimizer, tensors, .. } = model;
     let tensors = tensors.iter_mut().rev();
@@ -88,9 +89,9 @@ fn a_batch_has_the_same_bits() -> Result<(), Error> {
     Ok(())
 }
 
-/// Registered in one memory order, stepped in another.
+/// The parameter is registered in one memory order and stepped in another.
 #[test]
-fn a_parameter_may_have_changed_its_memory_order() -> Result<(), Error> {
+fn a_parameter_may_change_its_memory_order() -> Result<(), Error> {
     start_pool();
     let (x, g) = (parameters(vec![400, 401], &mut rng(1)), gradients(vec![400, 401], &mut rng(2)));
     for (registered, stepped) in [(F, C), (C, F), (Permuted, Stepped)] {
@@ -114,9 +115,10 @@ fn a_parameter_may_have_changed_its_memory_order() -> Result<(), Error> {
     Ok(())
 }
 
-/// Of several faults the first of the batch is told, whichever thread meets which first.
+/// With several faults, the error is that of the first faulty tensor in the batch, whichever thread
+/// finds one first.
 #[test]
-fn a_fault_is_told_and_nothing_has_changed() -> Result<(), Error> {
+fn a_fault_is_reported_and_changes_nothing() -> Result<(), Error> {
     start_pool();
     for max_norm in [None, Some(MaxNorm::Global(0.5))] {
         let mut model = model(max_norm)?;
@@ -168,7 +170,7 @@ fn several_callers_share_the_pool() {
         for caller in [(); 5].map(|()| scope.spawn(|| run(parallel))) {
             assert!(caller.join().expect("no panic") == expected);
         }
-        // And from within, where a step is one task among others.
+        // From inside the pool, a step is one task among others.
         rayon::scope(|tasks| {
             for _ in 0..5 {
                 tasks.spawn(|_| assert!(run(parallel) == expected));

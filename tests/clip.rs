@@ -1,7 +1,7 @@
-//! Clipping by norm, global and per tensor.
+//! Tests of clipping by norm, globally and per tensor.
 //!
-//! With β₁ = 0 the first moment after a step is the gradient that the step has used, to the bit:
-//! that is how these tests see what clipping has made of it.
+//! With β₁ = 0 the first moment after a step has exactly the bits of the clipped gradient. These
+//! tests read the clipped gradient there.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn rule() -> Adamax {
     Adamax::builder().beta1(0.0).build().expect("in range")
 }
 
-/// The gradients that a step has used.
+/// Returns the clipped gradients that a step used.
 fn used<A: Float>(
     rule: Adamax,
     max_norm: MaxNorm,
@@ -45,7 +45,7 @@ fn used<A: Float>(
         .map(|((slot, x), g)| slot.bind(x, g))
         .collect();
     assert_eq!(optimizer.step(&mut batch)?, Outcome::Applied);
-    assert_eq!(before, gradients.iter().map(|g| g.bits()).collect::<Vec<_>>(), "written to");
+    assert_eq!(before, gradients.iter().map(|g| g.bits()).collect::<Vec<_>>(), "gradients changed");
     Ok(slots.iter().map(|&slot| optimizer.state(slot).unwrap().first_moment().clone()).collect())
 }
 
@@ -54,7 +54,7 @@ fn vector<A: Float>(values: &[f64]) -> ArrayD<A> {
         .expect("one axis")
 }
 
-/// Each gradient times a factor, which is rounded to the gradients' precision first.
+/// Multiplies each gradient by a factor that is first rounded to the precision of the gradients.
 fn times<A: Float>(gradients: &[ArrayD<A>], factor: f64) -> Vec<ArrayD<A>> {
     gradients.iter().map(|g| g.mapv(|value| A::of(factor) * value)).collect()
 }
@@ -63,14 +63,14 @@ fn assert_used<A: Float>(what: &str, found: &[ArrayD<A>], expected: &[ArrayD<A>]
     assert_same(what, found.iter().flatten(), expected.iter().flatten());
 }
 
-/// The norm, one square after the other. Exact but for the root where [`exact`] made the numbers.
+/// The norm by a simple sum of squares. For numbers from [`exact`], only the square root rounds.
 fn naive_norm<'a, A: Float>(gradients: impl IntoIterator<Item = &'a ArrayD<A>>) -> f64 {
     let values = gradients.into_iter().flatten();
     values.map(|value| value.wide() * value.wide()).sum::<f64>().sqrt()
 }
 
-/// Random multiples of 1/256 below 16: their squares add up exactly in f64, in any order, but not
-/// in f32.
+/// Random multiples of 1/256 below 16. In f64 the sum of their squares is exact in any order; in
+/// f32 it is not.
 fn exact<A: Float>(shape: &[usize], rng: &mut StdRng) -> ArrayD<A> {
     let range = Uniform::new_inclusive(-4095, 4095).expect("a range");
     ArrayD::random_using(shape, range, rng).mapv(|k: i16| A::of(f64::from(k) / 256.0))
@@ -80,7 +80,8 @@ fn exact<A: Float>(shape: &[usize], rng: &mut StdRng) -> ArrayD<A> {
 
 #[test]
 fn the_factor_is_the_bound_over_the_norm() -> Result<(), Error> {
-    // Norms: 5 and 12, together 13; the tensor without elements and that of zeros count as 0.
+    // The norms are 5 and 12, and the global norm is 13. The empty tensor and the zero tensor have
+    // norm 0.
     let all = [vector(&[3.0, -4.0]), vector(&[]), vector(&[0.0, 12.0]), vector(&[0.0])];
     for bound in [1.0, 0.3, 12.9, 1e-3, 1e-300] {
         let global = used::<f64>(rule(), MaxNorm::Global(bound), &all)?;
@@ -112,7 +113,7 @@ fn a_norm_that_does_not_exceed_the_bound_changes_nothing() -> Result<(), Error> 
 }
 
 #[test]
-fn norms_are_those_of_a_naive_sum() -> Result<(), Error> {
+fn norms_equal_those_of_a_simple_sum() -> Result<(), Error> {
     fn agree<A: Float>(seed: u64) -> Result<(), Error> {
         let rng = &mut rng(seed);
         let long: [&[usize]; 4] = [&[511], &[40, 50], &[512], &[7, 1, 1025]];
@@ -133,8 +134,9 @@ fn norms_are_those_of_a_naive_sum() -> Result<(), Error> {
     (0..10).try_for_each(|seed| agree::<f64>(seed).and_then(|()| agree::<f32>(seed)))
 }
 
-/// From the smallest normal numbers to the largest, all powers of two, so that the expected numbers
-/// are exact. Among tensors of zeros and of nothing, which must not bring the others to nothing.
+/// Scales from the smallest to the largest normal numbers. All scales are powers of two, so the
+/// expected numbers are exact. The batch also has a zero tensor and an empty tensor, which must not
+/// make the result zero.
 #[test]
 fn gradients_of_any_size_are_clipped() -> Result<(), Error> {
     for exponent in (-1020..=1020).step_by(17) {
@@ -142,7 +144,7 @@ fn gradients_of_any_size_are_clipped() -> Result<(), Error> {
         let empty = vector(&[]);
         let zeros = vector(&[0.0, 0.0]);
         let all = [zeros, vector(&[3.0 * scale]), empty, vector(&[0.0, -4.0 * scale])];
-        // 5·2^k to 2^(k-1), by a factor of 0.1.
+        // A factor of 0.1 reduces the norm from 5·2^k to 2^(k-1).
         let bound = scale / 2.0;
         let what = format!("2^{exponent}");
         let global = used::<f64>(rule(), MaxNorm::Global(bound), &all)?;
@@ -162,18 +164,18 @@ fn decimal_extremes_are_clipped() -> Result<(), Error> {
         let scaled = found.iter().map(|g| g.mapv(|value| value / bound)).collect::<Vec<_>>();
         assert!((naive_norm(&scaled) - 1.0).abs() < 4.0 * f64::EPSILON, "{size}");
     }
-    // One far above the other: the small one hardly counts, and is scaled down to nothing.
+    // The small tensor does not change the norm, and scaling makes it zero.
     let all = [vector(&[1e200]), vector(&[1e-200])];
     let found = used::<f64>(rule(), MaxNorm::Global(1.0), &all)?;
     assert_used("far apart", &found, &[vector(&[1e200 * (1.0 / 1e200)]), vector(&[0.0])]);
-    // In f32, squares that overflow f32 many times over.
+    // In f32 these squares would overflow.
     let all = [vector(&[3e38]), vector(&[1e38, -2e38])];
     let found = used::<f32>(rule(), MaxNorm::Global(2.0), &all)?;
     assert!((naive_norm(&found) - 2.0).abs() < 4.0 * f64::from(f32::EPSILON));
     Ok(())
 }
 
-// ---------------------------------------------------------------- what must not matter
+// ---------------------------------------------------------------- layout, broadcasting and order
 
 #[test]
 fn layouts_do_not_matter() -> Result<(), Error> {
@@ -191,7 +193,7 @@ fn layouts_do_not_matter() -> Result<(), Error> {
     Ok(())
 }
 
-/// A broadcast gradient counts as often as it is repeated.
+/// The norm counts every repetition of a broadcast element.
 #[test]
 fn broadcast_gradients_count_in_full() -> Result<(), Error> {
     let source = vector::<f64>(&[3.0, 4.0]);
@@ -205,7 +207,7 @@ fn broadcast_gradients_count_in_full() -> Result<(), Error> {
     Ok(())
 }
 
-/// The sum of the norms' squares rounds; it does so in the same way for every order.
+/// The sum of the squared norms is rounded, but the result is the same for every order.
 #[test]
 fn the_order_of_the_batch_does_not_matter() -> Result<(), Error> {
     let order = |shift: usize| (0..MIXED.len()).map(|i| (i * 3 + shift) % 8).collect::<Vec<_>>();
@@ -225,10 +227,10 @@ fn the_order_of_the_batch_does_not_matter() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- among the other operations
+// ---------------------------------------------------------------- order of operations
 
-/// Negate, clip by norm, clip by value, add the L2 term: each rule by the scalar function on
-/// gradients that were multiplied by hand.
+/// The order is: negate, clip by norm, clip by value, add the L2 term. The expected values come
+/// from the scalar function, applied to gradients that the test has scaled.
 #[test]
 fn the_norm_is_clipped_before_everything_but_the_sign() -> Result<(), Error> {
     let builder = Adamax::builder().clip_value(0.4).objective(Objective::Maximize);
@@ -251,9 +253,9 @@ fn the_norm_is_clipped_before_everything_but_the_sign() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- not finite
+// ---------------------------------------------------------------- NaN and infinity
 
-/// A model of three tensors, the last gradient of which holds `bad`, under each kind of clipping.
+/// A model of three tensors in which the last gradient contains `bad`.
 fn poisoned(policy: NonFinite, max_norm: MaxNorm, bad: f64) -> Result<Model<f64>, Error> {
     let mut model =
         Model::new(rule().to_builder().non_finite(policy).build()?, &[&[2], &[2, 2], &[3]], 1);
@@ -295,7 +297,7 @@ fn gradients_that_are_not_finite_propagate() -> Result<(), Error> {
     };
     let nan = f64::NAN;
 
-    // An infinite norm leaves nothing of what is finite, and makes NaN of what is not.
+    // An infinite norm gives factor 0: finite values become 0, infinite values become NaN.
     let mut model = poisoned(NonFinite::Propagate, MaxNorm::Global(1.0), f64::INFINITY)?;
     model.step()?;
     assert_same("∞, global", &moments(&model), &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, nan, 0.0]);
@@ -304,7 +306,7 @@ fn gradients_that_are_not_finite_propagate() -> Result<(), Error> {
     let (a, b) = (1.0 / 8_f64.sqrt() * 2.0, 0.5);
     assert_same("∞, per tensor", &moments(&model), &[a, a, b, b, b, b, 0.0, nan, 0.0]);
 
-    // A norm that is NaN does not exceed the bound.
+    // A NaN norm does not exceed the bound, so nothing is clipped.
     let mut model = poisoned(NonFinite::Propagate, MaxNorm::Global(1.0), nan)?;
     model.step()?;
     assert_same("NaN, global", &moments(&model), &[2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, nan, 2.0]);
@@ -314,10 +316,10 @@ fn gradients_that_are_not_finite_propagate() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- setting it
+// ---------------------------------------------------------------- settings
 
 #[test]
-fn only_bounds_above_zero_are_taken() -> Result<(), Error> {
+fn only_bounds_above_zero_are_accepted() -> Result<(), Error> {
     let mut optimizer = Optimizer::<f64>::new(rule());
     assert_eq!(optimizer.max_norm(), None);
     let good = Some(MaxNorm::PerTensor(f64::MIN_POSITIVE));

@@ -1,7 +1,8 @@
-//! The public API, name by name and signature by signature: it compiles, or a promise is broken.
+//! Fixes all names and signatures of the public API. If this file does not compile, the API has
+//! changed.
 //!
-//! Functions are assigned to pointers of the promised type, which neither a changed argument nor a
-//! changed result survives.
+//! Each function is assigned to a function pointer of the promised type. The assignment fails if an
+//! argument or the result changes.
 
 #![expect(clippy::type_complexity, reason = "whole signatures are what this file is about")]
 
@@ -81,7 +82,7 @@ fn the_builder() {
     let _: fn(AdamaxBuilder) -> Result<Adamax, Error> = AdamaxBuilder::build;
 }
 
-/// What is built is what was set, setting by setting, and the defaults are the documented ones.
+/// Each setting has the value that the builder was given, and the defaults are as documented.
 #[test]
 fn settings_are_read_back() -> Result<(), Error> {
     let default = Adamax::builder().build()?;
@@ -145,7 +146,7 @@ fn variants() {
     let _ = [MaxNorm::Global(1.0), MaxNorm::PerTensor(1.0)];
 }
 
-/// The type of a step, alone and on threads.
+/// The type of `step` and of `par_step`.
 type Step<A, D> =
     fn(&Adamax, &mut State<A>, &mut ArrayRef<A, D>, &ArrayRef<A, D>) -> Result<Outcome, Error>;
 
@@ -178,7 +179,7 @@ fn the_state() {
     holds::<f32, IxDyn>();
 }
 
-/// A state starts again as if nothing had been.
+/// A reset state equals a new state.
 #[test]
 fn a_reset_state_is_a_new_one() -> Result<(), Error> {
     let mut x = Array2::<f64>::ones((3, 4)).reversed_axes();
@@ -192,7 +193,7 @@ fn a_reset_state_is_a_new_one() -> Result<(), Error> {
     Ok(())
 }
 
-/// Whatever ndarray lets coerce to a reference, a step takes: arrays, views, slices.
+/// A step accepts everything that ndarray coerces to an `ArrayRef`: arrays, views and slices.
 #[test]
 fn arrays_and_views_coerce() -> Result<(), Error> {
     let (mut matrix, g) = (Array2::<f64>::ones((3, 4)), Array2::ones((3, 4)));
@@ -304,7 +305,7 @@ struct Model {
     b1: Array1<f64>,
 }
 
-/// As a user would write it; only the gradients are those of a bowl.
+/// A complete user program, with the gradients of a quadratic function.
 #[test]
 fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
     let mut model =
@@ -331,6 +332,6 @@ fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
         ])?;
     }
     let all = model.w1.iter().chain(&model.conv).chain(&model.b1);
-    assert!(all.into_iter().all(|value| value.abs() < 1e-3), "at the bottom of the bowl");
+    assert!(all.into_iter().all(|value| value.abs() < 1e-3), "should be close to the minimum");
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! One table of numbers, every path, every layout, every rank: the same bits.
+//! The same numbers give the same bits on every path, in every layout and at every rank.
 //!
-//! Layouts are named by letters (see [`Layout::letter`]), one for each array: `cfs` is a row-major
-//! parameter, a column-major gradient, and a state whose moments were made from a sliced array.
+//! Layouts are named by letters (see [`Layout::letter`]), one letter per array: `cfs` is a
+//! row-major parameter, a column-major gradient, and a state made from a sliced array.
 //!
-//! What the numbers should be says the scalar function, one element after the other; `oracle.rs`
-//! has seen to that.
+//! The expected numbers come from the scalar function, element by element. `oracle.rs` tests that
+//! function.
 
 mod common;
 
@@ -23,13 +23,13 @@ use ndarray::{
 };
 use std::fmt::Display;
 
-/// The first step makes m and u, the second uses what the first has left.
+/// The second step starts from nonzero m and u.
 const STEPS: usize = 2;
 const SEED: u64 = 2;
 
-// ---------------------------------------------------------------- what should come out
+// ---------------------------------------------------------------- expected results
 
-/// The (x, m, u) that a run ends with, in logical order.
+/// The final (x, m, u) of a run, in logical order.
 #[derive(Clone)]
 struct Expected<A> {
     x: Vec<A>,
@@ -68,7 +68,7 @@ impl<A: Float> Expected<A> {
     }
 }
 
-/// A table, its shape, and what should become of it.
+/// The inputs of a run in every layout, its rule and the expected result.
 struct Setting<A> {
     name: String,
     rule: Adamax,
@@ -78,7 +78,7 @@ struct Setting<A> {
     expected: Expected<A>,
 }
 
-/// The same numbers as often as there are layouts.
+/// The same numbers in every layout.
 struct InEveryLayout<A>([ArrayD<A>; LAYOUTS.len()]);
 
 impl<A: Float> InEveryLayout<A> {
@@ -95,7 +95,7 @@ impl<A: Float> InEveryLayout<A> {
         self.dynamic(layout).view().into_dimensionality().expect("the rank of D")
     }
 
-    /// A copy, gaps and all.
+    /// Returns a copy that keeps the gaps between elements.
     fn copy<D: Dimension>(&self, layout: Layout) -> Array<A, D> {
         self.dynamic(layout).clone().into_dimensionality().expect("the rank of D")
     }
@@ -122,7 +122,7 @@ impl<A: Float> Setting<A> {
 
 // ---------------------------------------------------------------- paths
 
-/// [`adamax_step`] on arrays; letters for x, g, m, u.
+/// Runs [`adamax_step`] on arrays. `word` gives the layouts of x, g, m and u.
 fn pure<A: Float, D: Dimension>(setting: &Setting<A>, word: [Layout; 4]) -> Result<(), Error> {
     let what = format!("pure, {}, {}", spell(&word), setting.name);
     let mut x = setting.x.copy::<D>(word[0]);
@@ -137,11 +137,11 @@ fn pure<A: Float, D: Dimension>(setting: &Setting<A>, word: [Layout; 4]) -> Resu
     Ok(())
 }
 
-/// [`Adamax::step`]; letters for x, g, state.
+/// Runs [`Adamax::step`]. `word` gives the layouts of x, g and the state.
 fn in_place<A: Float, D: Dimension>(setting: &Setting<A>, word: [Layout; 3]) -> Result<(), Error> {
     let what = format!("in place, {}, {}", spell(&word), setting.name);
     let mut x = setting.x.copy::<D>(word[0]);
-    // u in another layout than m: the state brings them together.
+    // u has another layout than m: the state converts both to one layout.
     let (m, u) = (setting.zeros.copy(word[2]), setting.zeros.copy(word[0]));
     let mut state = State::from_parts(0, m, u)?;
     for g in &setting.gradients {
@@ -153,7 +153,7 @@ fn in_place<A: Float, D: Dimension>(setting: &Setting<A>, word: [Layout; 3]) -> 
     Ok(())
 }
 
-/// [`Optimizer::step`]; letters for x, g, and the array that was registered.
+/// Runs [`Optimizer::step`]. `word` gives the layouts of x, g and the registered array.
 fn slot<A: Float, D: Dimension>(setting: &Setting<A>, word: [Layout; 3]) -> Result<(), Error> {
     let what = format!("slot, {}, {}", spell(&word), setting.name);
     let mut x = setting.x.copy::<D>(word[0]);
@@ -168,7 +168,7 @@ fn slot<A: Float, D: Dimension>(setting: &Setting<A>, word: [Layout; 3]) -> Resu
     Ok(())
 }
 
-/// In place and by slot, with the dimension as a type and without.
+/// Runs [`in_place`] and [`slot`], each with a dynamic dimension and with a dimension type.
 fn every_path<A: Float>(setting: &Setting<A>, word: [Layout; 3]) -> Result<(), Error> {
     in_place::<A, IxDyn>(setting, word)?;
     slot::<A, IxDyn>(setting, word)?;
@@ -188,7 +188,7 @@ fn spell(word: &[Layout]) -> String {
     word.iter().map(|layout| layout.letter()).collect()
 }
 
-/// All words of three of these letters.
+/// Returns all words of three of these letters.
 fn words(letters: &[Layout]) -> Vec<[Layout; 3]> {
     let mut words = Vec::new();
     for &x in letters {
@@ -201,7 +201,7 @@ fn words(letters: &[Layout]) -> Vec<[Layout; 3]> {
 
 // ---------------------------------------------------------------- ranks and layouts
 
-/// Every rank, with axes of length 1 and without any element among them.
+/// Every rank, including axes of length 1 and empty arrays.
 const SHAPES: [&[usize]; 17] = [
     &[],
     &[1],
@@ -243,7 +243,7 @@ fn every_rank_and_layout<A: Float>(letters: &[Layout]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Four arrays, each in a layout of its own: all 2401 words.
+/// Tests all 2401 combinations of layouts for four arrays.
 #[test]
 fn four_arrays_in_four_layouts() -> Result<(), Error> {
     let kinds = rules::one_of_each_kind();
@@ -264,7 +264,7 @@ fn four_arrays_in_four_layouts() -> Result<(), Error> {
     Ok(())
 }
 
-/// Sizes about those of the tiles in which mixed layouts are walked.
+/// Sizes around that of a tile: mixed layouts are processed in tiles.
 #[test]
 fn sizes_around_tiles() -> Result<(), Error> {
     let shapes: [&[usize]; 12] = [
@@ -302,8 +302,8 @@ fn every_length_in_f32() -> Result<(), Error> {
     every_length::<f32>()
 }
 
-/// Lengths that are and are not multiples of the vectors of any instruction set, under every kind
-/// of rule.
+/// Tests lengths that are multiples of a SIMD vector and lengths that are not, for every kind of
+/// rule.
 fn every_length<A: Float>() -> Result<(), Error> {
     for case in rules::one_of_each_kind() {
         for length in (1..=70).chain([127, 128, 129, 255, 256, 257, 511, 512, 513, 1000]) {
@@ -317,14 +317,14 @@ fn every_length<A: Float>() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- other ways to the same numbers
+// ---------------------------------------------------------------- broadcast, reshape, split
 
-/// A gradient that repeats itself without taking memory is as good as one written out.
+/// A broadcast gradient gives the same result as the same gradient stored in full.
 #[test]
 fn broadcast_gradients() -> Result<(), Error> {
     let case = &rules::one_of_each_kind()[3];
     for shape in [&[4][..], &[3, 5], &[20, 17], &[2, 3, 4], &[2, 3, 2, 2, 3]] {
-        // Which axes repeat: each, each pair, …, all.
+        // Bit number `axis` of `repeated` is set if the axis is broadcast. At least one is.
         for repeated in 1..1_usize << shape.len() {
             let repeats = |axis: usize| repeated >> axis & 1 == 1;
             let small: Vec<usize> =
@@ -362,7 +362,7 @@ fn broadcast_gradients() -> Result<(), Error> {
     Ok(())
 }
 
-/// An axis of length 1 may have any stride, 0, negative and huge ones included.
+/// An axis of length 1 may have any stride, including 0, negative and huge strides.
 #[test]
 fn odd_strides_of_axes_of_length_1() -> Result<(), Error> {
     type View<'a> = ArrayViewMut2<'a, f64>;
@@ -411,7 +411,7 @@ fn odd_strides_of_axes_of_length_1() -> Result<(), Error> {
     Ok(())
 }
 
-/// The same numbers, in rows or in one long lane.
+/// A step gives the same numbers for every shape of the same data.
 #[test]
 fn reshaping_changes_nothing() -> Result<(), Error> {
     let shapes: [&[usize]; 7] = [
@@ -436,7 +436,7 @@ fn reshaping_changes_nothing() -> Result<(), Error> {
     Ok(())
 }
 
-/// A tensor in two parts, each with a state of its own, is the tensor in one.
+/// Stepping two parts of a tensor, each with its own state, equals stepping the whole tensor.
 #[test]
 fn splitting_changes_nothing() -> Result<(), Error> {
     for case in rules::one_of_each_kind() {
@@ -464,9 +464,9 @@ fn splitting_changes_nothing() -> Result<(), Error> {
     Ok(())
 }
 
-/// A state may change its memory order between steps.
+/// The second step works on a state whose memory order has changed.
 #[test]
-fn a_state_in_another_order_goes_on() -> Result<(), Error> {
+fn a_state_may_change_its_memory_order_between_steps() -> Result<(), Error> {
     let case = &rules::one_of_each_kind()[3];
     for shape in SHAPES {
         let setting = Setting::<f64>::new(case, shape)?;
@@ -488,9 +488,9 @@ fn a_state_in_another_order_goes_on() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- batches
 
-/// Many tensors in one batch, in any order, are as many tensors by themselves.
+/// Stepping tensors in one batch, in any order, equals stepping each tensor alone.
 #[test]
-fn a_batch_is_its_tensors() -> Result<(), Error> {
+fn a_batch_equals_its_tensors_alone() -> Result<(), Error> {
     for case in rules::one_of_each_kind() {
         let a = Setting::<f64>::new(&case, &[33])?;
         let b = Setting::<f64>::new(&case, &[4, 5])?;
@@ -534,8 +534,8 @@ fn a_batch_is_its_tensors() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- threads
 
-/// Large enough to be split, along rows that are not all of one size, in layouts that share one
-/// order and in layouts that do not.
+/// The tensors are large enough to be split among threads, also into parts of different sizes. The
+/// layouts of the arrays agree in some cases and differ in others.
 #[cfg(feature = "rayon")]
 #[test]
 fn threads_change_nothing() -> Result<(), Error> {

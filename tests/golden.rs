@@ -1,7 +1,8 @@
-//! Runs of other implementations, repeated step by step.
+//! Repeats runs of other implementations step by step.
 //!
-//! `golden/generate.py` ran the peers and says how; the files beside it hold what came out, and no
-//! gradients: the small generator that made those is repeated here, exactly.
+//! `golden/generate.py` ran the other implementations (the peers) and documents how. The JSON files
+//! beside it contain the results but no gradients. This file repeats the generator that made the
+//! gradients exactly.
 
 use adamax::{
     Adamax, BiasCorrection, EpsilonPlacement, Error, Objective, Outcome, Real, State, WeightDecay,
@@ -10,7 +11,7 @@ use ndarray::{Array, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, IxDyn};
 use serde_json::Value;
 use std::fmt;
 
-/// The files and the number of runs in each, so that none can be lost unnoticed.
+/// Name, number of runs and content of each file. The number detects a lost run.
 const FILES: [(&str, usize, &str); 5] = [
     ("torch", 13, include_str!("golden/torch.json")),
     ("keras", 9, include_str!("golden/keras.json")),
@@ -19,29 +20,29 @@ const FILES: [(&str, usize, &str); 5] = [
     ("mlx", 7, include_str!("golden/mlx.json")),
 ];
 
-/// In every run: tensors of 0 to 4 axes, and the steps at which they were recorded.
+/// Every run has these tensors, recorded at these steps.
 const SHAPES: [&[usize]; 5] = [&[], &[5], &[3, 4], &[2, 3, 2], &[2, 2, 3, 2]];
 const CHECKPOINTS: [u64; 8] = [1, 2, 3, 5, 10, 50, 100, 200];
 
-// Tolerances are in units of f64::EPSILON or f32::EPSILON, whichever the run was made in. "Seen" is
-// the largest deviation in all these runs. Both sides round the same few operations, some of them in
-// another order, so that a step seldom rounds x differently, and up as often as down.
+// Tolerances are in units of f64::EPSILON or f32::EPSILON, according to the precision of the run.
+// "Seen" is the largest deviation in all runs. Both sides round the same few operations, some in
+// another order. So x is seldom rounded differently, and upward as often as downward.
 
 /// For x, relative to max(|x|, α), at any step. Seen: 2.6.
 const X_UNITS: f64 = 4.0;
-/// For x, added per step of decoupled decay, which multiplies x by a rounded 1 − αλ here and
-/// subtracts a rounded αλx elsewhere: an error of the same sign at every step, at most half a unit.
+/// For x, added per step of decoupled decay. This crate multiplies x by a rounded 1 − αλ; a peer
+/// subtracts a rounded αλx. The error has the same sign at every step and is at most half a unit.
 /// Seen: 0.35 on average over 200 steps, which is 69 units.
 const X_UNITS_PER_DECAY: f64 = 0.5;
-/// For m, relative to u, since the gradients that m is a mean of may cancel. Errors fade as fast as
-/// m itself, so the steps do not add up. Seen: 1.8.
+/// For m, relative to u, because the gradients in the mean m may cancel. Errors decay as fast as m
+/// itself, so they do not accumulate over the steps. Seen: 1.8.
 const M_UNITS: f64 = 2.0;
-/// For u: β₂·u and |g| + ε are one rounding each, and the same for everyone. Seen: 0.
+/// For u: β₂·u and |g| + ε have one rounding each, which is the same everywhere. Seen: 0.
 const U_UNITS: f64 = 0.0;
-/// For u, relative to max(u, λ|x|), where g + λx must be formed first, which may cancel. Seen: 1.0.
+/// For u with L2 decay, relative to max(u, λ|x|), because g and λx may cancel. Seen: 1.0.
 const U_UNITS_WITH_L2: f64 = 2.0;
-/// For u, added per step, where the peer rounded β₂ to f32 and the tensors are f64: 0.999 is 0.11
-/// units of f32 off.
+/// For u, added per step, if the tensors are f64 but the peer rounded β₂ to f32. The rounding error
+/// of 0.999 is 0.11 units of f32.
 const U_UNITS_PER_STEP_WITH_ROUNDED_BETA2: f64 = 0.12;
 
 #[test]
@@ -92,7 +93,8 @@ fn presets_are_the_peers_defaults() -> Result<(), Error> {
     Ok(())
 }
 
-/// Only an ε of the size of the gradients can tell its placements apart; these runs have one.
+/// The placement of ε matters only if ε is about as large as the gradients. This test uses the runs
+/// in which it is.
 #[test]
 fn a_wrong_placement_of_epsilon_is_noticed() -> Result<(), Error> {
     use EpsilonPlacement::{Accumulated, InsideMax, Outside};
@@ -137,15 +139,15 @@ fn any_other_wrong_setting_is_noticed() -> Result<(), Error> {
     Ok(())
 }
 
-/// Asserts that the parameters themselves, not only m and u, leave their tolerance.
+/// Asserts that x leaves its tolerance, not only m and u.
 fn assert_noticed(case: &Case, wrong: &Adamax) {
     let noticed = replay(case, wrong).iter().any(|deviation| deviation.quantity == "x");
-    assert!(noticed, "{case}: x does not tell {wrong:?} from {:?}", case.rule);
+    assert!(noticed, "{case}: x does not distinguish {wrong:?} from {:?}", case.rule);
 }
 
 // ---------------------------------------------------------------- replaying
 
-/// One number out of tolerance.
+/// A number that is out of tolerance.
 struct Deviation {
     case: String,
     shape: Vec<usize>,
@@ -169,7 +171,7 @@ impl fmt::Display for Deviation {
     }
 }
 
-/// Repeats a run with `rule` and returns what is out of tolerance.
+/// Repeats a run with `rule` and returns the numbers that are out of tolerance.
 fn replay(case: &Case, rule: &Adamax) -> Vec<Deviation> {
     let replay_tensor = match case.dtype {
         Precision::F64 => replay_tensor::<f64>,
@@ -216,7 +218,7 @@ fn replay_array<A: Float, D: Dimension>(
             for (which, quantity) in ["x", "m", "u"].into_iter().enumerate() {
                 let tolerance = tolerances[which];
                 let (found, expected_value) = (found[which][index], expected.xmu[which][index]);
-                let agrees = (found - expected_value).abs() <= tolerance; // NaN does not
+                let agrees = (found - expected_value).abs() <= tolerance; // false for NaN
                 if !agrees {
                     deviations.push(Deviation {
                         case: case.to_string(),
@@ -235,7 +237,7 @@ fn replay_array<A: Float, D: Dimension>(
     deviations
 }
 
-/// How far x, m and u may be from what the peer had.
+/// The largest allowed deviations of x, m and u from the peer's values.
 fn tolerances(case: &Case, expected: &Checkpoint, index: usize) -> [f64; 3] {
     let [x, _, u] = [0, 1, 2].map(|which| expected.xmu[which][index]);
     #[allow(clippy::cast_precision_loss)] // at most 200
@@ -253,7 +255,7 @@ fn tolerances(case: &Case, expected: &Checkpoint, index: usize) -> [f64; 3] {
 
     let x_units = X_UNITS + X_UNITS_PER_DECAY * decays;
     let for_x = x_units * unit * x.abs().max(case.rule.learning_rate());
-    // With L2, g and λx may cancel, and what x is off by enters the gradient.
+    // With L2, g and λx may cancel, and the error of x enters the gradient.
     let scale = u.max(l2 * x.abs());
     let from_x = l2 * for_x;
     let u_units = if l2 > 0.0 {
@@ -266,9 +268,9 @@ fn tolerances(case: &Case, expected: &Checkpoint, index: usize) -> [f64; 3] {
     [for_x, M_UNITS * unit * scale + from_x, u_units * unit * scale + from_x]
 }
 
-/// f64 or f32, and the way between.
+/// `f64` or `f32`, with conversions between them.
 trait Float: Real + Into<f64> {
-    /// `value`, which is exact in both.
+    /// Converts a `value` that is exact in both precisions.
     fn exact(value: f64) -> Self;
 }
 
@@ -292,10 +294,10 @@ fn flat<A: Into<f64>>(values: impl Iterator<Item = A>) -> Vec<f64> {
 
 // ---------------------------------------------------------------- inputs
 
-/// The stream of numbers behind one tensor, as `GENERATOR` in `generate.py` says.
+/// The stream of numbers for one tensor, as `GENERATOR` in `generate.py` describes it.
 struct Inputs<'a> {
     tensor: &'a Tensor,
-    /// Of `SplitMix64`.
+    /// The state of `SplitMix64`.
     state: u64,
 }
 
@@ -311,12 +313,12 @@ impl<'a> Inputs<'a> {
         z ^ (z >> 31)
     }
 
-    /// Must be called once, first.
+    /// Returns the initial parameter. Must be called once, before [`gradient`](Self::gradient).
     fn parameter<A: Float, D: Dimension>(&mut self) -> Array<A, D> {
         self.array(|z| integer(z) * 2_f64.powi(-10))
     }
 
-    /// Must be called for one step after the other.
+    /// Returns the gradient of one step. Must be called for the steps in order.
     fn gradient<A: Float, D: Dimension>(&mut self, step: u64) -> Array<A, D> {
         let phase = match step {
             ..=60 => 2_f64.powi(-2),
@@ -337,7 +339,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The top 12 bits as an integer in [−2048, 2048).
+/// Returns the top 12 bits as an integer in [−2048, 2048).
 fn integer(z: u64) -> f64 {
     #[allow(clippy::cast_precision_loss)]
     let k = (z >> 52) as f64;
@@ -351,7 +353,7 @@ struct Case {
     peer: String,
     name: String,
     dtype: Precision,
-    /// In which the peer held β₁, β₂ and ε before it used them on tensors of `dtype`.
+    /// The precision in which the peer stores β₁, β₂ and ε, whatever the `dtype` of the tensors.
     hyperparameters: Precision,
     rule: Adamax,
     tensors: Vec<Tensor>,

@@ -1,4 +1,5 @@
-//! Many tensors in one optimizer: registering, binding, groups, and the step that is all or nothing.
+//! Tests of the optimizer for many tensors: registration, binding, groups, and steps that change
+//! all tensors or none.
 
 mod common;
 
@@ -18,7 +19,7 @@ const SEED: u64 = 3;
 
 // ---------------------------------------------------------------- a batch and its tensors
 
-/// The tensors of a model, each with a rule and a state of its own.
+/// The tensors of a model without an optimizer, each with its own rule and state.
 struct Alone<A> {
     tensors: Vec<(Adamax, ArrayD<A>, State<A>)>,
 }
@@ -53,7 +54,7 @@ impl<A: Float> Alone<A> {
     }
 }
 
-/// Batches in which tensors change places, and now and then are left out.
+/// Batches of tensors in different orders. Some batches leave tensors out.
 const BATCHES: [&[usize]; 7] = [
     &[0, 1, 2, 3, 4, 5, 6, 7],
     &[7, 6, 5, 4, 3, 2, 1, 0],
@@ -84,7 +85,7 @@ fn a_batch_equals_its_tensors_by_themselves() -> Result<(), Error> {
 }
 
 #[test]
-fn a_tensor_left_out_waits() -> Result<(), Error> {
+fn a_tensor_left_out_does_not_change() -> Result<(), Error> {
     let mut model = Model::<f64>::new(Adamax::default(), &MIXED, SEED);
     model.run(0..3)?;
     let before = model.bits();
@@ -113,7 +114,7 @@ fn an_empty_batch_does_nothing() -> Result<(), Error> {
     Ok(())
 }
 
-/// The state stays with the slot, not with the memory.
+/// The state belongs to the slot, not to the memory of the parameter.
 #[test]
 fn parameters_may_move_and_change_their_layout() -> Result<(), Error> {
     let mut model = Model::<f64>::new(Adamax::default(), &MIXED, SEED);
@@ -149,7 +150,7 @@ fn a_tensor_can_be_registered_later() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- groups
 
-/// A rule unlike that of any other number.
+/// Returns a different rule for each `i`.
 fn rule_number(i: usize) -> Adamax {
     let i = f64::from(u32::try_from(i).expect("a small number"));
     let builder = Adamax::builder().learning_rate(0.01 + 0.001 * i).beta1(0.5 + 0.001 * i);
@@ -204,7 +205,7 @@ fn a_rule_can_change_in_the_middle_of_a_run() -> Result<(), Error> {
 }
 
 #[test]
-fn a_group_with_rate_0_is_frozen_while_its_moments_go_on() -> Result<(), Error> {
+fn a_learning_rate_of_0_freezes_parameters_but_not_moments() -> Result<(), Error> {
     let rule = Adamax::builder().weight_decay(WeightDecay::Decoupled(0.5)).build()?;
     let frozen = rule.to_builder().learning_rate(0.0).build()?;
     let mut optimizer = Optimizer::new(rule);
@@ -241,7 +242,7 @@ fn groups_of_another_optimizer_are_refused() -> Result<(), Error> {
         assert_eq!(mine.rule(foreign), None);
     }
     assert_eq!(mine.rule(mine.default_group()), Some(&rule_number(0)));
-    assert_eq!(mine.snapshot().names().count(), 0, "registered all the same");
+    assert_eq!(mine.snapshot().names().count(), 0, "a tensor was registered");
     mine.register("x", &Array1::zeros(2))?;
     Ok(())
 }
@@ -270,7 +271,7 @@ fn the_scale_multiplies_every_learning_rate() -> Result<(), Error> {
         alone.step(&model, &[0, 1, 2, 3, 4, 5, 6, 7])?;
         alone.assert_equals(&format!("scale {scale}"), &model);
     }
-    assert_eq!(model.optimizer.rule(second), Some(&rule_number(1)), "the rule itself stays");
+    assert_eq!(model.optimizer.rule(second), Some(&rule_number(1)), "the rule does not change");
     Ok(())
 }
 
@@ -309,7 +310,7 @@ fn a_name_is_taken_once() -> Result<(), Error> {
         ] {
             assert_eq!(error.kind(), ErrorKind::Name);
             assert_eq!(error.tensor(), Some(name));
-            // Messages quote long names in short; `tensor` gives all of them.
+            // Messages shorten a long name; `tensor` returns the full name.
             if name != long {
                 assert_eq!(error.to_string(), format!("tensor `{name}`: name is taken"));
             }
@@ -349,7 +350,7 @@ fn slots_and_groups_are_keys() -> Result<(), Error> {
 }
 
 #[test]
-fn debug_output_tells_what_there_is_but_no_numbers() -> Result<(), Error> {
+fn debug_output_has_names_and_settings_but_no_elements() -> Result<(), Error> {
     let mut optimizer = Optimizer::new(Adamax::keras());
     let mut x = Array1::from_elem(10_000, 7.654_321);
     let g = Array1::from_elem(10_000, 1.234_567);
@@ -369,7 +370,7 @@ fn debug_output_tells_what_there_is_but_no_numbers() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- all or nothing
 
-/// What can be wrong with one tensor of a batch.
+/// A fault in one tensor of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     ForeignSlot,
@@ -399,7 +400,7 @@ const FAULTS: &[(Fault, ErrorKind, &str)] = &[
     (Fault::StepCount, ErrorKind::StepCount, "step counter has reached its largest value"),
 ];
 
-/// What stands in for one tensor's own slot, parameter and gradient.
+/// Replacements for the slot, parameter or gradient of one tensor.
 #[derive(Default)]
 struct Substitute<'a> {
     slot: Option<Slot<IxDyn>>,
@@ -429,8 +430,8 @@ fn step_with(
     model.optimizer.step(&mut batch)
 }
 
-/// Takes a step with one fault in one tensor and says how it went and which tensor should be named.
-/// All settings are then as they were.
+/// Takes a step with one fault in one tensor. Returns the outcome and the name of the tensor that
+/// the error should have. Restores all settings.
 fn provoke(
     fault: Fault,
     model: &mut Model<f32>,
@@ -482,7 +483,7 @@ fn provoke(
             outcome
         }
         Fault::LearningRateScale => {
-            // Only this tensor's rate is large enough to overflow, when scaled.
+            // Only the scaled rate of this tensor overflows.
             let large = rule.to_builder().learning_rate(1e30).build()?;
             model.optimizer.set_rule(group, large)?;
             model.optimizer.set_lr_scale(1e10)?;
@@ -504,11 +505,11 @@ fn provoke(
             outcome
         }
     };
-    assert_eq!(ill_shaped, ill_shaped_g, "a parameter of another shape was written");
+    assert_eq!(ill_shaped, ill_shaped_g, "a parameter with a wrong shape was changed");
     Ok((outcome, named))
 }
 
-/// Each tensor in a group of its own, whose rule has this policy.
+/// Returns a model in which each tensor has its own group, with a rule of the given policy.
 fn with_policies<A: Float>(policy: impl Fn(usize) -> NonFinite) -> Model<A> {
     let rule = |i| rule_number(i).to_builder().non_finite(policy(i)).build().expect("in range");
     Model::in_groups(Optimizer::new(rule_number(0)), &MIXED, SEED, |optimizer, i| {
@@ -538,7 +539,7 @@ fn a_fault_in_one_tensor_changes_none() -> Result<(), Error> {
                 assert_eq!(error.tensor(), named.as_deref(), "{what}: {error}");
                 assert!(error.to_string().contains(message), "{what}: {error}");
                 assert_eq!(model.bits(), before, "{what}");
-                // As if nothing had been.
+                // Later steps are not affected.
                 for model in [&mut model, &mut twin] {
                     model.run(3..5)?;
                 }
@@ -550,7 +551,7 @@ fn a_fault_in_one_tensor_changes_none() -> Result<(), Error> {
 }
 
 #[test]
-fn a_foreign_slot_is_told_by_its_place() -> Result<(), Error> {
+fn a_foreign_slot_is_reported_by_its_index() -> Result<(), Error> {
     let mut model = with_policies(|_| NonFinite::Error);
     let (outcome, _) = provoke(Fault::ForeignSlot, &mut model, 5)?;
     let message = "slot at index 5 of the batch belongs to another optimizer";
@@ -572,7 +573,7 @@ fn a_slot_of_an_optimizer_with_more_tensors_is_refused() -> Result<(), Error> {
     Ok(())
 }
 
-/// In double precision too, and where only the product of rate and scale overflows.
+/// Coefficients can also overflow in f64, and the product of rate and scale can overflow alone.
 #[test]
 fn coefficients_that_overflow_f64_are_refused() -> Result<(), Error> {
     let rule = Adamax::builder().learning_rate(1e200).weight_decay(WeightDecay::Decoupled(1.0));
@@ -657,9 +658,9 @@ fn any_other_fault_beats_a_skip() -> Result<(), Error> {
     Ok(())
 }
 
-/// Each group has its own policy: NaN goes through where its group lets it.
+/// Each group has its own policy: only the group with `Propagate` accepts NaN.
 #[test]
-fn one_group_may_let_nan_through() -> Result<(), Error> {
+fn one_group_may_propagate_nan() -> Result<(), Error> {
     let policy = |i| if i == 4 { NonFinite::Propagate } else { NonFinite::Error };
     let (mut model, mut twin) = (with_policies::<f32>(policy), with_policies::<f32>(policy));
     model.draw_gradients(0);

@@ -1,5 +1,5 @@
-//! The crate against a second implementation, written from the paper: every rule, every kind of
-//! number, bit for bit.
+//! Compares the crate bit by bit with a second implementation, written from the paper, for every
+//! rule and every kind of number.
 
 mod common;
 
@@ -13,7 +13,7 @@ use common::{
 };
 use ndarray::{Array1, arr0, array};
 
-/// Odd, and longer than a few vectors of any instruction set.
+/// Odd, and longer than several SIMD vectors of any instruction set.
 const LENGTH: usize = 37;
 
 // ---------------------------------------------------------------- ordinary numbers
@@ -55,7 +55,7 @@ fn every_rule<A: Float>() -> Result<(), Error> {
     Ok(())
 }
 
-/// Any t can be asked for, also those at which a 32-bit counter has wrapped, or f64 has no integer.
+/// Every t works, including values beyond 32 bits and integers that f64 cannot represent.
 #[test]
 fn every_step_number() -> Result<(), Error> {
     let numbers = (1..=100).chain([1000, 1 << 31, (1 << 31) + 1, 1 << 32, (1 << 53) + 1, u64::MAX]);
@@ -74,8 +74,8 @@ fn every_step_number() -> Result<(), Error> {
     Ok(())
 }
 
-/// The one thing that the oracle shares with the crate is how β₁ᵗ is multiplied together. It cannot
-/// matter to more than the last bits.
+/// The oracle computes β₁ᵗ by the same multiplications as the crate. Another order of
+/// multiplication changes the last bits only.
 #[test]
 fn simple_powers_agree() -> Result<(), Error> {
     for beta1 in [0.3, 0.5, 0.7, 0.9] {
@@ -90,7 +90,7 @@ fn simple_powers_agree() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- extraordinary numbers
+// ---------------------------------------------------------------- special values
 
 #[test]
 fn special_values_in_f64() -> Result<(), Error> {
@@ -102,8 +102,8 @@ fn special_values_in_f32() -> Result<(), Error> {
     special_values(&[1e30_f32, 1e-30])
 }
 
-/// All combinations of zeros, subnormals, the ends of the range, infinities and NaN, under every
-/// rule. Nothing is checked and nothing is hidden: the formula holds.
+/// Tests all combinations of zeros, subnormals, smallest and largest numbers, infinities and NaN
+/// with many rules. With `Propagate`, the result is always that of the formula.
 fn special_values<A: Float>(more: &[A]) -> Result<(), Error> {
     let tiny = A::of(16.0) * A::LEAST_SUBNORMAL;
     let mut magnitudes = vec![A::of(0.0), tiny, A::LEAST_NORMAL, A::of(1.0), A::LARGEST, A::INF];
@@ -140,8 +140,8 @@ fn special_values<A: Float>(more: &[A]) -> Result<(), Error> {
     Ok(())
 }
 
-/// A parameter that is lost must not spoil the moments of a rule that does not look at parameters.
-/// (0·∞ is NaN: a coefficient of 0 is not the same as no term.)
+/// An infinite parameter must not change the moments of a rule without L2 decay. 0·∞ is NaN, so a
+/// term with coefficient 0 is not the same as no term.
 #[test]
 fn an_infinite_parameter_stays_out_of_the_moments() -> Result<(), Error> {
     for Case { name, rule } in rules::every_combination() {
@@ -157,12 +157,12 @@ fn an_infinite_parameter_stays_out_of_the_moments() -> Result<(), Error> {
     Ok(())
 }
 
-/// A gradient of NaN shows in x, m and u, and goes on showing when gradients are numbers again.
+/// A NaN gradient makes x, m and u NaN, and they stay NaN when later gradients are finite.
 #[test]
 fn nan_is_never_masked() -> Result<(), Error> {
     for case in rules::every_combination() {
         let Case { name, rule } = case.with(NonFinite::Propagate);
-        // NaN at either end and in the middle, of either sign, beside healthy neighbours.
+        // NaN of both signs at both ends and in the middle, between finite numbers.
         let mut g = Array1::from_elem(9, 0.25);
         for (i, nan) in [(0, f64::NAN), (4, -f64::NAN), (8, f64::NAN)] {
             g[i] = nan;
@@ -179,13 +179,13 @@ fn nan_is_never_masked() -> Result<(), Error> {
                     "x, m, u {values:?} at {i}, t {t}, {name}"
                 );
             }
-            g.fill(0.5); // healthy from now on
+            g.fill(0.5); // finite from now on
         }
     }
     Ok(())
 }
 
-/// An infinite gradient has no direction that could be followed, unless it is clipped.
+/// An infinite gradient gives NaN, unless it is clipped.
 #[test]
 fn infinite_gradients_propagate_or_are_clipped() -> Result<(), Error> {
     let open = Adamax::builder().non_finite(NonFinite::Propagate).build()?;
@@ -203,7 +203,8 @@ fn infinite_gradients_propagate_or_are_clipped() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- zero denominators
 
-/// ε = 0 and u = 0: no step, whatever m is; weight decay, which is no division, goes on.
+/// With ε = 0 and u = 0 there is no step, whatever m is. Weight decay still applies, because it
+/// does not divide.
 #[test]
 fn a_zero_denominator_takes_no_step() -> Result<(), Error> {
     use EpsilonPlacement::{Accumulated, InsideMax, Outside};
@@ -225,9 +226,9 @@ fn a_zero_denominator_takes_no_step() -> Result<(), Error> {
     Ok(())
 }
 
-/// ε > 0 and u = 0: the formula to the letter, even where it looks extreme.
+/// With ε > 0 and u = 0 the step follows the formula, even if it is extremely long.
 #[test]
-fn a_denominator_of_epsilon_alone_is_followed() -> Result<(), Error> {
+fn a_denominator_of_epsilon_alone_follows_the_formula() -> Result<(), Error> {
     let rule = Adamax::default();
     let (x, m, u) = adamax_step(1.0, &0.0, 0.1, 0.0, 1, &rule)?;
     // m̂ = 0.9·0.1/(1 − 0.9) = 0.9; α/ε·m̂ = 0.002/1e-8·0.9 = 180 000
@@ -236,7 +237,7 @@ fn a_denominator_of_epsilon_alone_is_followed() -> Result<(), Error> {
     Ok(())
 }
 
-/// An ε below the range of the tensor's precision is no ε.
+/// An ε that is too small for the precision of the tensor acts as 0.
 #[test]
 fn an_epsilon_that_rounds_to_zero_is_zero() -> Result<(), Error> {
     let rule = Adamax::builder().epsilon(1e-60).build()?;
@@ -248,7 +249,7 @@ fn an_epsilon_that_rounds_to_zero_is_zero() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- the ends of the range
+// ---------------------------------------------------------------- smallest and largest numbers
 
 #[test]
 fn subnormal_moments_are_flushed_in_f64() -> Result<(), Error> {
@@ -260,15 +261,15 @@ fn subnormal_moments_are_flushed_in_f32() -> Result<(), Error> {
     subnormal_moments_are_flushed::<f32>()
 }
 
-/// With β₁ = β₂ = 1/2 the decayed moments are exact: at the smallest normal number they stay, one
-/// bit below it they become 0.
+/// With β₁ = β₂ = 1/2 the decayed moments are exact. The smallest normal number is kept; a number
+/// one bit below it becomes 0.
 fn subnormal_moments_are_flushed<A: Float>() -> Result<(), Error> {
     let rule = Adamax::builder().beta1(0.5).beta2(0.5).build()?;
     let least = A::LEAST_NORMAL;
     let (zero, two) = (A::of(0.0), A::of(2.0));
     let below = least - A::LEAST_SUBNORMAL;
 
-    // (old m or u, what is left of it)
+    // (old m or u, new m or u)
     for (old, new) in [(two * least, least), (two * below, zero), (least, zero), (below, zero)] {
         let (_, m, u) = adamax_step(A::of(1.0), &zero, old, old, 1, &rule)?;
         assert_same(format!("m, u of {old:e}", old = old.wide()), &[m, u], &[new, new]);
@@ -277,7 +278,7 @@ fn subnormal_moments_are_flushed<A: Float>() -> Result<(), Error> {
         assert_same(format!("m of -{old:e}", old = old.wide()), &[m], &[expected]);
     }
 
-    // A gradient is not flushed, however small, nor the norm that it sets.
+    // Neither a subnormal gradient nor the norm that it sets is flushed to 0.
     for g in [A::LEAST_SUBNORMAL, below] {
         for sign in [g, -g] {
             let (_, m, u) = adamax_step(A::of(1.0), &sign, zero, two * below, 1, &rule)?;
@@ -287,8 +288,8 @@ fn subnormal_moments_are_flushed<A: Float>() -> Result<(), Error> {
     Ok(())
 }
 
-/// The first moment of an idle coordinate falls to the smallest normal number and then to 0; it is
-/// never subnormal, and x stands still from then on.
+/// If all gradients are 0, the first moment decays to the smallest normal number and then becomes
+/// 0. It is never subnormal, and x does not change any more once it is 0.
 #[test]
 fn an_idle_first_moment_ends_at_zero() -> Result<(), Error> {
     let rule = Adamax::default();
@@ -315,7 +316,7 @@ fn an_idle_first_moment_ends_at_zero() -> Result<(), Error> {
     Ok(())
 }
 
-/// The norm, too; it takes 708 000 steps from 1, of which these are the last.
+/// The norm becomes 0 too. From 1 this takes about 708 000 steps, so this test starts near the end.
 #[test]
 fn an_idle_norm_ends_at_zero() -> Result<(), Error> {
     let rule = Adamax::paper();
@@ -335,9 +336,9 @@ fn an_idle_norm_ends_at_zero() -> Result<(), Error> {
     Ok(())
 }
 
-/// Moments of the largest size do not overflow.
+/// The largest finite moments do not overflow.
 #[test]
-fn the_largest_gradients_are_followed() -> Result<(), Error> {
+fn the_largest_gradients_do_not_overflow() -> Result<(), Error> {
     let rule = Adamax::default();
     let (x, m, u) = adamax_step(0.0, &f64::MAX, f64::MAX, f64::MAX, 1_000, &rule)?;
     assert_same("u", &[u], &[f64::MAX]);
@@ -346,7 +347,7 @@ fn the_largest_gradients_are_followed() -> Result<(), Error> {
     Ok(())
 }
 
-/// Turning the gradient's sign is all that maximizing does.
+/// Maximizing only changes the sign of the gradient.
 #[test]
 fn maximizing_is_minimizing_the_negative() -> Result<(), Error> {
     for Case { name, rule } in rules::all() {

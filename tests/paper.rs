@@ -1,8 +1,8 @@
-//! The published examples, and three steps by hand.
+//! The published examples, and three steps computed by hand.
 
 #![expect(
     clippy::excessive_precision,
-    reason = "digits as a calculator with more of them gives them"
+    reason = "more digits than f64 holds, as computed with higher precision"
 )]
 
 mod common;
@@ -24,8 +24,8 @@ struct Example {
     new_u: &'static [f64],
 }
 
-/// As published, but not rounded: ε = 1e-8 moves each first step away from α = 0.002 by 1e-8/g.
-/// Digits computed in 50 decimals.
+/// The published examples without rounding, computed with 50 decimals. Because of ε = 1e-8, the
+/// first step is smaller than α = 0.002 by a relative 1e-8/g.
 const PUBLISHED: [Example; 3] = [
     Example {
         x: &[1.0],
@@ -55,11 +55,11 @@ const PUBLISHED: [Example; 3] = [
         t: 5,
         new_x: &[0.499_250_387_976_309_296], // 0.5 − 0.002/(0.14985 + 1e-8)·0.023/0.40951
         new_m: &[0.023],                     // 0.9·0.02 + 0.1·0.05
-        new_u: &[0.149_85],                  // 0.999·0.15, which is more than 0.05
+        new_u: &[0.149_85],                  // 0.999·0.15, larger than 0.05
     },
 ];
 
-/// A tolerance for each precision.
+/// The tolerance of each precision.
 trait Published: Float + approx::RelativeEq<Epsilon = Self> {
     const TOLERANCE: Self;
 }
@@ -105,7 +105,7 @@ fn by_arrays<A: Published>(example: &Example) -> Result<(), Error> {
     let (x, m, u) = adamax_step(x, &g, m, u, t, &Adamax::default())?;
     assert_example(example, x.as_slice(), m.as_slice(), u.as_slice());
 
-    // The same with three axes, dynamic.
+    // The same with three axes and a dynamic dimension.
     let shape = [1, example.x.len(), 1];
     let (x, g) = (spread::<A>(example.x, &shape), spread(example.g, &shape));
     let m = ArrayD::from_elem(&shape[..], A::of(example.m));
@@ -123,7 +123,7 @@ fn in_place<A: Published>(example: &Example) -> Result<(), Error> {
     let (_, m, u) = state.into_parts();
     assert_example(example, x.as_slice(), m.as_slice(), u.as_slice());
 
-    // The same in the middle column of a matrix, which has gaps.
+    // The same in the middle column of a matrix, where the elements are not contiguous.
     let mut matrix = Array2::from_elem((example.x.len(), 3), A::of(7.0));
     matrix.column_mut(1).assign(&column(example.x));
     let mut state = state_of(example, &[example.x.len()])?;
@@ -137,7 +137,7 @@ fn in_place<A: Published>(example: &Example) -> Result<(), Error> {
     Ok(())
 }
 
-/// Arrays without axes, which hold one number each.
+/// Tests arrays without axes, each of which has one element.
 fn without_axes<A: Published>(example: &Example) -> Result<(), Error> {
     for i in 0..example.x.len() {
         let (mut x, g) = (arr0(A::of(example.x[i])), arr0(A::of(example.g[i])));
@@ -151,7 +151,7 @@ fn without_axes<A: Published>(example: &Example) -> Result<(), Error> {
     Ok(())
 }
 
-/// A fresh state where the example has one, which goes by [`State::zeros_like`].
+/// Returns the state of the example before the step: [`State::zeros_like`] if it starts at t = 1.
 fn state_of<A: Float>(example: &Example, shape: &[usize]) -> Result<State<A>, Error> {
     if example.t == 1 {
         assert!(example.m == 0.0 && example.u == 0.0);
@@ -188,7 +188,8 @@ fn assert_near<A: Published>(found: &[A], published: &[f64]) {
     }
 }
 
-/// α 0.65625, β₁ = β₂ = 1/2, no ε: every number below is exact in binary, so equality is, too.
+/// α = 0.65625, β₁ = β₂ = 1/2, ε = 0: every number below is exact in binary, so the test compares
+/// for equality.
 ///
 /// ```text
 /// α/(1 − ½) = 1.3125    α/(1 − ¼) = 0.875    α/(1 − ⅛) = 0.75
@@ -214,7 +215,7 @@ fn three_exact_steps_by_hand() -> Result<(), Error> {
     Ok(())
 }
 
-/// The defaults: α 0.002, β₁ 0.9, β₂ 0.999, ε 1e-8.
+/// The default rule: α = 0.002, β₁ = 0.9, β₂ = 0.999, ε = 1e-8.
 #[test]
 fn three_default_steps_by_hand() -> Result<(), Error> {
     let rule = Adamax::default();
@@ -250,7 +251,7 @@ fn assert_values(x: &Array1<f64>, state: &State, expected: (f64, f64, f64, u64))
     assert_eq!(found.3, expected.3);
 }
 
-/// The examples to the digits that were printed.
+/// The examples, rounded to the published digits.
 #[test]
 fn published_digits() -> Result<(), Error> {
     let rule = Adamax::default();

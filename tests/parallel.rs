@@ -1,4 +1,5 @@
-//! Stepping on several threads: the same bits as on one, on the caller's pool, all or nothing.
+//! Parallel steps: they give the same bits as sequential steps, use the caller's pool, and change
+//! all tensors or none.
 
 #![cfg(feature = "rayon")]
 
@@ -81,7 +82,7 @@ fn a_tensor_is_refused_or_skipped_as_a_whole() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- a batch
 
-/// Enough elements in all for threads to be used, in each of these ways.
+/// Returns lists of shapes, each with enough elements in total for a parallel step.
 fn shapes() -> Vec<(&'static str, Vec<&'static [usize]>)> {
     let many_small: Vec<_> = MIXED.into_iter().cycle().take(2400).collect();
     let few_large: Vec<&[usize]> = vec![&[20_000], &[151, 149], &[3, 7, 31, 33]];
@@ -99,7 +100,7 @@ fn model<A: Float>(shapes: &[&[usize]], max_norm: Option<MaxNorm>) -> Result<Mod
     Ok(Model::in_groups(optimizer, shapes, SEED, |_, i| groups[i / 3 % groups.len()]))
 }
 
-/// A step of all tensors, or of those from `first` on, in an order that is not that of the slots.
+/// Steps the tensors from number `first` on, in an order that differs from that of the slots.
 fn par_step<A: Float>(model: &mut Model<A>, first: usize) -> Result<Outcome, Error> {
     let Model { optimizer, tensors, .. } = model;
     let tensors = tensors.iter_mut().skip(first);
@@ -143,7 +144,7 @@ fn a_batch_on_any_number_of_threads() -> Result<(), Error> {
     same::<f32>(&pools, Some(MaxNorm::PerTensor(0.5)))
 }
 
-/// `par_step` may bring the batch into another order, which must not show in the next step.
+/// `par_step` may reorder the batch. The order must not change later steps.
 #[test]
 fn a_batch_can_be_stepped_again() -> Result<(), Error> {
     let (_, shapes) = shapes().swap_remove(2);
@@ -209,7 +210,7 @@ fn a_fault_changes_nothing_on_threads_either() -> Result<(), Error> {
     Ok(())
 }
 
-/// A norm over more elements than one thread takes, in halves that do not have one size.
+/// Computes norms of tensors that are split between threads, also into parts of different sizes.
 #[test]
 fn norms_on_any_number_of_threads() -> Result<(), Error> {
     let shapes: [&[usize]; 3] = [&[40_001], &[130, 137], &[33, 5]];
@@ -239,10 +240,10 @@ fn norms_on_any_number_of_threads() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- whose threads
+// ---------------------------------------------------------------- thread pools
 
-/// A step inside `install` does not start rayon's global pool: it can still be built afterwards.
-/// (No test of this file steps outside of a pool of its own.)
+/// A step inside `install` does not start rayon's global pool, so the pool can still be built
+/// afterwards. This works because every test of this file steps in its own pool.
 #[test]
 fn the_callers_pool_is_enough() -> Result<(), Error> {
     let (_, shapes) = shapes().swap_remove(1);
@@ -255,6 +256,6 @@ fn the_callers_pool_is_enough() -> Result<(), Error> {
         Adamax::default().par_step(&mut state, &mut x, &g)?;
         Ok(())
     })?;
-    assert!(ThreadPoolBuilder::new().num_threads(1).build_global().is_ok(), "was built already");
+    assert!(ThreadPoolBuilder::new().num_threads(1).build_global().is_ok(), "already built");
     Ok(())
 }

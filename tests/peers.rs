@@ -1,4 +1,6 @@
-//! Faults that other implementations of Adamax have, or had: one test for each, by name.
+//! Faults that other implementations of Adamax have or had, with one test for each.
+//!
+//! The comment of each test describes the fault, and its name says how this crate behaves instead.
 
 mod common;
 
@@ -11,7 +13,7 @@ use ndarray::{Array1, Array2, ArrayD, array};
 
 const SEED: u64 = 9;
 
-/// β₁^(t+1) on the first step: it would move by α·0.1/0.19, not by α.
+/// Fault: β₁^(t+1) in the bias correction. The first step would have length α·0.1/0.19, not α.
 #[test]
 fn the_bias_correction_counts_from_1() -> Result<(), Error> {
     let rule = Adamax::paper();
@@ -22,13 +24,14 @@ fn the_bias_correction_counts_from_1() -> Result<(), Error> {
     for (moved, sign) in x.iter().zip([-1.0, 1.0]) {
         assert!((moved / (sign * 0.002) - 1.0).abs() < 1e-15, "{x}");
     }
-    // With a constant gradient, every step is as long.
+    // With a constant gradient, all steps have the same length.
     optimizer.step(&mut [slot.bind(&mut x, &g)])?;
     assert!((x[0] / -0.004 - 1.0).abs() < 2e-3, "{x}");
     Ok(())
 }
 
-/// One t for all, advanced once per tensor: the second tensor of the first batch would be at t = 2.
+/// Fault: one shared t, incremented for each tensor. The second tensor of the first batch would
+/// have t = 2.
 #[test]
 fn t_is_not_advanced_by_other_tensors() -> Result<(), Error> {
     let mut model = Model::<f64>::new(Adamax::default(), &[&[3], &[3], &[3]], SEED);
@@ -44,10 +47,10 @@ fn t_is_not_advanced_by_other_tensors() -> Result<(), Error> {
     Ok(())
 }
 
-/// One t for all, advanced once per batch: a tensor that joins late would get a correction for a
-/// mean that it does not have.
+/// Fault: one shared t, incremented for each batch. A tensor that is stepped later for the first
+/// time would get too little bias correction.
 #[test]
-fn t_waits_for_a_tensor_left_out() -> Result<(), Error> {
+fn t_does_not_advance_for_a_tensor_left_out() -> Result<(), Error> {
     let mut model = Model::<f64>::new(Adamax::default(), &[&[3], &[3]], SEED);
     for tensor in &mut model.tensors {
         tensor.x.fill(1.0);
@@ -62,7 +65,7 @@ fn t_waits_for_a_tensor_left_out() -> Result<(), Error> {
     Ok(())
 }
 
-/// No bias correction by mistake: the first step would be a tenth of α.
+/// Fault: no bias correction. The first step would have length α/10.
 #[test]
 fn bias_is_corrected_by_default() -> Result<(), Error> {
     let (x, ..) = adamax_step(0.0, &1.0, 0.0, 0.0, 1, &Adamax::default())?;
@@ -70,8 +73,8 @@ fn bias_is_corrected_by_default() -> Result<(), Error> {
     Ok(())
 }
 
-/// The formula pasted once per option, each copy a little otherwise: λ = 0 must be no decay, and a
-/// bound that nothing exceeds no bound, to the bit.
+/// Fault: one copy of the formula per option, with small differences between the copies. λ = 0 must
+/// give the same bits as no decay, and a bound that is never exceeded the same bits as no bound.
 #[test]
 fn options_that_do_nothing_change_nothing() -> Result<(), Error> {
     let run = |rule: Adamax, max_norm| -> Result<_, Error> {
@@ -97,7 +100,7 @@ fn options_that_do_nothing_change_nothing() -> Result<(), Error> {
     Ok(())
 }
 
-/// A `?` between two tensors: the first would have moved when the second is refused.
+/// Fault: `?` between two tensors. If the second is refused, the first has already changed.
 #[test]
 fn a_model_is_never_half_updated() -> Result<(), Error> {
     for bad in 0..3 {
@@ -111,7 +114,7 @@ fn a_model_is_never_half_updated() -> Result<(), Error> {
     Ok(())
 }
 
-/// Gradients negated, clipped or decayed in the caller's array.
+/// Fault: the gradient is negated, clipped or decayed in the caller's array.
 #[test]
 fn gradients_are_not_written_to() -> Result<(), Error> {
     let builder = Adamax::builder().objective(Objective::Maximize).clip_value(0.01);
@@ -128,9 +131,9 @@ fn gradients_are_not_written_to() -> Result<(), Error> {
     Ok(())
 }
 
-/// State lost on save: a resumed run would begin with m = 0, u = 0 and t = 0.
+/// Fault: saving loses the state. A resumed run would start with m = 0, u = 0 and t = 0.
 #[test]
-fn a_saved_state_is_whole() -> Result<(), Error> {
+fn a_saved_state_is_complete() -> Result<(), Error> {
     let mut model = Model::<f64>::new(Adamax::default(), &MIXED, SEED);
     model.run(0..3)?;
     let snapshot = model.optimizer.snapshot();
@@ -141,8 +144,8 @@ fn a_saved_state_is_whole() -> Result<(), Error> {
     Ok(())
 }
 
-/// State matched by position: two tensors of one shape, registered in another order, would get
-/// each other's.
+/// Fault: states are matched by position. Two tensors of the same shape, registered in another
+/// order, would exchange their states.
 #[test]
 fn states_are_matched_by_name() -> Result<(), Error> {
     let (mut a, mut b) = (array![0.0, 0.0], array![0.0, 0.0]);
@@ -159,9 +162,10 @@ fn states_are_matched_by_name() -> Result<(), Error> {
     Ok(())
 }
 
-/// Entries that do not fit, silently dropped; tensors that are missing, silently started anew.
+/// Fault: entries that do not match are ignored, and missing tensors start from zero, without an
+/// error.
 #[test]
-fn nothing_is_dropped_in_silence() -> Result<(), Error> {
+fn unknown_and_missing_tensors_are_errors() -> Result<(), Error> {
     let x = Array1::<f64>::zeros(2);
     let named = |names: &[&str]| -> Result<Optimizer, Error> {
         let mut optimizer = Optimizer::new(Adamax::default());
@@ -179,9 +183,9 @@ fn nothing_is_dropped_in_silence() -> Result<(), Error> {
     Ok(())
 }
 
-/// A shape change that silently resets the state.
+/// Fault: a change of shape resets the state without an error.
 #[test]
-fn another_shape_is_an_error_and_no_new_start() -> Result<(), Error> {
+fn another_shape_is_an_error_and_does_not_reset_the_state() -> Result<(), Error> {
     let mut x = Array2::<f64>::zeros((2, 3));
     let mut optimizer = Optimizer::new(Adamax::default());
     let slot = optimizer.register("x", &x)?;
@@ -196,7 +200,7 @@ fn another_shape_is_an_error_and_no_new_start() -> Result<(), Error> {
     Ok(())
 }
 
-/// `if lr < 0.0 { refuse }` lets NaN through.
+/// Fault: `if lr < 0.0 { refuse }` accepts NaN.
 #[test]
 fn nan_is_out_of_every_range() {
     let nan = f64::NAN;
@@ -222,10 +226,10 @@ fn nan_is_out_of_every_range() {
     }
 }
 
-/// Moments in row-major order beside a column-major parameter: each step would walk one of them
-/// across memory.
+/// Fault: row-major moments for a column-major parameter. Each step would access one of them with a
+/// large stride.
 #[test]
-fn moments_lie_like_their_parameter() -> Result<(), Error> {
+fn moments_have_the_memory_order_of_their_parameter() -> Result<(), Error> {
     let values = ArrayD::<f64>::ones(vec![3, 4, 5]);
     for layout in [Layout::C, Layout::F, Layout::Permuted, Layout::Reversed] {
         let x = layout.arrange(&values);
@@ -236,7 +240,7 @@ fn moments_lie_like_their_parameter() -> Result<(), Error> {
             assert_eq!(state.inf_norm().strides(), x.strides(), "layout {}", layout.letter());
         }
     }
-    // Of a view with gaps, the moments have the order but not the gaps.
+    // For a view with gaps, the moments have the same memory order but are contiguous.
     for layout in LAYOUTS {
         let state = State::zeros_like(&layout.arrange(&values));
         assert!(state.first_moment().as_slice_memory_order().is_some());
@@ -244,7 +248,7 @@ fn moments_lie_like_their_parameter() -> Result<(), Error> {
     Ok(())
 }
 
-/// `f64::max` drops NaN: u would look sound while m and x are lost.
+/// Fault: `f64::max` ignores NaN. u would stay finite while m and x become NaN.
 #[test]
 fn nan_is_not_hidden_in_the_norm() -> Result<(), Error> {
     let rule = Adamax::builder().non_finite(NonFinite::Propagate).build()?;

@@ -1,6 +1,6 @@
-//! Reduction of the learning rate on a plateau: PyTorch's runs, edges, refusals, serde.
+//! Tests of `ReduceOnPlateau`: PyTorch's runs, special cases, refused settings and serde.
 //!
-//! `golden/schedules.py` ran PyTorch and says how; `golden/schedules.json` holds what came out.
+//! `golden/schedules.py` ran PyTorch and documents how; `golden/schedules.json` has the results.
 
 use adamax::{
     Error, ErrorKind, Objective,
@@ -9,7 +9,7 @@ use adamax::{
 use serde_json::Value;
 
 #[test]
-fn pytorch_yields_the_same() -> Result<(), Error> {
+fn scales_equal_those_of_pytorch() -> Result<(), Error> {
     let file: Value = serde_json::from_str(include_str!("golden/schedules.json")).expect("JSON");
     let cases = list(&file["plateaus"]);
     assert_eq!(cases.len(), 18);
@@ -71,7 +71,7 @@ fn losses_that_are_not_finite_are_bad() -> Result<(), Error> {
 }
 
 #[test]
-fn endless_patience_and_rest_are_possible() -> Result<(), Error> {
+fn unlimited_patience_and_cooldown_are_possible() -> Result<(), Error> {
     let builder = ReduceOnPlateau::builder().factor(0.5).patience(0);
     let mut resting = builder.cooldown(u64::MAX).build()?;
     let mut patient = builder.patience(u64::MAX).build()?;
@@ -111,7 +111,7 @@ mod serialised {
     use super::{Error, Objective, ReduceOnPlateau, Threshold};
     use serde_json::{Value, json};
 
-    /// Losses that bring every part of the state away from where it begins.
+    /// Losses that change every part of the state from its initial value.
     const LOSSES: [f64; 6] = [3.0, 2.5, 2.5, f64::NAN, 2.5, 2.6];
 
     fn observer() -> Result<ReduceOnPlateau, Error> {
@@ -127,7 +127,7 @@ mod serialised {
     }
 
     #[test]
-    fn an_observer_goes_on_where_it_was_saved() -> Result<(), Error> {
+    fn a_saved_observer_continues() -> Result<(), Error> {
         let mut plateau = observer()?;
         for loss in LOSSES.into_iter().cycle().take(30) {
             let json = serde_json::to_string(&plateau).expect("finite numbers");
@@ -136,12 +136,12 @@ mod serialised {
             assert_eq!(back.observe(loss), plateau.observe(loss));
             assert_eq!(back, plateau);
         }
-        assert!(plateau.scale() < 0.1, "the losses have led to reductions");
+        assert!(plateau.scale() < 0.1, "the losses should reduce the scale");
         Ok(())
     }
 
     #[test]
-    fn what_cannot_come_about_cannot_be_read() -> Result<(), Error> {
+    fn impossible_states_are_refused_when_read() -> Result<(), Error> {
         let mut plateau = observer()?;
         for loss in LOSSES {
             plateau.observe(loss);

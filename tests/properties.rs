@@ -1,4 +1,4 @@
-//! Laws that hold whatever the numbers are, tried on random ones (the same at every run).
+//! Properties that hold for all numbers, tested on random inputs that are the same in every run.
 
 mod common;
 
@@ -32,7 +32,7 @@ fn config() -> Config {
 
 // ---------------------------------------------------------------- random inputs
 
-/// The gradients of one tensor, step by step, from 1e-6 to 100 and sometimes 0.
+/// The gradients of one tensor at each step: magnitudes from 1e-6 to 100, sometimes 0.
 fn run(steps: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Array1<f64>>> {
     (1..20_usize, steps, any::<u64>()).prop_map(|(length, steps, seed)| {
         let rng = &mut input::rng(seed);
@@ -50,12 +50,12 @@ fn placement() -> impl Strategy<Value = EpsilonPlacement> {
     select(vec![Outside, InsideMax, Accumulated])
 }
 
-/// Any finite number, subnormal ones and zeros of either sign included.
+/// Any finite number, including subnormal numbers and both zeros.
 fn finite() -> impl Strategy<Value = f64> {
     num::f64::NORMAL | num::f64::SUBNORMAL | num::f64::ZERO
 }
 
-/// The x and the state that a run from `x` and a state of zeros ends with.
+/// Returns the final x and state of a run that starts from `x` and a zero state.
 fn after<A: Float>(
     rule: &Adamax,
     mut x: Array1<A>,
@@ -81,10 +81,10 @@ fn assert_same_end<A: Float>(
 proptest! {
     #![proptest_config(config())]
 
-    /// Without ε only the direction of a gradient counts: in another unit (a power of two, so that
-    /// nothing is rounded) the moments are in that unit, too, and x is the same to the last bit.
+    /// With ε = 0, scaling all gradients by a power of two scales the moments and gives the same
+    /// bits of x.
     #[test]
-    fn a_unit_of_the_gradient_cancels(
+    fn the_scale_of_the_gradient_cancels(
         gradients in run(1..20),
         k in -30..=30_i32,
         beta1 in 0.5..0.99,
@@ -95,20 +95,20 @@ proptest! {
         in_another_unit::<f32>(&rule, &gradients, 2_f64.powi(k))?;
     }
 
-    /// Nothing prefers a side: −x and −g give −x, −m and u.
+    /// Negating x and g negates x and m, and does not change u.
     #[test]
-    fn minus_all_is_all_minus(Case { rule, .. } in any_rule(), gradients in run(1..20)) {
+    fn negated_inputs_negate_the_result(Case { rule, .. } in any_rule(), gradients in run(1..20)) {
         let x = start(&gradients);
         let (x_of_minus, of_minus) = after(&rule, -&x, gradients.iter().map(|g| -g))?;
         let (x, state) = after(&rule, x, gradients)?;
-        prop_assert_eq!(x_of_minus, -x); // as numbers: a zero has no side
+        prop_assert_eq!(x_of_minus, -x); // compares values: 0 equals −0
         prop_assert_eq!(of_minus.first_moment(), &-state.first_moment());
         prop_assert_eq!(of_minus.inf_norm(), state.inf_norm());
     }
 
-    /// To maximize is to minimize with −g, to the last bit.
+    /// Maximizing with g gives the same bits as minimizing with −g.
     #[test]
-    fn to_maximize_is_to_minimize_minus(
+    fn maximizing_is_minimizing_with_the_negated_gradient(
         Case { rule, .. } in any_rule(),
         gradients in run(1..20),
     ) {
@@ -136,7 +136,7 @@ fn in_another_unit<A: Float>(
     Ok(())
 }
 
-/// As many parameters as a run has gradients.
+/// Returns the initial parameters for these gradients.
 fn start(gradients: &[Array1<f64>]) -> Array1<f64> {
     input::parameters(gradients[0].len(), &mut input::rng(SEED))
 }
@@ -146,8 +146,7 @@ fn start(gradients: &[Array1<f64>]) -> Array1<f64> {
 proptest! {
     #![proptest_config(config())]
 
-    /// However large the gradients, no step is longer than
-    /// α·(1 − β₁)/(1 − β₁ᵗ)·Σ_{k<t} (β₁/β₂)ᵏ.
+    /// For all gradients, the length of a step is at most α·(1 − β₁)/(1 − β₁ᵗ)·Σ_{k<t} (β₁/β₂)ᵏ.
     #[test]
     fn steps_are_bounded(
         gradients in run(1..60),
@@ -173,7 +172,7 @@ proptest! {
         }
     }
 
-    /// The norm is no less than the gradient and no less than its own decay, and is one of them.
+    /// The norm is the maximum of |g| and the decayed norm.
     #[test]
     fn a_norm_is_the_larger_of_two(g in finite(), m in finite(), u in finite(), t in 1..100_u64) {
         let u = u.abs();
@@ -202,7 +201,7 @@ proptest! {
         }
     }
 
-    /// m lies between what it was and the gradient.
+    /// The new m is between the old m and the gradient.
     #[test]
     fn a_moment_is_between_two(g in -1e3..1e3_f64, m in -1e3..1e3_f64, beta1 in 0.0..1.0) {
         let rule = Adamax::builder().beta1(beta1).build()?;
@@ -212,7 +211,7 @@ proptest! {
     }
 }
 
-/// The sharp bound of a step's length, for a state that started with zeros.
+/// The sharp bound of the length of a step, for a state that started with zeros.
 fn step_bound(rule: &Adamax, t: u64) -> f64 {
     let ratio = rule.beta1() / rule.beta2();
     let mut power = 1.0;
@@ -224,8 +223,8 @@ fn step_bound(rule: &Adamax, t: u64) -> f64 {
     rule.learning_rate() * (1.0 - rule.beta1()) / oracle::correction(rule, t) * sum
 }
 
-/// Gradients that shrink as slowly as the norm reach the bound at every step. The paper's |Δ| ≤ α
-/// holds for the first step only.
+/// Gradients that decay at the same rate as the norm reach the bound at every step. The paper's
+/// |Δ| ≤ α holds for the first step only.
 #[test]
 fn the_bound_is_reached_and_exceeds_the_learning_rate() -> Result<(), Error> {
     let rule = Adamax::paper();
@@ -244,9 +243,9 @@ fn the_bound_is_reached_and_exceeds_the_learning_rate() -> Result<(), Error> {
     Ok(())
 }
 
-/// With β₁ above β₂ the norm forgets a gradient before the moment does.
+/// If β₁ > β₂, the norm decays faster than the first moment, so steps have no bound.
 #[test]
-fn there_is_no_bound_if_the_norm_forgets_first() -> Result<(), Error> {
+fn there_is_no_bound_if_the_norm_decays_faster() -> Result<(), Error> {
     let rule = Adamax::paper().to_builder().beta1(0.9).beta2(0.5).build()?;
     let (mut x, mut g) = (arr0(0.0), 1.0);
     let mut state = State::zeros_like(&x);
@@ -264,7 +263,7 @@ fn there_is_no_bound_if_the_norm_forgets_first() -> Result<(), Error> {
 proptest! {
     #![proptest_config(config())]
 
-    /// 1 − β₁ᵗ against a power with twice the digits.
+    /// Compares 1 − β₁ᵗ with a power computed in twice the precision.
     #[test]
     fn bias_correction_is_exact(one_minus_beta1 in 1e-4..1.0, t in 1..2000_u64) {
         let rule = Adamax::paper().to_builder().beta1(1.0 - one_minus_beta1);
@@ -273,8 +272,8 @@ proptest! {
         let (x, _, _) = adamax_step(0.0, &-1.0, 0.0, 0.0, t, &rule)?;
         let (high, low) = exact_power(rule.beta1(), t);
         let expected = (1.0 - rule.beta1()) / (1.0 - high - low);
-        // Square-and-multiply is off by t − 1 roundings of β₁ᵗ, as products are; t·β₁ᵗ/(1 − β₁ᵗ) is at
-        // most 1/(1 − β₁). Four more roundings make x of it.
+        // Square-and-multiply has the error of t − 1 roundings of β₁ᵗ, and t·β₁ᵗ/(1 − β₁ᵗ) is at
+        // most 1/(1 − β₁). Computing x from it has four more roundings.
         let roundings = 1.0 / (1.0 - rule.beta1()) + 4.0;
         prop_assert!(
             (x / expected - 1.0).abs() <= roundings * f64::EPSILON / 2.0,
@@ -282,7 +281,8 @@ proptest! {
         );
     }
 
-    /// `f32` follows `f64` within half a unit of x and a few of α per step.
+    /// The `f32` result differs from the `f64` result by at most half a unit of x and a few units
+    /// of α per step.
     #[test]
     fn f32_tracks_f64(
         gradients in run(1..200),
@@ -303,7 +303,7 @@ proptest! {
         for (t, g) in (1..).zip(&rounded) {
             rule.step(&mut state64, &mut x64, &g.mapv(f64::from))?;
             rule.step(&mut state32, &mut x32, g)?;
-            // u has decayed by a rounded β₂ for at most t steps.
+            // u has decayed with a rounded β₂ for at most t steps.
             let of_step = (F32_STEP_UNITS_PER_STEP + f64::from(t)) * rule.learning_rate();
             allowed.zip_mut_with(&x64, |allowed, x| {
                 let units = F32_PARAMETER_UNITS_PER_STEP * (x.abs() + rule.learning_rate());
@@ -321,8 +321,8 @@ proptest! {
     }
 }
 
-/// `base` to the power `exponent` as an unevaluated sum of two numbers: by products whose rounding
-/// errors `mul_add` tells exactly.
+/// Computes `base` to the power `exponent` as an unevaluated sum of two numbers. `mul_add` gives
+/// the exact rounding error of each product.
 fn exact_power(base: f64, exponent: u64) -> (f64, f64) {
     let (mut high, mut low) = (1.0, 0.0);
     for _ in 0..exponent {
@@ -338,10 +338,10 @@ fn exact_power(base: f64, exponent: u64) -> (f64, f64) {
 proptest! {
     #![proptest_config(config())]
 
-    /// A run whose state was taken apart and put together again, in whatever memory order, is the
-    /// run that was not interrupted.
+    /// Taking the state apart and rebuilding it, in any memory order, does not change the rest of
+    /// the run.
     #[test]
-    fn an_interrupted_run_goes_on(
+    fn a_run_continues_from_a_rebuilt_state(
         Case { rule, .. } in any_rule(),
         gradients in run(1..30),
         at in any::<prop::sample::Index>(),
@@ -361,7 +361,7 @@ proptest! {
         assert_same_end(&(x, state), &uninterrupted)?;
     }
 
-    /// Coordinates know nothing of each other: in another order they do the same.
+    /// Coordinates are independent: reordering them reorders the result.
     #[test]
     fn coordinates_are_independent(Case { rule, .. } in any_rule(), gradients in run(1..10)) {
         let x = start(&gradients);

@@ -1,6 +1,7 @@
-//! Schedules of the learning rate: peers' values, corners, ends, refusals, properties, serde.
+//! Tests of learning-rate schedules: values of other implementations (the peers), exact values,
+//! refused arguments, properties and serde.
 //!
-//! `golden/schedules.py` ran the peers and says how; `golden/schedules.json` holds what came out.
+//! `golden/schedules.py` ran the peers and documents how; `golden/schedules.json` has the results.
 
 use adamax::{
     Error, ErrorKind,
@@ -9,18 +10,18 @@ use adamax::{
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// How far a scale may be from a peer's, in units of `f64::EPSILON` times 1, the usual top: where
-/// scales are small, both sides have taken one number of about 1 from another. Seen: 1.
+/// Largest deviation from a peer's scale, in units of `f64::EPSILON`. It is absolute, because small
+/// scales are differences of numbers near 1. Seen: 1.
 const GOLDEN_UNITS: f64 = 2.0;
-/// The same, for PyTorch, added per step: it multiplies the rate of the step before, or divides t by
-/// the length of a cycle before it takes off whole cycles. Seen: 0.091.
+/// Added per step for PyTorch, which multiplies the rate of the previous step, or divides t by the
+/// length of a cycle before it subtracts whole cycles. Seen: 0.091.
 const GOLDEN_UNITS_PER_STEP: f64 = 0.125;
 
-/// How far neighbouring values may go against the direction of a schedule: a rounding error of each.
+/// Largest change against the direction of a schedule: one rounding error of each of two values.
 const ROUNDING: f64 = 2.0 * f64::EPSILON;
 
 #[test]
-fn peers_yield_the_same() {
+fn scales_equal_those_of_peers() {
     let file: Value = serde_json::from_str(include_str!("golden/schedules.json")).expect("JSON");
     let cases = list(&file["schedules"]);
     assert_eq!(cases.len(), 34);
@@ -41,7 +42,7 @@ fn peers_yield_the_same() {
     }
 }
 
-/// A constructor's name and its arguments.
+/// Builds a schedule from the name of a constructor and its arguments.
 fn parse(value: &Value) -> Result<Schedule, Error> {
     let arguments = list(value);
     let whole = |index: usize| whole_number(&arguments[index]);
@@ -96,8 +97,8 @@ fn whole_number(value: &Value) -> u64 {
 
 const END: u64 = u64::MAX;
 
-/// Schedules with steps and the exact scales there: corners, the steps around them, ends and what
-/// is far beyond.
+/// Schedules, each with steps and the exact scales there: at corners, next to corners, at the end
+/// and far beyond it.
 type Corners = Vec<(Schedule, Vec<(u64, f64)>)>;
 
 fn corners() -> Result<Corners, Error> {
@@ -249,8 +250,8 @@ fn scales_are_finite_and_not_negative_everywhere() -> Result<(), Error> {
     Ok(())
 }
 
-/// Whoever changes a bit changes everybody's runs. (The formulas in 50 digits round to these values
-/// or to their neighbours.)
+/// A changed bit would change the runs of all users. The formulas, evaluated with 50 digits, round
+/// to these values or to a neighbouring number.
 #[test]
 fn values_are_stable() -> Result<(), Error> {
     let found = [
@@ -273,7 +274,7 @@ fn values_are_stable() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- refusals
 
-/// Everything that is not finite and at least 0.
+/// Numbers that are not finite or below 0.
 const WRONG: [f64; 4] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1e-300];
 
 fn assert_refused(result: Result<Schedule, Error>, message: &str) {
@@ -345,7 +346,7 @@ fn zero_steps_are_refused() -> Result<(), Error> {
 }
 
 #[test]
-fn lists_that_are_empty_or_do_not_rise_are_refused() {
+fn empty_or_not_increasing_lists_are_refused() {
     assert_refused(Schedule::multi_step([], 0.5), "there is no milestone");
     assert_refused(Schedule::piecewise_constant([]), "there is no point");
     assert_refused(Schedule::piecewise_linear([]), "there is no point");
@@ -358,7 +359,7 @@ fn lists_that_are_empty_or_do_not_rise_are_refused() {
 }
 
 #[test]
-fn nesting_has_an_end() -> Result<(), Error> {
+fn the_depth_of_nesting_is_limited() -> Result<(), Error> {
     let deeper = |inner: Schedule| inner.warm_up(1, 0.0);
     let as_part = |inner| Schedule::sequence([(1, inner)], Schedule::constant(1.0)?);
     let as_last = |inner| Schedule::sequence([(1, Schedule::constant(1.0)?)], inner);
@@ -376,7 +377,7 @@ fn nesting_has_an_end() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- properties
 
-/// Any schedule of one kind, in [0, 1] throughout.
+/// Any schedule that is not composed of others, with all scales in [0, 1].
 fn simple() -> impl Strategy<Value = Schedule> {
     let steps = || prop_oneof![1..50_u64, any::<u64>().prop_map(|steps| steps.max(1))];
     let part = || 0.0..=1.0;
@@ -421,7 +422,7 @@ proptest! {
     }
 
     #[test]
-    fn a_warm_up_leads_to_the_schedule_and_then_is_it(
+    fn a_warm_up_rises_to_the_schedule_and_then_equals_it(
         schedule in simple(),
         steps in 1..100_u64,
         start in 0.0..=1.0,
@@ -438,7 +439,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sequence_is_its_parts(
+    fn a_sequence_equals_its_parts(
         parts in prop::collection::vec((1..50_u64, simple()), 0..5),
         last in simple(),
         t in 0..300_u64,
@@ -456,7 +457,7 @@ proptest! {
     }
 
     #[test]
-    fn decays_only_fall(steps in 1..1000_u64, factor in 0.01..1.0, t in 0..1500_u64) {
+    fn decays_never_rise(steps in 1..1000_u64, factor in 0.01..1.0, t in 0..1500_u64) {
         for schedule in [
             Schedule::step(steps, factor)?,
             Schedule::multi_step([steps, 2 * steps], factor)?,
@@ -488,10 +489,10 @@ mod serialised {
     use super::{Error, Schedule, corners};
 
     #[test]
-    fn schedules_come_back_as_they_were() -> Result<(), Error> {
+    fn schedules_survive_serialisation() -> Result<(), Error> {
         for (schedule, _) in corners()? {
             let json = serde_json::to_string(&schedule).expect("finite numbers");
-            let back: Schedule = serde_json::from_str(&json).expect("what was just written");
+            let back: Schedule = serde_json::from_str(&json).expect("just written");
             assert_eq!(back, schedule, "{json}");
         }
         Ok(())
@@ -508,7 +509,7 @@ mod serialised {
     }
 
     #[test]
-    fn what_cannot_be_built_cannot_be_read() {
+    fn invalid_schedules_are_refused_when_read() {
         for (json, message) in [
             (r#"{"Constant":{"scale":-1}}"#, "scale is -1, but must be finite and at least 0"),
             (r#"{"Cosine":{"steps":0,"end":0}}"#, "number of steps is 0, but must be at least 1"),

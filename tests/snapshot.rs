@@ -1,4 +1,4 @@
-//! Saving an optimizer and going on from there.
+//! Tests of saving and restoring an optimizer.
 
 mod common;
 
@@ -17,7 +17,7 @@ fn decaying() -> Result<Adamax, Error> {
     Adamax::builder().learning_rate(0.05).weight_decay(WeightDecay::Decoupled(0.1)).build()
 }
 
-/// Two groups with rules of their own, a scale and a bound on the norm.
+/// A model with two groups of different rules, a learning-rate scale and a bound on the norm.
 fn configured<A: Float>() -> Result<Model<A>, Error> {
     let mut optimizer = Optimizer::new(decaying()?);
     optimizer.set_lr_scale(0.5)?;
@@ -28,12 +28,12 @@ fn configured<A: Float>() -> Result<Model<A>, Error> {
     }))
 }
 
-// ---------------------------------------------------------------- going on
+// ---------------------------------------------------------------- resuming
 
 type Tensors<A> = Vec<(Slot<IxDyn>, ArrayD<A>)>;
 
-/// A new process: tensors are registered in the reverse order and lie in memory otherwise; rules,
-/// scale and bound are whatever they are at first.
+/// Simulates a new process. Tensors are registered in reverse order and have other layouts; rules,
+/// scale and bound have their initial values.
 fn resumed<A: Float>(
     before: &Model<A>,
     layout: impl Fn(usize) -> Layout,
@@ -52,7 +52,7 @@ fn resumed<A: Float>(
 }
 
 #[test]
-fn a_resumed_run_is_the_uninterrupted_one() -> Result<(), Error> {
+fn a_resumed_run_equals_the_uninterrupted_run() -> Result<(), Error> {
     fn same<A: Float>() -> Result<(), Error> {
         for at in 0..6 {
             let mut model = configured::<A>()?;
@@ -84,10 +84,10 @@ fn a_resumed_run_is_the_uninterrupted_one() -> Result<(), Error> {
     same::<f32>()
 }
 
-/// Moments stay in the order of the parameters they were registered for, whatever the order of
-/// those in the snapshot: that is what makes steps fast.
+/// Restored moments keep the memory order of the registered parameter, whatever the order in the
+/// snapshot. Steps are fast only if both orders agree.
 #[test]
-fn restored_moments_lie_like_their_parameters() -> Result<(), Error> {
+fn restored_moments_have_the_memory_order_of_their_parameters() -> Result<(), Error> {
     let orders = [Layout::C, Layout::F, Layout::Permuted, Layout::Reversed];
     for from in orders {
         for to in orders {
@@ -112,7 +112,7 @@ fn restored_moments_lie_like_their_parameters() -> Result<(), Error> {
 }
 
 #[test]
-fn rules_scale_and_bound_come_back() -> Result<(), Error> {
+fn rules_scale_and_bound_are_restored() -> Result<(), Error> {
     let snapshot = configured::<f64>()?.optimizer.snapshot();
     assert_eq!(snapshot.groups(), [decaying()?, Adamax::pytorch()]);
     assert_eq!(snapshot.lr_scale(), 0.5);
@@ -133,9 +133,10 @@ fn rules_scale_and_bound_come_back() -> Result<(), Error> {
     Ok(())
 }
 
-/// Going back in the same optimizer: slots stay good, the parameters are the user's to bring back.
+/// Restores an earlier snapshot in the same optimizer. Slots stay valid; the user restores the
+/// parameters.
 #[test]
-fn a_run_can_be_taken_back() -> Result<(), Error> {
+fn a_run_can_return_to_an_earlier_snapshot() -> Result<(), Error> {
     let mut model = configured::<f64>()?;
     model.run(0..3)?;
     let (snapshot, before) = (model.optimizer.snapshot(), model.bits());
@@ -159,7 +160,7 @@ fn a_run_can_be_taken_back() -> Result<(), Error> {
 }
 
 #[test]
-fn a_snapshot_can_be_looked_into() -> Result<(), Error> {
+fn a_snapshot_can_be_read() -> Result<(), Error> {
     let mut optimizer = Optimizer::<f32>::new(Adamax::default());
     let empty = optimizer.snapshot();
     assert_eq!((empty.names().count(), empty.state("")), (0, None));
@@ -179,7 +180,7 @@ fn a_snapshot_can_be_looked_into() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- what does not fit
+// ---------------------------------------------------------------- snapshots that do not match
 
 /// An optimizer with two groups and one tensor in each, after a step.
 fn two_tensors() -> Result<(Optimizer<f64>, [Slot<IxDyn>; 2]), Error> {
@@ -194,10 +195,10 @@ fn two_tensors() -> Result<(Optimizer<f64>, [Slot<IxDyn>; 2]), Error> {
     Ok((optimizer, slots))
 }
 
-/// A snapshot that does not fit [`two_tensors`], and what is said of it.
+/// A snapshot that does not match [`two_tensors`], and the expected error.
 struct Misfit {
     groups: usize,
-    /// Name, shape, number of the group.
+    /// Name, shape and group number of each tensor.
     tensors: &'static [(&'static str, &'static [usize], usize)],
     kind: ErrorKind,
     named: Option<&'static str>,
@@ -271,7 +272,7 @@ const MISFITS: [Misfit; 9] = [
 ];
 
 #[test]
-fn what_does_not_fit_is_refused_and_changes_nothing() -> Result<(), Error> {
+fn a_snapshot_that_does_not_match_is_refused_and_changes_nothing() -> Result<(), Error> {
     for Misfit { groups, tensors, kind, named, message } in MISFITS {
         let mut other = Optimizer::new(Adamax::pytorch());
         let mut handles = vec![other.default_group()];
@@ -285,14 +286,14 @@ fn what_does_not_fit_is_refused_and_changes_nothing() -> Result<(), Error> {
         assert_eq!((error.kind(), error.tensor()), (kind, named), "{error}");
         assert_eq!(error.to_string(), message);
         assert_untouched(message, &optimizer.snapshot(), &before);
-        // And still good for a snapshot that fits.
+        // The optimizer still accepts a snapshot that matches.
         optimizer.restore(&before)?;
         assert_eq!(optimizer.state(slots[0]).map(State::steps), Some(1));
     }
     Ok(())
 }
 
-/// Column-major in, column-major out: what is saved need not lie in memory as it did.
+/// A snapshot keeps the values, whatever the memory order of the parameter.
 #[test]
 fn a_snapshot_keeps_values_whatever_their_order() -> Result<(), Error> {
     let mut x = Array::<f64, _>::zeros((2, 3).f());

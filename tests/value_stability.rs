@@ -1,7 +1,7 @@
-//! The bits of today, pinned: whoever changes one of them changes results that people have published.
+//! Pins the bits of results, because a changed bit changes results that users have published.
 //!
-//! The numbers below came out of this crate once, after the other tests had found it right; a failing
-//! test prints what it finds now.
+//! The numbers below were computed by this crate when it passed all other tests. A failing test
+//! prints the new numbers.
 
 mod common;
 
@@ -11,8 +11,8 @@ use ndarray::{Array1, array};
 
 const STEPS: i32 = 100;
 
-/// Gradients of three sizes and either sign, exact in both precisions, made without any library
-/// whose numbers might change.
+/// Gradients of three magnitudes and both signs, exact in both precisions. They do not come from a
+/// library whose random numbers could change.
 fn gradient<A: Float>(t: i32) -> Array1<A> {
     let entry = |i: i32, size: f64| A::of(f64::from((37 * t + 11 * i) % 64 - 31) * size);
     array![

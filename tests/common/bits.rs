@@ -1,11 +1,11 @@
-//! Comparing numbers bit by bit, with messages that say which number and by how much.
+//! Compares numbers bit by bit, with messages that show the position and both values.
 
 use super::Float;
 use adamax::State;
 use ndarray::{ArrayRef, Dimension};
 use std::fmt::Display;
 
-/// The bits of all elements, in logical order.
+/// Returns the bits of all elements in logical order.
 pub(crate) trait Bits<W> {
     fn bits(&self) -> Vec<W>;
 }
@@ -22,7 +22,7 @@ impl<A: Float, D: Dimension> Bits<A::Word> for ArrayRef<A, D> {
     }
 }
 
-/// Everything a step may change: x, m, u and t.
+/// Everything that a step may change: x, m, u and t.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Snapshot<W> {
     x: Vec<W>,
@@ -45,8 +45,8 @@ impl<W> Snapshot<W> {
     }
 }
 
-/// Asserts that two results are the same numbers: equal bits, where one NaN is as good as another.
-/// (IEEE 754 leaves sign and payload of a NaN open, and compilers do.)
+/// Asserts that two results have equal bits, except that any NaN equals any other NaN. IEEE 754 and
+/// compilers do not define the sign and payload of a NaN.
 pub(crate) fn assert_same<'a, A: Float>(
     what: impl Display,
     found: impl IntoIterator<Item = &'a A>,
@@ -67,12 +67,12 @@ pub(crate) fn assert_same<'a, A: Float>(
     }
 }
 
-#[allow(clippy::eq_op)] // NaN alone differs from itself
+#[allow(clippy::eq_op)] // only NaN differs from itself
 fn same<A: Float>(a: A, b: A) -> bool {
     a.word() == b.word() || (a != a && b != b)
 }
 
-/// Asserts that memory has not been touched: all bits as before, those of NaN included.
+/// Asserts that all bits are unchanged, including those of NaN.
 pub(crate) fn assert_untouched<T: PartialEq + std::fmt::Debug>(
     what: impl Display,
     after: &T,

@@ -1,22 +1,22 @@
-//! The system's allocator, which counts what each thread asks of it.
+//! A global allocator that counts the allocations of each thread and uses the system allocator.
 //!
-//! A module of its own in the tests that count, since it takes the place of the allocator there.
+//! Only tests that count include this module, because it replaces their global allocator.
 
-#![expect(unsafe_code, reason = "an allocator is unsafe by nature; there is no other place")]
-#![allow(dead_code)] // each test file uses its part
+#![expect(unsafe_code, reason = "`GlobalAlloc` is an unsafe trait; only this file needs it")]
+#![allow(dead_code)] // each test file uses only a part
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
 };
 
-/// What a thread has asked for.
+/// The allocations of a thread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allocated {
     pub(crate) count: usize,
     /// The size of the largest allocation, in bytes.
     pub(crate) largest: usize,
-    /// The most bytes that were held at a time.
+    /// The largest number of bytes allocated at the same time.
     pub(crate) peak: usize,
     held: usize,
 }
@@ -28,7 +28,7 @@ thread_local! {
 }
 
 fn change(change: impl FnOnce(&mut Allocated)) {
-    // A thread on its way out has no counter any more, and nobody asks for it.
+    // A thread that is ending has no counter any more, and nothing reads it then.
     let _ = ALLOCATED.try_with(|cell| {
         let mut allocated = cell.get();
         change(&mut allocated);
@@ -46,13 +46,13 @@ fn take(size: usize) {
 }
 
 fn give_back(size: usize) {
-    // Memory can come from another thread.
+    // Saturates, because another thread may have allocated the memory.
     change(|allocated| allocated.held = allocated.held.saturating_sub(size));
 }
 
 struct Counting;
 
-// SAFETY: each call is handed on to the system's allocator as it is.
+// SAFETY: each call is passed unchanged to the system allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, memory: Layout) -> *mut u8 {
         take(memory.size());
@@ -65,7 +65,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, old: *mut u8, memory: Layout, size: usize) -> *mut u8 {
-        // Both are held while one is copied to the other.
+        // Old and new memory both exist during the copy, which counts for the peak.
         take(size);
         give_back(memory.size());
         unsafe { System.realloc(old, memory, size) }
@@ -80,7 +80,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What this thread asks for to do something.
+/// Runs `something` and returns the allocations that this thread made.
 pub(crate) fn allocated<T>(something: impl FnOnce() -> T) -> (Allocated, T) {
     ALLOCATED.set(Allocated { count: 0, largest: 0, peak: 0, held: 0 });
     let result = something();

@@ -1,4 +1,4 @@
-//! The two precisions, as the tests need them.
+//! A trait for `f32` and `f64`, with the constants and conversions that the tests need.
 
 use adamax::Real;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     ops::{Add, Div, Mul, Neg, Sub},
 };
 
-/// `f32` or `f64`; independent of what the crate itself asks of a number.
+/// `f32` or `f64`.
 pub(crate) trait Float:
     Real
     + Copy
@@ -30,10 +30,10 @@ pub(crate) trait Float:
     const LARGEST: Self;
     const INF: Self;
     const NOT_A_NUMBER: Self;
-    /// A NaN that no computation gives: whoever finds its bits knows where they come from.
+    /// A NaN with bits that no computation produces. It marks memory that must not be changed.
     const MARK: Self;
 
-    /// Rounds to nearest.
+    /// Converts from `f64`, rounding to nearest.
     fn of(value: f64) -> Self;
     fn wide(self) -> f64;
     fn word(self) -> Self::Word;
@@ -67,7 +67,7 @@ macro_rules! float {
         }
     };
 }
-#[allow(clippy::cast_possible_truncation)] // rounding is what is wanted
+#[allow(clippy::cast_possible_truncation)] // rounding is intended
 fn round(value: f64) -> f32 {
     value as f32
 }

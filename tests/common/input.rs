@@ -1,4 +1,4 @@
-//! Random numbers from a seed.
+//! Random inputs from a seed.
 
 use super::Float;
 use ndarray::{Array, ArrayD, IntoDimension};
@@ -8,14 +8,14 @@ use ndarray_rand::{
     rand_distr::{Normal, StandardNormal, Uniform},
 };
 
-/// A gradient in so many is exactly 0.
+/// The share of gradients that are exactly 0.
 const ZEROS: f64 = 0.05;
 
 pub(crate) fn rng(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// Of the size of trained parameters: normally distributed about 0.
+/// Returns parameters with a standard normal distribution.
 pub(crate) fn parameters<A: Float, Sh: IntoDimension>(
     shape: Sh,
     rng: &mut StdRng,
@@ -23,7 +23,7 @@ pub(crate) fn parameters<A: Float, Sh: IntoDimension>(
     Array::<f64, Sh::Dim>::random_using(shape, StandardNormal, rng).mapv(A::of)
 }
 
-/// From 1e-6 to 100, either sign, some exactly 0.
+/// Returns gradients of both signs with magnitudes from 1e-6 to 100, some exactly 0.
 pub(crate) fn gradients<A: Float, Sh: IntoDimension>(
     shape: Sh,
     rng: &mut StdRng,
@@ -45,8 +45,7 @@ pub(crate) fn gradients<A: Float, Sh: IntoDimension>(
     gradients.mapv(A::of)
 }
 
-/// The inputs of a short run that starts with m = 0, u = 0, element by element: where they stand in
-/// an array is for others to say.
+/// The inputs of a short run that starts with m = 0 and u = 0, without any memory layout.
 #[derive(Clone, Debug)]
 pub(crate) struct Table<A> {
     pub(crate) x: Vec<A>,
@@ -64,7 +63,7 @@ impl<A: Float> Table<A> {
     }
 }
 
-/// The values in logical order, as a row-major array.
+/// Returns a row-major array of these values in logical order.
 pub(crate) fn shaped<A: Float>(values: &[A], shape: &[usize]) -> ArrayD<A> {
-    ArrayD::from_shape_vec(shape, values.to_vec()).expect("as many values as the shape has places")
+    ArrayD::from_shape_vec(shape, values.to_vec()).expect("one value per element of the shape")
 }

@@ -1,4 +1,4 @@
-//! The same numbers laid out in memory in every way that ndarray knows.
+//! Arrays of the same numbers in different memory layouts.
 
 use super::Float;
 use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn, ShapeBuilder, Slice};
@@ -11,15 +11,15 @@ pub(crate) enum Layout {
     C,
     /// Column-major.
     F,
-    /// Row-major with the axes rolled by one: neither of the above from three axes on.
+    /// Row-major with the axes rotated by one. With three or more axes it is neither of the above.
     Permuted,
-    /// A block from the inside of a larger row-major array.
+    /// A block inside a larger row-major array.
     Sliced,
-    /// Every third row of every second column … of a larger array.
+    /// Every second or third element along each axis of a larger row-major array.
     Stepped,
-    /// Every axis runs backwards.
+    /// Row-major with every axis inverted.
     Reversed,
-    /// Column-major, every second along the first axis, the last axis backwards: all at once.
+    /// Column-major, every second element along the first axis, and the last axis inverted.
     Mixed,
 }
 
@@ -46,7 +46,8 @@ impl Layout {
         }
     }
 
-    /// An array of these values in this layout. Memory between them holds [`Float::MARK`].
+    /// Returns an array of these values in this layout. Memory between the elements has the value
+    /// [`Float::MARK`].
     pub(crate) fn arrange<A: Float>(self, values: &ArrayD<A>) -> ArrayD<A> {
         let axes = values.ndim();
         let shape = values.shape().to_vec();
@@ -94,13 +95,13 @@ impl Layout {
         array
     }
 
-    /// The same with a dimension type.
+    /// The same as [`arrange`](Self::arrange), with a dimension type.
     pub(crate) fn arrange_as<A: Float, D: Dimension>(self, values: &ArrayD<A>) -> Array<A, D> {
         self.arrange(values).into_dimensionality().expect("the rank of the dimension type")
     }
 }
 
-/// An array of nothing but marks.
+/// Returns an array with all elements equal to [`Float::MARK`].
 fn marked<A: Float>(shape: &[usize], column_major: bool) -> ArrayD<A> {
     ArrayD::from_elem(IxDyn(shape).set_f(column_major), A::MARK)
 }
@@ -120,7 +121,7 @@ fn signed(length: usize) -> isize {
     length.try_into().expect("a small length")
 }
 
-/// Asserts that all numbers in the array's memory that are none of its elements are still marks.
+/// Asserts that all memory of the array between its elements still has the value [`Float::MARK`].
 pub(crate) fn assert_nothing_around<A: Float, D: Dimension>(
     what: impl Display,
     array: Array<A, D>,
@@ -128,5 +129,5 @@ pub(crate) fn assert_nothing_around<A: Float, D: Dimension>(
     let elements = array.len();
     let (memory, _) = array.into_raw_vec_and_offset();
     let marks = memory.iter().filter(|value| value.word() == A::MARK.word()).count();
-    assert_eq!(marks, memory.len() - elements, "{what}: something beside the array was written");
+    assert_eq!(marks, memory.len() - elements, "{what}: memory between the elements was changed");
 }

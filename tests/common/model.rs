@@ -1,4 +1,4 @@
-//! Several tensors in one optimizer, as a user has them.
+//! A model of several tensors in one optimizer.
 
 use super::{
     Float, Layout,
@@ -9,11 +9,11 @@ use super::{
 use adamax::{Adamax, Error, Group, Optimizer, Outcome, Slot, State};
 use ndarray::{ArrayD, IxDyn};
 
-/// Ranks 0 to 6, among them a tensor without elements.
+/// Shapes of ranks 0 to 6, including an empty tensor.
 pub(crate) const MIXED: [&[usize]; 8] =
     [&[], &[5], &[3, 5], &[0, 3], &[2, 3, 2, 2], &[4, 6], &[7], &[2, 1, 2, 1, 3, 2]];
 
-/// A tensor that is registered, and its present gradient.
+/// A registered tensor and its current gradient.
 pub(crate) struct Tensor<A> {
     pub(crate) name: String,
     pub(crate) slot: Slot<IxDyn>,
@@ -28,12 +28,12 @@ pub(crate) struct Model<A> {
     pub(crate) groups: Vec<Group>,
 }
 
-/// What tensor number `i` is called.
+/// The name of tensor number `i`.
 pub(crate) fn name(i: usize) -> String {
     format!("tensor {i}")
 }
 
-/// Random parameters in all layouts by turns, the first one in layout `shift`.
+/// Returns random parameters that cycle through all layouts, starting with layout number `shift`.
 pub(crate) fn mixed_parameters<A: Float>(
     shapes: &[&[usize]],
     seed: u64,
@@ -49,14 +49,15 @@ pub(crate) fn mixed_parameters<A: Float>(
 }
 
 impl<A: Float> Model<A> {
-    /// Tensors of these shapes in the default group.
+    /// Creates a model with tensors of these shapes in the default group.
     pub(crate) fn new(rule: Adamax, shapes: &[&[usize]], seed: u64) -> Self {
         Model::in_groups(Optimizer::new(rule), shapes, seed, |optimizer, _| {
             optimizer.default_group()
         })
     }
 
-    /// Tensor number `i` is in group `group(i)`; parameters and gradients are in different layouts.
+    /// Creates a model with tensor number `i` in group `group(i)`. Parameters and gradients have
+    /// different layouts.
     pub(crate) fn in_groups(
         mut optimizer: Optimizer<A>,
         shapes: &[&[usize]],
@@ -76,7 +77,7 @@ impl<A: Float> Model<A> {
         Model { optimizer, tensors, groups }
     }
 
-    /// Other gradients, the same for all models with tensors of these shapes.
+    /// Draws new gradients. They are the same for all models with tensors of these shapes.
     pub(crate) fn draw_gradients(&mut self, seed: u64) {
         let rng = &mut rng(seed);
         for Tensor { g, .. } in &mut self.tensors {
@@ -85,7 +86,7 @@ impl<A: Float> Model<A> {
         }
     }
 
-    /// A step of all tensors.
+    /// Steps all tensors.
     pub(crate) fn step(&mut self) -> Result<Outcome, Error> {
         let mut batch: Vec<_> = self
             .tensors
@@ -95,7 +96,7 @@ impl<A: Float> Model<A> {
         self.optimizer.step(&mut batch)
     }
 
-    /// A step of all tensors, or of some, in this order.
+    /// Steps the tensors with these numbers, in this order.
     pub(crate) fn step_in_order(&mut self, order: &[usize]) -> Result<Outcome, Error> {
         let mut bound: Vec<_> = self
             .tensors
@@ -107,7 +108,7 @@ impl<A: Float> Model<A> {
         self.optimizer.step(&mut batch)
     }
 
-    /// So many steps of all tensors, each with gradients of its own.
+    /// Steps all tensors once per seed, each time with new gradients.
     pub(crate) fn run(&mut self, seeds: std::ops::Range<u64>) -> Result<(), Error> {
         for seed in seeds {
             self.draw_gradients(seed);
@@ -120,7 +121,7 @@ impl<A: Float> Model<A> {
         self.optimizer.state(self.tensors[i].slot).expect("own slot")
     }
 
-    /// The bits of all parameters, moments and counters.
+    /// Returns the bits of all parameters and moments, and all step counters.
     pub(crate) fn bits(&self) -> Vec<Snapshot<A::Word>> {
         (0..self.tensors.len()).map(|i| Snapshot::of(&self.tensors[i].x, self.state(i))).collect()
     }

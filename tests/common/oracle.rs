@@ -1,17 +1,17 @@
-//! Adamax written a second time, from the paper: one number after the other, slow and plain.
+//! A second implementation of Adamax, written from the paper: simple, slow, one element at a time.
 //!
-//! Kingma & Ba, *Adam*, §7.1, Algorithm 2, with the variants that the crate documents. Each is an
-//! `if` here; there are no neutral constants, no generic parameters, no tricks with bits.
+//! Kingma & Ba, *Adam*, §7.1, Algorithm 2, with the variants that the crate documents. Each variant
+//! is an `if` here, without neutral constants, generic parameters or bit operations.
 
 use super::Float;
 use adamax::{Adamax, BiasCorrection, EpsilonPlacement, Objective, WeightDecay};
 
-/// The new (x, m, u) of one element at step `t`, which counts from 1.
+/// Returns the new (x, m, u) of one element at step `t`, counted from 1.
 pub(crate) fn step<A: Float>(x: A, g: A, m: A, u: A, t: u64, rule: &Adamax) -> (A, A, A) {
     step_with(correction(rule, t), x, g, m, u, rule)
 }
 
-/// The same with the simplest β₁ᵗ, a product of t factors.
+/// The same, with β₁ᵗ computed as a product of t factors.
 pub(crate) fn simple_step<A: Float>(x: A, g: A, m: A, u: A, t: u64, rule: &Adamax) -> (A, A, A) {
     let mut power = 1.0;
     for _ in 0..t {
@@ -32,7 +32,7 @@ fn step_with<A: Float>(
     mut u: A,
     rule: &Adamax,
 ) -> (A, A, A) {
-    // Settings are f64; what an element meets is rounded to its own precision, once.
+    // Settings are f64. Each coefficient is rounded once to the precision of the elements.
     let beta1 = A::of(rule.beta1());
     let one_minus_beta1 = A::of(1.0 - rule.beta1());
     let beta2 = A::of(rule.beta2());
@@ -80,7 +80,7 @@ fn step_with<A: Float>(
     (kept - change, m, u)
 }
 
-/// 1 − β₁ᵗ in f64, the power by squares: β₁ᵗ is the product of β₁^(2ᵏ) over the one-bits k of t.
+/// Returns 1 − β₁ᵗ in f64. β₁ᵗ is the product of β₁^(2ᵏ) for all bits k of t that are set.
 pub(crate) fn correction(rule: &Adamax, t: u64) -> f64 {
     if rule.bias_correction() == BiasCorrection::Off {
         return 1.0;
@@ -99,7 +99,7 @@ pub(crate) fn correction(rule: &Adamax, t: u64) -> f64 {
     1.0 - power
 }
 
-/// The larger of two numbers; NaN if one of them is.
+/// Returns the larger of two numbers, or NaN if one of them is NaN.
 fn larger<A: Float>(a: A, b: A) -> A {
     if is_nan(a) {
         return a;
@@ -110,12 +110,12 @@ fn larger<A: Float>(a: A, b: A) -> A {
     if a > b { a } else { b }
 }
 
-#[allow(clippy::eq_op)] // NaN alone differs from itself
+#[allow(clippy::eq_op)] // only NaN differs from itself
 fn is_nan<A: Float>(value: A) -> bool {
     value != value
 }
 
-/// |value|, of +0 and −0 too.
+/// Returns |value|, which is +0 for both zeros.
 pub(crate) fn magnitude<A: Float>(value: A) -> A {
     if value == A::of(0.0) {
         return A::of(0.0);
@@ -123,7 +123,7 @@ pub(crate) fn magnitude<A: Float>(value: A) -> A {
     if value < A::of(0.0) { -value } else { value }
 }
 
-/// A number too small for full precision, or −0, becomes 0.
+/// Replaces subnormal numbers and −0 by 0.
 fn without_subnormals<A: Float>(value: A) -> A {
     if magnitude(value) < A::LEAST_NORMAL { A::of(0.0) } else { value }
 }

@@ -1,10 +1,10 @@
-//! The rules that everything is tried with.
+//! The rules that the tests use.
 
 use adamax::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
 };
 
-/// A rule and what to call it in a message.
+/// A rule and its name in messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -18,25 +18,25 @@ impl Case {
         Case { name, rule }
     }
 
-    /// The same rule with another policy for gradients that are not finite.
+    /// Returns the same rule with another policy for NaN and infinite gradients.
     pub(crate) fn with(&self, policy: NonFinite) -> Self {
         Case::new(self.name.clone(), self.rule.to_builder().non_finite(policy))
     }
 }
 
-/// Of the size of the gradients, so that its placements differ.
+/// About as large as the gradients, so that its placements give different results.
 const EPSILON: f64 = 1e-2;
-/// Within the gradients' range, so that some are clipped and some are not.
+/// Within the range of the gradients, so that some are clipped and some are not.
 const CLIP: f64 = 0.5;
 
-/// Every setting with every other, then the presets and the ends of the ranges.
+/// All combinations of settings, then the presets and the limits of the ranges.
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = every_combination();
     cases.extend(presets_and_ends_of_ranges());
     cases
 }
 
-/// Every setting with every other.
+/// All combinations of settings.
 pub(crate) fn every_combination() -> Vec<Case> {
     use EpsilonPlacement::{Accumulated, InsideMax, Outside};
     let mut cases = Vec::new();
@@ -100,8 +100,8 @@ fn presets_and_ends_of_ranges() -> Vec<Case> {
     ]
 }
 
-/// A rule for each way in which an element can be treated: ε nowhere, outside, inside the max and
-/// accumulated, gradient used as it is and prepared, parameter kept and decayed.
+/// One rule for each kind of element update: ε zero, outside, inside the max and accumulated; the
+/// gradient unchanged and preprocessed; the parameter kept and decayed.
 pub(crate) fn one_of_each_kind() -> Vec<Case> {
     use EpsilonPlacement::{Accumulated, InsideMax, Outside};
     let mut cases = Vec::new();
