@@ -1,5 +1,5 @@
-//! Gradients that have become 0 for good: the first moment decays until it is subnormal, and
-//! arithmetic on subnormal numbers is slow.
+//! Steps with gradients that stay 0. The first moment decays until it is subnormal, and arithmetic
+//! on subnormal numbers is slow; this crate avoids it.
 
 mod common;
 
@@ -14,7 +14,7 @@ use num_traits::Zero;
 
 const SIZE: usize = 4096;
 
-/// `steps` are as many as it takes for the first moment to become subnormal.
+/// Adds the benches of one precision. After `steps` steps the first moment would be subnormal.
 fn idle<A: Number>(criterion: &mut Criterion, steps: usize) {
     let mut group = group::<A>(criterion, &format!("{SIZE} idle"), SIZE);
     let busy = || Library::<A, Ix1>::flat(unchecked(), SIZE);

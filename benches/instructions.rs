@@ -1,8 +1,8 @@
-//! A few kernels, repeated as often as asked, for a tool that counts instructions.
+//! Runs a few kernels for a tool that counts instructions.
 //!
-//! `instructions` alone runs each kernel once, `instructions --list` names them, and
-//! `instructions KERNEL REPETITIONS` repeats one. Counts, unlike times, are the same on a busy
-//! machine: `.ci/check_instructions` compares them with recorded ones.
+//! `instructions` without arguments runs each kernel once, `instructions --list` lists the kernels,
+//! and `instructions KERNEL REPETITIONS` repeats one. Unlike times, counts do not depend on the
+//! load of the machine. `.ci/check_instructions` compares them with recorded counts.
 
 mod common;
 
@@ -15,7 +15,7 @@ use common::{
     unchecked,
 };
 
-/// A kernel prepares its arrays and steps them so many times.
+/// A kernel prepares its arrays and takes the given number of steps.
 type Kernel = fn(u32);
 
 const KERNELS: [(&str, Kernel); 7] = [
@@ -46,8 +46,8 @@ fn batch(rule: Adamax, max_norm: Option<MaxNorm>, repetitions: u32) {
     repeat(repetitions, Outcome::Applied, || batch.step());
 }
 
-/// The last gradient is not finite, so that the check is all that happens. It is not NaN, because
-/// valgrind takes NaN ≠ ∞ (`vcmpneq_oqpd`) for true where a processor does not.
+/// The last gradient is infinite, so only the finite check runs. It is not NaN, because valgrind
+/// evaluates NaN ≠ ∞ (`vcmpneq_oqpd`) as true, unlike a processor.
 fn finite_check(repetitions: u32) {
     let rule = Adamax::builder().non_finite(NonFinite::Skip).build().expect("in range");
     let mut library = Library::<f64, _>::flat(rule, 4096);
@@ -63,7 +63,7 @@ fn repeat(repetitions: u32, expected: Outcome, mut step: impl FnMut() -> Outcome
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<_> = std::env::args().skip(1).collect();
-    // From `cargo bench`, which gives the same arguments to all benches.
+    // `cargo bench` passes the same arguments to all benches.
     if arguments.iter().any(|argument| argument == "--bench") {
         arguments.clear();
     }

@@ -1,8 +1,9 @@
-//! Matrices in every pairing of memory orders, and parts of larger ones: this crate beside `Zip`.
+//! Compares this crate with `Zip` on matrices of every pair of memory orders, and on parts of
+//! larger arrays.
 //!
-//! Named by the layouts of parameter and gradient: `c` is row-major, `f` column-major. `block` is
-//! the inside of larger arrays, `sliced` every second column of a larger array with a row-major
-//! gradient. All do the same work, so all stand in one group.
+//! Benches are named by the layouts of parameter and gradient: `c` is row-major, `f` column-major.
+//! `block` is a block inside larger arrays. `sliced` is every second column of a larger array, with
+//! a row-major gradient. All do the same work, so all are in one group.
 
 mod common;
 

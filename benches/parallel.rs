@@ -1,4 +1,5 @@
-//! One thread beside the threads of rayon's pool, for one tensor and for sets.
+//! Compares a sequential step with a parallel step in rayon's pool, for one tensor and for sets of
+//! tensors.
 
 mod common;
 
@@ -10,7 +11,7 @@ use common::{
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
-/// From twice the least size that is worth a second thread.
+/// The smallest size is half of that from which a parallel step uses threads.
 const SIZES: [usize; 3] = [65_536, 1 << 20, 1 << 24];
 
 fn tensor<A: Number>(criterion: &mut Criterion) {

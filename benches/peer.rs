@@ -1,7 +1,8 @@
-//! This crate as one of the systems that `benches/peers/compare.py` times in turn.
+//! Runs steps of this crate for `benches/peers/compare.py`, which compares several systems.
 //!
-//! `peer f64|f32 propagate|default LENGTH COUNT` prepares so many tensors of one axis. Each line
-//! read, a number of steps, is answered by the nanoseconds they took and the sum of all parameters.
+//! `peer f64|f32 propagate|default LENGTH COUNT` creates COUNT tensors with one axis of LENGTH
+//! elements. Each input line is a number of steps. The program takes these steps and prints the
+//! time in nanoseconds and the sum of all parameters.
 
 mod common;
 
@@ -18,7 +19,7 @@ use adamax::{
 };
 use common::{Batch, Library, Number, input::shaped, unchecked};
 
-/// The inputs of all systems, as in `job.py`: easily the same in any language.
+/// The same inputs as in `job.py`. The formula is simple, so every language gives the same numbers.
 fn numbers<A: Number>(step: u16, modulus: u16) -> impl Iterator<Item = A> {
     let residues = iter::successors(Some(0), move |residue| Some((residue + step) % modulus));
     residues.map(move |residue| A::of(f64::from(residue) / f64::from(modulus) - 0.5))
@@ -65,18 +66,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let &[precision, rule, length, count] = &arguments[..] else {
-        println!("nothing to do: benches/peers/compare.py is what runs this");
+        println!("nothing to do: this program is run by benches/peers/compare.py");
         return Ok(());
     };
     let rule = match rule {
         "propagate" => unchecked(),
         "default" => Adamax::default(),
-        _ => return Err("neither propagate nor default".into()),
+        _ => return Err("the rule must be propagate or default".into()),
     };
     let (length, count) = (length.parse()?, count.parse()?);
     match precision {
         "f64" => serve::<f64>(rule, length, count),
         "f32" => serve::<f32>(rule, length, count),
-        _ => Err("neither f64 nor f32".into()),
+        _ => Err("the precision must be f64 or f32".into()),
     }
 }

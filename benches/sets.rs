@@ -1,5 +1,5 @@
-//! Many tensors of one model in one step: an optimizer without and with the finite check, with norm
-//! clipping, and `Zip` tensor by tensor.
+//! Steps many tensors at once: with an optimizer without and with the finite check, with norm
+//! clipping, and with `Zip` for each tensor.
 
 mod common;
 

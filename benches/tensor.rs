@@ -1,8 +1,9 @@
-//! One contiguous tensor from 1 to 16M elements: this crate, what ndarray alone offers, and a loop
-//! of the same traffic without the division.
+//! Steps one contiguous tensor of 1 to 16M elements: with this crate, with ndarray alone, and with
+//! a loop that has the same memory traffic but no division.
 //!
-//! `propagate` does the same work as the others; `default` looks for gradients that are not finite
-//! first; `decoupled` adds weight decay. `traffic` bounds them where the arrays are not in cache.
+//! `propagate` does the same work as the code with ndarray alone. `default` first checks that the
+//! gradient is finite. `decoupled` adds weight decay. `traffic` is a lower bound of the time if the
+//! arrays do not fit into the cache.
 
 mod common;
 
@@ -16,7 +17,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 
 const SIZES: [usize; 7] = [1, 16, 256, 4096, 65_536, 1 << 20, 1 << 24];
 
-/// The temporaries of expressions on more elements would take gigabytes.
+/// With more elements, the temporary arrays of the expressions would need gigabytes.
 const LARGEST_EXPRESSION: usize = 1 << 20;
 
 fn sizes<A: Number>(criterion: &mut Criterion) {

@@ -14,10 +14,10 @@ use std::{
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
-/// Requires that `T` can be sent and shared between threads and is unwind safe.
+/// Requires that `T` can be sent and shared between threads, is unwind safe and borrows nothing.
 fn is_free<T: Debug + Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + 'static>() {}
 
-/// The same for a type that borrows from the caller: a mutable borrow is not unwind safe.
+/// The same for types that borrow from the caller. A mutable borrow is not unwind safe.
 fn is_loan<T: Debug + Send + Sync + Unpin + RefUnwindSafe>() {}
 
 fn is_value<T: Clone + PartialEq>() {}
@@ -31,7 +31,7 @@ fn slots_are_free_in<D: 'static>() {
 }
 
 #[test]
-fn every_type_is_send_sync_and_unwind_safe() {
+fn every_type_has_its_auto_traits() {
     is_free::<Adamax>();
     is_free::<AdamaxBuilder>();
     is_free::<Amplitude>();
@@ -106,7 +106,7 @@ fn f64_is_the_default() {
 
 #[cfg(feature = "argmin")]
 #[test]
-fn the_solver_is_send_sync_and_unwind_safe() {
+fn the_solver_has_its_auto_traits() {
     is_free::<adamax::argmin::AdamaxSolver<f32>>();
     is_free::<adamax::argmin::AdamaxSolver<f64>>();
     is_value::<adamax::argmin::AdamaxSolver<f32>>();
@@ -115,7 +115,7 @@ fn the_solver_is_send_sync_and_unwind_safe() {
 
 #[cfg(feature = "safetensors")]
 #[test]
-fn a_checkpoint_is_send_sync_and_unwind_safe() {
+fn a_checkpoint_has_its_auto_traits() {
     is_free::<adamax::Checkpoint<f32>>();
     is_free::<adamax::Checkpoint<f64>>();
     is_value::<adamax::Checkpoint<f32>>();

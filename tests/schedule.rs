@@ -422,7 +422,7 @@ proptest! {
     }
 
     #[test]
-    fn a_warm_up_rises_to_the_schedule_and_then_equals_it(
+    fn a_warm_up_leads_to_the_schedule_and_then_equals_it(
         schedule in simple(),
         steps in 1..100_u64,
         start in 0.0..=1.0,

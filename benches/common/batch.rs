@@ -18,12 +18,12 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    /// Many small ones.
+    /// Many small tensors.
     pub(crate) fn small() -> Self {
         Set { name: "1000x[64]", shapes: vec![vec![64]; 1000] }
     }
 
-    /// Weights and biases of a perceptron for pictures of 28 by 28 pixels.
+    /// Weights and biases of a perceptron for images of 28 by 28 pixels.
     pub(crate) fn perceptron() -> Self {
         let layers = [[784, 256], [256, 128], [128, 10]];
         let shapes = layers.iter().flat_map(|layer| [layer.to_vec(), vec![layer[1]]]).collect();
@@ -34,7 +34,7 @@ impl Set {
         self.shapes.iter().map(|shape| shape.iter().product::<usize>()).sum()
     }
 
-    /// All tensors of the set, with the next numbers.
+    /// Returns all tensors of the set, filled with the next numbers.
     pub(crate) fn arrays<A: Number>(&self, mut numbers: impl Iterator<Item = A>) -> Vec<ArrayD<A>> {
         self.shapes.iter().map(|shape| shaped(&shape[..], &mut numbers)).collect()
     }
@@ -67,7 +67,7 @@ impl<A: Number> Batch<A> {
         Batch { optimizer, slots, x, g }
     }
 
-    /// Binding is part of what is timed, as it is of every step of a user.
+    /// Binds and steps all tensors. Binding is timed too, because users bind in every step.
     pub(crate) fn step(&mut self) -> Outcome {
         let mut bound = bind(&self.slots, &mut self.x, &self.g);
         self.optimizer.step(&mut bound).expect("a valid step")
@@ -88,7 +88,7 @@ impl<A: Number> Batch<A> {
         assert_each(self.x.iter().flatten(), naive(rule, factor));
     }
 
-    /// The norm of all gradients.
+    /// Returns the global norm of the gradients.
     fn norm(&self) -> f64 {
         let squares = self.g.iter().flatten().map(|&g| g.into().powi(2));
         squares.sum::<f64>().sqrt()

@@ -1,4 +1,4 @@
-//! The contenders that anybody can write with ndarray alone.
+//! Implementations of Adamax with ndarray alone, for comparison.
 
 use adamax::{
     Adamax,
@@ -11,7 +11,8 @@ use super::{
     input::{gradients, parameters, shaped},
 };
 
-/// What [`ByHand::traffic`] adds of the gradient: enough to be seen in f32, too little to overflow.
+/// The multiple of the gradient that [`ByHand::traffic`] adds: large enough to change f32 numbers,
+/// too small to overflow.
 const TRAFFIC_RATE: f64 = 1e-3;
 
 pub(crate) struct ByHand<A, D> {
@@ -22,7 +23,7 @@ pub(crate) struct ByHand<A, D> {
     t: i32,
 }
 
-/// The default rule at one step.
+/// The coefficients of the default rule at one step.
 struct Constants<A> {
     beta1: A,
     one_minus_beta1: A,
@@ -57,7 +58,7 @@ impl<A: Number, D: Dimension> ByHand<A, D> {
         }
     }
 
-    /// One fused pass.
+    /// Takes a step in one fused pass.
     pub(crate) fn zip(&mut self) {
         let Constants { beta1, one_minus_beta1, beta2, epsilon, step_size } = self.constants();
         Zip::from(&mut self.x).and(&self.g).and(&mut self.m).and(&mut self.u).for_each(
@@ -69,7 +70,7 @@ impl<A: Number, D: Dimension> ByHand<A, D> {
         );
     }
 
-    /// Whole-array expressions, each of which makes a new array.
+    /// Takes a step by whole-array expressions, each of which allocates a new array.
     pub(crate) fn expressions(&mut self) {
         let Constants { beta1, one_minus_beta1, beta2, epsilon, step_size } = self.constants();
         self.m = &self.m * beta1 + &self.g * one_minus_beta1;
@@ -79,7 +80,8 @@ impl<A: Number, D: Dimension> ByHand<A, D> {
         self.x = &self.x - &self.m * step_size / (&self.u + epsilon);
     }
 
-    /// The reads and writes of a step without its division: what memory allows.
+    /// Reads and writes the same memory as a step, without the division. The time is the limit that
+    /// memory bandwidth sets.
     pub(crate) fn traffic(&mut self) {
         let rate = A::of(TRAFFIC_RATE);
         let slices = (

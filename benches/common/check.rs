@@ -1,4 +1,4 @@
-//! Whether a contender computes what it should: checked before it is timed.
+//! Checks the results of an implementation before it is timed.
 
 use adamax::{Adamax, WeightDecay};
 
@@ -7,14 +7,14 @@ use super::{
     input::{gradients, parameters},
 };
 
-/// How many steps are checked: with fewer, no moment has decayed.
+/// The number of steps before the check. With fewer steps, moments have hardly decayed.
 pub(crate) const STEPS: u8 = 3;
 
-/// The largest error, in units of the precision. A step rounds a parameter below 1 by half a unit,
-/// and moves it by about 0.002, with some rounding errors in that.
+/// The largest allowed error, in units of the precision. A step rounds a parameter below 1 by at
+/// most half a unit. It changes the parameter by about 0.002, and this change is rounded too.
 const UNITS: f64 = 4.0;
 
-/// Asserts that each value is what `expected` makes of its first value and its gradient.
+/// Asserts that each value equals `expected`, computed from its initial value and its gradient.
 pub(crate) fn assert_each<'a, A: Number>(
     values: impl IntoIterator<Item = &'a A>,
     expected: impl Fn(f64, f64) -> f64,
@@ -32,8 +32,8 @@ pub(crate) fn assert_each<'a, A: Number>(
     assert!(checked > 0, "nothing to check");
 }
 
-/// What [`STEPS`] steps from rest, all with the same gradient times `factor`, make of a parameter:
-/// the formula of the paper, one number at a time.
+/// Returns a function that computes a parameter after [`STEPS`] steps from zero moments, all with
+/// the same gradient times `factor`. It applies the formula of the paper to one number at a time.
 pub(crate) fn naive(rule: &Adamax, factor: f64) -> impl Fn(f64, f64) -> f64 {
     let (alpha, beta1, beta2) = (rule.learning_rate(), rule.beta1(), rule.beta2());
     let epsilon = rule.epsilon();

@@ -1,13 +1,14 @@
-//! Contenders for the same work stand in one group, one right after the other.
+//! Groups of benches that do the same work. The benches of a group run one after the other.
 
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, measurement::WallTime};
 
 use super::{Number, check::STEPS};
 
-/// From here on a step takes so long that criterion's growing numbers of steps would take minutes.
+/// From this size on, a step takes so long that criterion's increasing numbers of steps would take
+/// minutes.
 const LARGE: usize = 1 << 22;
 
-/// A group for work on so many elements, whose results read as bandwidth.
+/// Creates a group for work on this number of elements. Criterion prints the memory bandwidth.
 pub(crate) fn group<'c, A: Number>(
     criterion: &'c mut Criterion,
     work: &str,
@@ -23,8 +24,8 @@ pub(crate) fn group<'c, A: Number>(
     group
 }
 
-/// Makes a contender, checks its first steps, and times the next. It is made only if it is asked
-/// for, and dropped before the next is made.
+/// Creates an implementation, checks its first steps, and times further steps. It is created only
+/// if the bench is selected, and dropped before the next one is created.
 pub(crate) fn enter<C, T>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,

@@ -1,4 +1,5 @@
-//! Numbers from a seed, drawn one by one: a check draws them again instead of keeping a copy.
+//! Random numbers from a seed, drawn one by one. A check draws the same numbers again, so no copy
+//! is needed.
 
 use adamax::ndarray::{Array, Dimension, ShapeBuilder};
 use ndarray_rand::{
@@ -21,7 +22,7 @@ fn numbers<A: Number>(seed: u64) -> impl Iterator<Item = A> {
     StdRng::seed_from_u64(seed).sample_iter(uniform).map(A::of)
 }
 
-/// The next numbers as an array, in logical order whatever its memory order.
+/// Returns an array of the next numbers in logical order, whatever its memory order.
 pub(crate) fn shaped<A, Sh: ShapeBuilder>(
     shape: Sh,
     numbers: &mut impl Iterator<Item = A>,

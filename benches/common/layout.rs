@@ -10,14 +10,14 @@ pub(crate) enum Layout {
     C,
     /// Column-major.
     F,
-    /// The inside of a larger array.
+    /// A block inside a larger array.
     Block,
     /// Every second column of a larger array.
     Sliced,
 }
 
 impl Layout {
-    /// A square matrix of these numbers in logical order.
+    /// Returns a square matrix of these numbers in logical order.
     pub(crate) fn matrix<A: Number>(
         self,
         side: usize,

@@ -1,4 +1,4 @@
-//! The contender of this crate: one tensor, a rule and a state.
+//! The implementation by this crate: one tensor, a rule and a state.
 
 use adamax::{
     Adamax, NonFinite, Outcome, State,
@@ -11,7 +11,7 @@ use super::{
     input::{gradients, parameters, shaped},
 };
 
-/// The default rule without the look at the gradients that no other contender takes.
+/// Returns the default rule without the finite check, which no other implementation has.
 pub(crate) fn unchecked() -> Adamax {
     Adamax::builder().non_finite(NonFinite::Propagate).build().expect("in range")
 }

@@ -1,6 +1,6 @@
-//! What the benches share: inputs, contenders, the check of their results, the form of a group.
+//! Code that the benches share: inputs, implementations, checks of their results, and groups.
 
-#![allow(dead_code, unused_imports)] // each bench uses its part
+#![allow(dead_code, unused_imports)] // each bench uses only a part
 
 pub(crate) mod batch;
 pub(crate) mod by_hand;

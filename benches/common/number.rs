@@ -1,4 +1,4 @@
-//! The two precisions, as the benches need them.
+//! A trait for `f32` and `f64`, with the conversions that the benches need.
 
 use adamax::{Real, ndarray::ScalarOperand};
 use num_traits::float::FloatCore;
@@ -6,7 +6,7 @@ use num_traits::float::FloatCore;
 pub(crate) trait Number: Real + FloatCore + ScalarOperand + Into<f64> {
     const LABEL: &'static str;
 
-    /// Rounds to nearest.
+    /// Converts from `f64`, rounding to nearest.
     fn of(value: f64) -> Self;
 }
 
@@ -21,7 +21,7 @@ impl Number for f64 {
 impl Number for f32 {
     const LABEL: &'static str = "f32";
 
-    #[expect(clippy::cast_possible_truncation, reason = "rounding is what is wanted")]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is intended")]
     fn of(value: f64) -> Self {
         value as f32
     }

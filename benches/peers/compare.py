@@ -5,7 +5,7 @@ import os
 import statistics
 import sys
 
-# Before the systems are imported: they ask how many cores there are, and their threads inherit.
+# Set before the systems are imported: they read the number of cores, and their threads inherit it.
 CORE = min(os.sched_getaffinity(0))
 
 from job import Job
@@ -18,13 +18,13 @@ LARGE = 1 << 24
 
 
 def measure(job, starts, rounds):
-    """Nanoseconds per step, by system: a list with one number for each round."""
+    """Returns the nanoseconds per step of each system, as a list with one number per round."""
     systems, steps = {}, {}
     for name, start in starts.items():
         system = start(job)
         system.time(CHECKED_STEPS)
         job.check(name, CHECKED_STEPS, system.total())
-        # Twice, as some systems compile once more where shapes or counters have changed.
+        # Repeated, because some systems compile again when shapes or counters change.
         once = min(system.time(1), system.time(1), system.time(1))
         systems[name] = system
         steps[name] = max(1, min(10_000, ROUND_NANOSECONDS // max(1, once)))
@@ -38,7 +38,7 @@ def measure(job, starts, rounds):
 
 
 def table(results, base):
-    """Median ratios to the base system: a Markdown table with a column for each job."""
+    """Yields the lines of a Markdown table of median ratios to the base system, one column per job."""
     names = list(dict.fromkeys(name for times in results.values() for name in times))
     titles = [job.name for job in results]
     yield f"| ratio to {base} | " + " | ".join(titles) + " |"

@@ -1,4 +1,4 @@
-"""The work that every system does: so many tensors of one axis, one step after the other."""
+"""The work that every system does: repeated steps of a number of tensors with one axis."""
 
 from dataclasses import dataclass
 
@@ -28,13 +28,13 @@ class Job:
         return self._tensors(733, 1013)
 
     def _tensors(self, step, modulus):
-        # Easily the same in any language; no gradient is 0 and few are alike.
+        # A simple formula gives the same numbers in every language. No gradient is 0, few are equal.
         residues = np.arange(self.length * self.count, dtype=np.int64) * step % modulus
         numbers = (residues / modulus - 0.5).astype(self.dtype)
         return [tensor.copy() for tensor in numbers.reshape(self.count, self.length)]
 
     def check(self, system, steps, total):
-        """Refuses a system whose parameters do not add up to what the formula gives."""
+        """Exits if the sum of the parameters differs from that of the formula."""
         x = np.concatenate(self.parameters()).astype(np.float64)
         g = np.concatenate(self.gradients()).astype(np.float64)
         m, u = np.zeros_like(x), np.zeros_like(x)
@@ -42,7 +42,7 @@ class Job:
             m = BETA1 * m + (1 - BETA1) * g
             u = np.maximum(BETA2 * u, np.abs(g))
             x -= ALPHA / (1 - BETA1**t) * m / (u + EPSILON)
-        # Per element: rounding of x, and systems place ε differently.
+        # Allows for the rounding of x and for different placements of ε, per element.
         tolerance = x.size * {"f64": 1e-9, "f32": 1e-6}[self.precision]
         if not abs(total - x.sum()) <= tolerance:
             raise SystemExit(f"{system} {self}: sum {total} instead of {x.sum()}")

@@ -1,4 +1,5 @@
-"""Systems that are programs: this crate, and a C loop. They time themselves, see benches/peer.rs."""
+"""Systems that are separate programs: this crate and a C loop. They measure their own time, see
+benches/peer.rs."""
 
 import json
 import shutil
@@ -17,7 +18,7 @@ class Program:
         self.sum = None
 
     def time(self, steps):
-        """Nanoseconds that so many steps take."""
+        """Takes the given number of steps and returns the time in nanoseconds."""
         self.child.stdin.write(f"{steps}\n")
         self.child.stdin.flush()
         nanoseconds, total = self.child.stdout.readline().split()
@@ -33,7 +34,7 @@ class Program:
 
 
 def this_crate():
-    """Builds the crate; returns what starts it without and with its finite check."""
+    """Builds the crate. Returns functions that start it without and with its finite check."""
     build = ["cargo", "bench", "--quiet", "--bench", "peer", "--no-run", "--message-format=json"]
     output = subprocess.run(build, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = map(json.loads, output.splitlines())
@@ -46,7 +47,7 @@ def this_crate():
 
 
 def c_loop():
-    """Compiles the C loop, if there is a compiler."""
+    """Compiles the C loop if a compiler is installed."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         return {}

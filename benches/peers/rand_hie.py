@@ -1,8 +1,8 @@
-"""Times the fit of the example rand_hie beside the same training in PyTorch, in turn, on one core.
+"""Compares the time of the fit in the example rand_hie with the same training in PyTorch, on one core.
 
-Same data, standardised alike, same number of epochs, batch size, learning rate and its decay; the
-batches are other random ones. In PyTorch once with its own derivatives, once with the gradient
-written out as in the example, so that automatic differentiation is not counted against it.
+Data, standardisation, number of epochs, batch size, learning rate and its decay are the same; the
+random batches differ. PyTorch runs twice: with automatic differentiation, and with the gradient
+written out as in the example, so that the time of automatic differentiation can be excluded.
 
     python benches/peers/rand_hie.py [--rounds 11]
 """
@@ -16,7 +16,7 @@ import subprocess
 import time
 from pathlib import Path
 
-# Before PyTorch is imported; the example inherits it.
+# Set before PyTorch is imported. The example inherits the affinity.
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 import numpy as np
@@ -30,7 +30,7 @@ EXCESS_TOLERANCE, COEFFICIENT_TOLERANCE = 1e-5, 0.005
 
 
 def load():
-    """The design matrix, an intercept and standardised covariates, and the counts."""
+    """Returns the design matrix (an intercept and standardised covariates) and the counts."""
     with gzip.open(REPOSITORY / "examples/data/randhie.csv.gz", "rt") as file:
         table = np.loadtxt(file, delimiter=",", skiprows=1)
     covariates = table[:, 1:]
@@ -39,7 +39,7 @@ def load():
 
 
 def loss(x, y, beta):
-    """Mean negative log-likelihood, up to what does not depend on β."""
+    """Mean negative log-likelihood without the terms that do not depend on β."""
     eta = x @ beta
     return (eta.exp() - eta * y).mean()
 
@@ -55,7 +55,7 @@ def by_hand(x, y, beta):
 
 
 def fit(x, y, seed, differentiate):
-    """β from zero."""
+    """Fits β, starting from zero."""
     generator = torch.Generator().manual_seed(seed)
     beta = torch.zeros(x.shape[1], dtype=x.dtype, requires_grad=True)
     optimizer = torch.optim.Adamax([beta], lr=LEARNING_RATE)
@@ -70,7 +70,7 @@ def fit(x, y, seed, differentiate):
 
 
 def newton(x, y):
-    """The β of the maximum likelihood."""
+    """Returns the maximum-likelihood β by Newton's method."""
     beta = torch.zeros(x.shape[1], dtype=x.dtype)
     for _ in range(30):
         expected = (x @ beta).exp()
@@ -79,7 +79,7 @@ def newton(x, y):
 
 
 def in_pytorch(differentiate):
-    """A fit that returns its seconds and both distances from the optimum."""
+    """Returns a function that fits and returns the seconds and both distances from the optimum."""
     x, y = map(torch.from_numpy, load())
     optimum = newton(x, y)
 
@@ -94,7 +94,7 @@ def in_pytorch(differentiate):
 
 
 def in_rust():
-    """The same by the example, which prints them."""
+    """The same for the example, which prints these numbers."""
     build = ["cargo", "build", "--quiet", "--release", "--example", "rand_hie"]
     output = subprocess.run(
         [*build, "--message-format=json"], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE
@@ -137,7 +137,7 @@ def main():
         excess, error = (max(run[i] for run in runs) for i in (1, 2))
         print(f"| {name} | {seconds:.3f} | {ratio:.3g}× | {excess:.1e} | {error:.1e} |")
         if not (excess < EXCESS_TOLERANCE and error < COEFFICIENT_TOLERANCE):
-            raise SystemExit(f"{name}: further from the optimum than the example allows")
+            raise SystemExit(f"{name}: farther from the optimum than the example allows")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Systems that Python calls. Each takes a job, advances it by steps, and knows its parameters."""
+"""Systems with a Python interface. Each is created for a job, takes steps and returns its parameters."""
 
 import logging
 import os
@@ -22,13 +22,13 @@ torch.set_num_threads(1)
 
 class System:
     def time(self, steps):
-        """Nanoseconds that so many steps take."""
+        """Takes the given number of steps and returns the time in nanoseconds."""
         start = time.perf_counter_ns()
         self.advance(steps)
         return time.perf_counter_ns() - start
 
     def total(self):
-        """The sum of all parameters."""
+        """Returns the sum of all parameters."""
         return sum(float(np.sum(np.asarray(x), dtype=np.float64)) for x in self.parameters())
 
     def close(self):
@@ -59,7 +59,7 @@ class TorchCompiled(Torch):
 
 
 class Jitted(System):
-    """Parameters and state go through a compiled function that may reuse their memory."""
+    """Passes parameters and state to a compiled function that may reuse their memory."""
 
     def __init__(self, job, state, step):
         self.x = list(map(jax.numpy.asarray, job.parameters()))
@@ -98,11 +98,11 @@ def keras_jitted(job):
 
 
 class InPlace(System):
-    """Arrays of numpy, advanced one by one."""
+    """Steps NumPy arrays in place, one after the other."""
 
     def __init__(self, job, step):
         self.x, self.g = job.parameters(), job.gradients()
-        # Moments, and memory for what is between.
+        # Moments, and memory for temporary values.
         self.m, self.u, self.s = ([np.zeros_like(x) for x in self.x] for _ in range(3))
         self.t, self.step = 0, step
 
@@ -142,7 +142,7 @@ def fused(x, g, m, u, constants):
 
 
 def numba_step(x, g, m, u, _, step_size):
-    # All of the arrays' precision: numba would compute in f64 otherwise.
+    # All constants have the precision of the arrays; otherwise numba would compute in f64.
     real = x.dtype.type
     constants = (step_size, real(BETA1), real(1 - BETA1), real(BETA2), real(EPSILON))
     fused(x, g, m, u, constants)
@@ -154,7 +154,7 @@ def versions():
 
 
 def python_systems(job):
-    """Those that can do the job, by name."""
+    """Returns the systems that can do the job, by name."""
     systems = {
         "PyTorch, single tensor": lambda job: Torch(job, foreach=False),
         "PyTorch, foreach": lambda job: Torch(job, foreach=True),
@@ -165,6 +165,6 @@ def python_systems(job):
         "numpy, in place": lambda job: InPlace(job, numpy_step),
     }
     if job.count > 1:
-        # A thousand tensors take minutes to compile.
+        # Compiling a step of a thousand tensors takes minutes.
         del systems["PyTorch, compiled"]
     return systems

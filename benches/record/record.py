@@ -1,4 +1,4 @@
-"""Makes a record of one run: the machine, the benches as ratios, instruction counts, the peers."""
+"""Writes a record of one run: machine, ratios of the benches, instruction counts and peers."""
 
 import argparse
 import datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BENCHES = ["tensor", "idle", "layouts", "sets", "parallel"]
 PEERS = ["benches/peers/compare.py", "benches/peers/rand_hie.py"]
-# Few and short samples: all benches in a few minutes.
+# Few and short samples, so that all benches take only a few minutes.
 SAMPLING = ["--sample-size=15", "--warm-up-time=0.2", "--measurement-time=0.6", "--nresamples=2000"]
 CPU = ["Architecture", "Model name", "CPU(s)", "Thread(s) per core"]
 CACHES = ["L1d cache", "L2 cache", "L3 cache"]
@@ -42,7 +42,7 @@ def benches():
     command = ["cargo", "bench", "--features=rayon", *targets, "--", *SAMPLING]
     yield f"```sh\n{' '.join(command)}\n```"
     with tempfile.TemporaryDirectory() as home:
-        # A folder of its own, so that no result of another run gets in.
+        # A separate folder, so that results of other runs are not read.
         subprocess.run(command, cwd=ROOT, check=True, env=os.environ | {"CRITERION_HOME": home})
         groups = results(Path(home))
     for group, rows in groups.items():
@@ -53,7 +53,7 @@ def benches():
 
 
 def results(home):
-    """Name, median and bytes of each bench, by group, in the order in which they ran."""
+    """Returns name, median and bytes of each bench by group, in the order in which they ran."""
     groups = {}
     for path in sorted(home.glob("**/new/benchmark.json"), key=lambda path: path.stat().st_mtime):
         bench = json.loads(path.read_text())
@@ -64,7 +64,7 @@ def results(home):
 
 
 def instructions():
-    # Above the recorded count is no reason to lose the record.
+    # A count above the recorded one makes the command fail, but the record is still written.
     command = [ROOT / ".ci" / "check_instructions"]
     found = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True).stdout
     yield f"```text\n{found.strip()}\n```"
@@ -82,7 +82,7 @@ def peers(python):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     today = datetime.date.today().isoformat()
-    parser.add_argument("--python", help="a Python that has the peers")
+    parser.add_argument("--python", help="a Python interpreter with the peers installed")
     parser.add_argument("--output", type=Path, default=ROOT / "benches" / "record" / f"{today}.md")
     arguments = parser.parse_args()
     parts = {

@@ -1,5 +1,5 @@
-//! Bytes of any kind, read as a state file: an error or a checkpoint, but no panic; and a checkpoint
-//! must survive being written and read again.
+//! Reads arbitrary bytes as a state file. The result must be an error or a checkpoint, never a
+//! panic. A checkpoint must be equal after it is written and read again.
 //!
 //! ```text
 //! cargo test --features safetensors --test state_files -- --ignored write_seeds_for_the_fuzzer
