@@ -1,4 +1,4 @@
-"""Writes `average.json` beside this script: exponential moving averages by `optax.ema(decay, debias=True)`.
+"""Writes `average.json` beside this script: exponential moving averages, computed by `optax.ema(decay, debias=True)`.
 
 The Rust test `tests/average.rs` repeats every run and compares.
 
@@ -38,7 +38,7 @@ def run(decay: float) -> dict:
     for update in range(UPDATES):
         mean, state = average.update(jnp.asarray(values(update)), state)
         if mean.dtype != jnp.float64:
-            raise TypeError("the run left f64")
+            raise TypeError("the mean is not f64")
         if update + 1 in CHECKPOINTS:
             checkpoints.append({"updates": update + 1, "mean": np.asarray(mean).tolist()})
     return {"decay": decay, "checkpoints": checkpoints}

@@ -1,18 +1,18 @@
 """Writes the golden trajectories `{torch,keras,optax,paddle,mlx}.json` beside this script.
 
-Each file holds what one other implementation of Adamax really computed: parameter `x`, first moment `m` and infinity norm `u`
-at a few steps, with the versions that computed them. The Rust test `tests/golden.rs` repeats every run and compares.
+Each file holds results of one other implementation of Adamax (a peer): parameter `x`, first moment `m` and infinity norm `u`
+at a few steps, with the versions of the packages used. The Rust test `tests/golden.rs` repeats every run and compares.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python generate.py              # all peers
     venv/bin/python generate.py torch mlx    # only these
 
-Inputs are not stored, because they can be made again exactly: see GENERATOR. Gradients do not depend on x, so a wrong x can
-neither hide nor grow.
+Inputs are not stored, because they can be generated again exactly: see GENERATOR. Gradients do not depend on x, so an error in
+x can neither be corrected nor grow in later steps.
 
-Before a file is written, its runs are compared with a plain NumPy version of the rule, `reference`, in the same precision. The
-largest deviations are printed, and a run that is not the rule it claims to be stops the script. Output is the same on every run
-on one machine; other processors or versions may differ in the last bits.
+Before a file is written, its runs are compared with a simple NumPy version of the rule, `reference`, in the same precision. The
+script prints the largest deviations, and stops if a run does not follow its rule. On one machine the output is always the same;
+with another processor or other versions, the last bits may differ.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ SHAPES: tuple[tuple[int, ...], ...] = ((), (5,), (3, 4), (2, 3, 2), (2, 2, 3, 2)
 CHECKPOINTS = (1, 2, 3, 5, 10, 50, 100, 200)
 NUMPY_DTYPE = {"f64": np.dtype(np.float64), "f32": np.dtype(np.float32)}
 LARGEST_CREDIBLE_DEVIATION = 2000.0
-"""In units of the rounding unit; the worst honest run has a few ulp in each of its 200 steps, a wrong rule millions."""
+"""In rounding units. A correct run deviates by at most a few ulp in each of its 200 steps, a wrong rule by millions in total."""
 
 Array = NDArray[np.floating]
 Precision = Literal["f64", "f32"]
 
 
 class Moments(NamedTuple):
-    """One tensor after one step."""
+    """Parameter and moments of one tensor after one step."""
 
     x: Array
     m: Array
@@ -65,7 +65,7 @@ Trajectory = Iterator[list[Moments]]
 
 
 def splitmix64(seed: int) -> Iterator[int]:
-    """An endless stream of 64-bit numbers."""
+    """Yields an infinite stream of 64-bit numbers."""
     mask = (1 << 64) - 1
     state = seed
     while True:
@@ -76,12 +76,12 @@ def splitmix64(seed: int) -> Iterator[int]:
 
 
 def phase(step: int) -> float:
-    """Medium gradients, then a stretch of small ones, in which u decays, then large ones."""
+    """Returns the scale of the gradients: medium at first, then small, so that u decays, then large."""
     return 2.0**-2 if step <= 60 else 2.0**-12 if step <= 100 else 1.0
 
 
 def inputs(seed: int, shape: tuple[int, ...], gradient_scale: float, dtype: np.dtype) -> tuple[Array, list[Array]]:
-    """The initial parameter and the gradients of all steps, as GENERATOR says."""
+    """Returns the initial parameter and the gradients of all steps, as GENERATOR describes them."""
     stream = splitmix64(seed)
     size = int(np.prod(shape))
 
@@ -111,7 +111,7 @@ class WeightDecay:
 
 @dataclass(frozen=True)
 class Rule:
-    """What this crate must be set to in order to do what the peer did."""
+    """The settings with which this crate computes the same as the peer."""
 
     learning_rate: float
     beta1: float = 0.9
@@ -125,7 +125,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Case:
-    """One run of a peer: `arguments` is what the peer is given, `rule` what that means."""
+    """One run of a peer: `arguments` are the arguments of the peer, `rule` the equivalent settings of this crate."""
 
     name: str
     rule: Rule
@@ -134,7 +134,7 @@ class Case:
     function: str = "Adamax"
     gradient_scale: float = 1.0
     hyperparameters: Precision = "f64"
-    """The precision in which the peer holds β₁, β₂ and ε before it uses them on the tensors."""
+    """The precision in which the peer stores β₁, β₂ and ε."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Peer:
 
 
 def reference(rule: Rule, params: list[Array], gradients: Iterable[list[Array]]) -> Trajectory:
-    """The rule in NumPy: coefficients in f64, cast once; arrays in their own precision."""
+    """Computes the rule in NumPy. Coefficients are computed in f64 and cast once; arrays keep their precision."""
     decay = rule.weight_decay
     sign = -1.0 if rule.objective == "Maximize" else 1.0
     l2 = decay.factor if decay.kind == "L2" else 0.0
@@ -246,9 +246,9 @@ def run_mlx(case: Case, params: list[Array], gradients: Iterable[list[Array]]) -
         yield [Moments(*map(np.array, (x[i], optimizer.state[i]["m"], optimizer.state[i]["v"]))) for i in x]
 
 
-# ---------------------------------------------------------------- what is run
+# ---------------------------------------------------------------- cases
 
-TINY = 2.0**-27  # brings gradients near the default ε of 1e-8
+TINY = 2.0**-27  # makes the gradients about as large as the default ε of 1e-8
 BETAS = {"beta1": 0.8, "beta2": 0.99}
 
 TORCH = Rule(0.002, epsilon_placement="InsideMax")
@@ -257,7 +257,7 @@ OPTAX = Rule(0.002, epsilon_placement="InsideMax")
 PADDLE = Rule(0.001, epsilon_placement="Accumulated")
 MLX = Rule(2.0**-9, bias_correction="Off")
 
-# Exact in f32, for the peers that hold hyperparameters in f32.
+# Exact in f32, for a peer that stores hyperparameters in f32.
 PADDLE_EXACT = replace(PADDLE, learning_rate=2.0**-10, beta1=0.875, beta2=1 - 2.0**-10, epsilon=2.0**-27)
 
 
@@ -383,11 +383,11 @@ PEERS: dict[str, Peer] = {
 
 
 def deviation(case: Case, dtype: np.dtype, found: Moments, expected: Moments) -> tuple[float, float, float]:
-    """The largest deviation of x, m and u, in rounding units of the scale that each lives on.
+    """Returns the largest deviations of x, m and u, in rounding units of the scale of each.
 
-    x moves by about α per step, so max(|x|, α) is the scale on which it is rounded. m is a mean of gradients, which may cancel
-    each other; u is at least as large as the largest of those that still count, so it is the scale for m, as for itself. With an
-    L2 penalty λ, g and λx may cancel too, and λ|x| joins the scale.
+    x changes by about α per step, so the scale of x is max(|x|, α). m is a mean of gradients, which may cancel each other. u is
+    at least as large as the largest gradient that still contributes, so u is the scale of m and of itself. With an L2 penalty λ,
+    g and λx may cancel too, and the scale is max(u, λ|x|).
     """
     l2 = case.rule.weight_decay.factor if case.rule.weight_decay.kind == "L2" else 0.0
     unit = max(np.finfo(NUMPY_DTYPE[case.hyperparameters]).eps, np.finfo(dtype).eps)
@@ -413,14 +413,14 @@ def record(peer: Peer, case: Case, precision: Precision) -> dict[str, Any]:
     for step, (found, expected) in enumerate(runs, start=1):
         for tensor, shape, a, b in zip(tensors, SHAPES, found, expected, strict=True):
             if any(v.dtype != dtype or v.shape != shape for v in (*a, *b)):
-                raise TypeError(f"{case.name} {precision}: the run left {precision} or the shape {shape}")
+                raise TypeError(f"{case.name} {precision}: a value does not have precision {precision} or shape {shape}")
             worst = np.maximum(worst, deviation(case, dtype, a, b))
             if step in CHECKPOINTS:
                 values = {name: v.astype(np.float64).ravel().tolist() for name, v in a._asdict().items()}
                 tensor["checkpoints"].append({"step": step, **values})
     print(f"  {case.name:22} {precision}   x {worst[0]:8.2f}   m {worst[1]:8.2f}   u {worst[2]:8.2f}")
     if not worst.max() <= LARGEST_CREDIBLE_DEVIATION:
-        raise ArithmeticError(f"{case.name} {precision} is not the rule it claims to be")
+        raise ArithmeticError(f"{case.name} {precision} does not follow its rule")
     return {
         "name": case.name,
         "dtype": precision,
@@ -432,7 +432,7 @@ def record(peer: Peer, case: Case, precision: Precision) -> dict[str, Any]:
 
 
 def render(value: Any, indent: str = "") -> str:
-    """JSON with a line for every item of a list of objects, so that each checkpoint has its own."""
+    """Returns JSON with one line per item of a list of objects, so that each checkpoint has its own line."""
 
     def is_table(v: Any) -> bool:
         return isinstance(v, list) and len(v) > 0 and isinstance(v[0], dict)
@@ -448,7 +448,7 @@ def render(value: Any, indent: str = "") -> str:
 
 
 def main(names: list[str]) -> None:
-    """Writes the files of the named peers, or of all."""
+    """Writes the files of the named peers, or of all peers without names."""
     print("largest deviation from the NumPy reference, in rounding units of max(|x|, learning rate), u and u")
     for name in names or PEERS:
         peer = PEERS[name]

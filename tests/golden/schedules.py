@@ -1,13 +1,15 @@
 """Writes the golden learning-rate schedules `schedules.json` beside this script.
 
-The file holds what the schedulers of PyTorch, optax and Keras really yield for a learning rate of 1, step by step from step 0,
-and what PyTorch's ReduceLROnPlateau makes of a few series of losses. The Rust test `tests/schedule.rs` compares.
+The file holds the learning rates of the schedulers of PyTorch, optax and Keras at each step from 0, for a base rate of 1, and
+those of PyTorch's ReduceLROnPlateau for a few series of losses. The Rust tests `tests/schedule.rs` and `tests/plateau.rs`
+compare.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python schedules.py
 
-Each case names the constructor of `adamax::schedule::Schedule` that must give the same values, and its arguments. Everything is
-computed in 64 bits. Output is the same on every run on one machine; other processors or versions may differ in the last bits.
+Each case names the constructor of `adamax::schedule::Schedule` that must give the same values, and its arguments. All values are
+computed in 64 bits. On one machine the output is always the same; with another processor or other versions, the last bits may
+differ.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def optimizer() -> torch.optim.Optimizer:
 
 
 def run_torch(make: Callable[[torch.optim.Optimizer], lr_scheduler.LRScheduler], steps: int) -> list[float]:
-    """The learning rates of the steps, as they are set while training: one `step()` after the other."""
+    """Returns the learning rates as they are set in training, by calling `step()` once per step."""
     peer = optimizer()
     scheduler = make(peer)
     rates = []
@@ -103,7 +105,7 @@ def torch_cases() -> Iterator[dict[str, Any]]:
     yield case(
         ["polynomial", 40, 2.5, 0.0], "PolynomialLR(total_iters=40, power=2.5)", lambda o: of.PolynomialLR(o, 40, 2.5)
     )
-    # Beyond its end, this one rises again.
+    # Only up to step 40, because PyTorch's cosine rises again afterwards.
     yield case(
         ["cosine", 40, 0.1], "CosineAnnealingLR(T_max=40, eta_min=0.1)", lambda o: of.CosineAnnealingLR(o, 40, 0.1), 41
     )
@@ -113,7 +115,7 @@ def torch_cases() -> Iterator[dict[str, Any]]:
             f"CosineAnnealingWarmRestarts(T_0=7, T_mult={multiplier}, eta_min=0.1)",
             lambda o: of.CosineAnnealingWarmRestarts(o, 7, multiplier, 0.1),
         )
-    # The end cannot be passed; at 0.33 of 60 steps, the peak is between two steps.
+    # PyTorch allows no step after the end. With a rise of 0.33 and 60 steps, the peak is between two steps.
     for rise in (0.3, 0.33, 0.01):
         yield case(
             ["one_cycle", 60, rise, 1 / 25, 1 / 25e4],
@@ -121,7 +123,7 @@ def torch_cases() -> Iterator[dict[str, Any]]:
             lambda o: of.OneCycleLR(o, 1.0, total_steps=60, pct_start=rise, cycle_momentum=False),
             60,
         )
-    # In its form with three phases, it has corners that a piecewise schedule can have too.
+    # With three linear phases, it equals a piecewise linear schedule.
     yield case(
         ["piecewise_linear", [[0, 0.04], [17, 1.0], [34, 0.04], [59, 4e-6]]],
         "OneCycleLR(1, total_steps=60, pct_start=0.3, anneal_strategy='linear', three_phase=True)",
@@ -196,7 +198,7 @@ def optax_cases() -> Iterator[dict[str, Any]]:
         "piecewise_interpolate_schedule('linear', 1, {10: 0.5, 11: 0.2, 40: 2})",
         optax.piecewise_interpolate_schedule("linear", 1.0, {10: 0.5, 11: 0.2, 40: 2.0}),
     )
-    # Its end is at step 60, not 59, and its peak at 18, not 17.
+    # optax ends at step 60 and peaks at step 18; PyTorch ends at step 59 and peaks at step 17.
     yield case(
         ["one_cycle", 61, 19 / 61, 1 / 25, 1 / 25e4],
         "cosine_onecycle_schedule(60, 1, pct_start=0.3)",
@@ -277,7 +279,7 @@ def compact(value: Any) -> str:
 
 
 def section(name: str, cases: Iterator[dict[str, Any]]) -> str:
-    """One line per field, so that a change of one case shows as such."""
+    """Returns JSON with one line per field, so that a diff shows the changed case."""
     fields = (",\n   ".join(f'"{key}": {compact(value)}' for key, value in case.items()) for case in cases)
     return f' "{name}": [\n' + ",\n".join("  {\n   " + text + "\n  }" for text in fields) + "\n ]"
 
