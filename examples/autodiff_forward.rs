@@ -1,16 +1,16 @@
-//! Gradients from forward-mode automatic differentiation: reaction rates from measurements.
+//! Estimates reaction rates, with gradients from forward-mode automatic differentiation.
 //!
 //! ```text
 //! cargo run --release --example autodiff_forward
 //! ```
 //! A substance A turns into B and B into C, at unknown rates. The model integrates the rate
-//! equations in time; its gradient with respect to the rates is nothing one would like to derive by
-//! hand. num-dual carries the derivative with respect to one parameter along with every number, so
-//! that the gradient costs one pass of the model per parameter: the mode for few parameters.
+//! equations in time. Its gradient with respect to the rates is hard to derive by hand. In num-dual
+//! every number also holds its derivative with respect to one parameter. The gradient then takes
+//! one pass of the model per parameter, so this mode is for few parameters.
 //!
-//! What to look at: the model is written once, for any kind of number (`concentration`). The
-//! gradient is checked against central differences before it is used. The rates that are found must
-//! be the ones that the data were made with, to five digits, or the exit code is not zero.
+//! The model is written once, for any kind of number (`loss`). The gradient is checked against
+//! central differences before it is used. The exit code is not zero if a rate differs from the
+//! true rate by more than a relative 1e-5.
 
 use std::error::Error;
 
@@ -21,13 +21,13 @@ use adamax::{
 };
 use num_dual::{Dual64, DualNum};
 
-/// Per hour: how fast A turns into B, and B into C.
+/// The rates per hour of A turning into B and of B turning into C.
 const TRUE_RATES: [f64; 2] = [0.9, 0.35];
 /// Hours between measurements of B.
 const INTERVAL: f64 = 0.5;
 const MEASUREMENTS: u32 = 16;
 const STEPS: u64 = 1_500;
-/// Relative. The data are exact, so that what remains is the error of the integrator.
+/// Largest relative error. The data are exact, so only the integrator causes an error.
 const TOLERANCE: f64 = 1e-5;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loss = |x: &Array1<f64>| loss(x, &data);
     let gradient = |x: &Array1<f64>| gradient(x, &data);
 
-    // Logarithms of the rates keep them positive.
+    // The parameters are the logarithms of the rates, so that the rates stay positive.
     let mut x = array![0.0, 0.0];
     let check = check_gradient(&x, &gradient(&x), loss)?;
     println!("at the start: {check}");
@@ -67,14 +67,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is measured of B, by the exact solution.
+/// Returns the measured concentrations of B, computed from the exact solution.
 fn measurements() -> Array1<f64> {
     let [k1, k2] = TRUE_RATES;
     let times = (1..=MEASUREMENTS).map(|n| INTERVAL * f64::from(n));
     times.map(|t| k1 / (k2 - k1) * ((-k1 * t).exp() - (-k2 * t).exp())).collect()
 }
 
-/// The mean squared difference of B between model and measurements.
+/// Returns the mean squared difference of B between model and measurements.
 fn loss<T: DualNum<Primitive = f64> + Copy>(log_rates: &Array1<T>, data: &Array1<f64>) -> T {
     let rates = [log_rates[0].exp(), log_rates[1].exp()];
     let mut substances = [T::from(1.0), T::from(0.0)];
@@ -86,7 +86,7 @@ fn loss<T: DualNum<Primitive = f64> + Copy>(log_rates: &Array1<T>, data: &Array1
     sum / f64::from(MEASUREMENTS)
 }
 
-/// A and B one interval later, by the classical Runge-Kutta method.
+/// Returns A and B one interval later, by the classical Runge-Kutta method.
 fn after_interval<T: DualNum<Primitive = f64> + Copy>(mut y: [T; 2], rates: [T; 2]) -> [T; 2] {
     const SUBSTEPS: u32 = 8;
     let h = INTERVAL / f64::from(SUBSTEPS);
@@ -104,7 +104,7 @@ fn after_interval<T: DualNum<Primitive = f64> + Copy>(mut y: [T; 2], rates: [T; 
     y
 }
 
-/// One pass of the model per parameter, each with the derivative with respect to that one.
+/// Returns the gradient of the loss, with one pass of the model per parameter.
 fn gradient(x: &Array1<f64>, data: &Array1<f64>) -> Array1<f64> {
     Array1::from_shape_fn(x.len(), |i| {
         let mut dual = x.mapv(Dual64::from);

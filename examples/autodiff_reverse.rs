@@ -1,17 +1,17 @@
-//! Gradients from reverse-mode automatic differentiation: a small neural network.
+//! Trains a small neural network, with gradients from reverse-mode automatic differentiation.
 //!
 //! ```text
 //! cargo run --release --example autodiff_reverse
 //! ```
-//! A network of one hidden layer learns a curve from 48 points. echidna records every operation on a
-//! tape and plays it back once, which gives the derivatives with respect to all parameters: the mode
-//! for many parameters. Its numbers are plain numbers to ndarray, so that the model is written with
-//! arrays, matrix products included.
+//! A network with one hidden layer learns a curve from 48 points. echidna records every operation
+//! on a tape. One backward pass over the tape gives the derivatives with respect to all parameters,
+//! so this mode is for many parameters. ndarray accepts the numbers of echidna as elements, so the
+//! model uses arrays and matrix products.
 //!
-//! What to look at: the parameters are two arrays of different shapes in one [`Optimizer`]; echidna
-//! wants them, and gives their gradients, as one slice (`gradients`). The gradient is checked against
-//! central differences before it is used. The curve must be met to within 0.1 everywhere, or the
-//! exit code is not zero.
+//! The parameters are two arrays of different shapes in one [`Optimizer`]. echidna takes the
+//! parameters and returns the gradients as one slice (`gradients`). The gradient is checked against
+//! central differences before it is used. The exit code is not zero if the error of the fitted
+//! curve is above 0.1 at any point.
 
 use std::error::Error;
 
@@ -31,7 +31,8 @@ const POINTS: u32 = 48;
 /// Neurons of the hidden layer.
 const WIDTH: usize = 16;
 const STEPS: u64 = 3_000;
-/// Of the fitted curve, at every point. Seed 1 gives 0.01; other seeds gave up to 0.04.
+/// The largest allowed error of the fitted curve at any point. Seed 1 gives 0.01; other seeds gave
+/// up to 0.04.
 const TOLERANCE: f64 = 0.1;
 const SEED: u64 = 1;
 
@@ -65,12 +66,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("loss after {STEPS} steps: {:.1e}", data.loss(&hidden, &output));
     println!("largest error: {worst:.4}");
     if worst > TOLERANCE {
-        return Err(format!("the curve is missed by more than {TOLERANCE}").into());
+        return Err(format!("the largest error is above {TOLERANCE}").into());
     }
     Ok(())
 }
 
-/// Points of a curve.
+/// The points of the curve.
 struct Data {
     /// One row (x, 1) per point, so that the second row of weights is the bias.
     inputs: Array2<f64>,
@@ -84,24 +85,24 @@ impl Data {
         Data { inputs, targets: x.mapv(|x| (3.0 * x).sin()) }
     }
 
-    /// What the network gives, less what it should, for any kind of number.
+    /// Returns the outputs of the network minus the targets, for any kind of number.
     fn errors<T: Number>(&self, hidden: &ArrayRef2<T>, output: &ArrayRef1<T>) -> Array1<T> {
         let neurons = self.inputs.mapv(T::from_f).dot(hidden).mapv(T::tanh);
         neurons.dot(output) - self.targets.mapv(T::from_f)
     }
 
-    /// The mean squared error.
+    /// Returns the mean squared error.
     fn loss<T: Number>(&self, hidden: &ArrayRef2<T>, output: &ArrayRef1<T>) -> T {
         let errors = self.errors(hidden, output);
         errors.dot(&errors) / T::from_f(POINTS.into())
     }
 }
 
-/// What the network computes with: `f64`, or numbers on a tape.
+/// The numbers that the network computes with: `f64`, or numbers on a tape.
 trait Number: LinalgScalar + Scalar<Float = f64> {}
 impl<T: LinalgScalar + Scalar<Float = f64>> Number for T {}
 
-/// The gradients of the loss with respect to both layers.
+/// Returns the gradients of the loss with respect to both layers.
 fn gradients(
     hidden: &Array2<f64>,
     output: &Array1<f64>,
@@ -111,11 +112,11 @@ fn gradients(
     let parameters: Vec<f64> = hidden.iter().chain(output).copied().collect();
     let on_tape = |parameters: &[Reverse<f64>]| {
         let (hidden, output) = parameters.split_at(split);
-        let hidden = ArrayView2::from_shape((2, WIDTH), hidden).expect("as many as there were");
+        let hidden = ArrayView2::from_shape((2, WIDTH), hidden).expect("same number of values");
         data.loss(&hidden, &ArrayView1::from(output))
     };
     let mut gradient = echidna::grad(on_tape, &parameters);
     let for_output = Array1::from(gradient.split_off(split));
-    let for_hidden = Array2::from_shape_vec((2, WIDTH), gradient).expect("as many as there were");
+    let for_hidden = Array2::from_shape_vec((2, WIDTH), gradient).expect("same number of values");
     (for_hidden, for_output)
 }

@@ -1,18 +1,20 @@
-//! A run that can be killed at any moment and goes on where it stopped.
+//! Resumes an interrupted training from a checkpoint, with the same bits.
 //!
 //! ```text
 //! cargo run --release --features safetensors --example resume [-- [--stop-after N] [FILE]]
 //! cargo run --release --features safetensors --example resume -- --quick
 //! ```
-//! A small network learns a sine from random points. Every 100 steps it saves model, optimizer and
-//! step to `FILE`, by default `target/resume.safetensors`. Stop it by Ctrl-C, which saves first, or
-//! by `kill -9`, or let it crash by itself with `--stop-after N`, which loses what was not saved.
-//! Start it again: it says where it goes on, and in the end prints the same fingerprint of all
-//! parameters and moments as a run that never stopped. The points of a step are drawn from a
-//! generator seeded by its number, so that the order of the data needs no saving.
+//! A small network learns a sine from random points. Every 100 steps the program saves model,
+//! optimizer and step number to `FILE`, by default `target/resume.safetensors`. Stop it with
+//! Ctrl-C, which saves first, or with `kill -9`. The option `--stop-after N` simulates a crash after
+//! N steps, which loses the steps since the last save. Start the program again: it prints the step
+//! from which it continues. At the end it prints the same fingerprint of all parameters and moments
+//! as a run without interruption. The points of a step are drawn from a generator that is seeded by
+//! the step number, so the order of the data need not be saved.
 //!
-//! With `--quick`, it proves that: it starts itself, crashing, again and again until the run is done,
-//! and compares. The exit code is not zero if the fingerprints differ.
+//! With `--quick`, the program tests this. It starts itself repeatedly, with a simulated crash each
+//! time, until the run is complete, and compares the result with an uninterrupted run. The exit
+//! code is not zero if the fingerprints differ.
 
 use std::{
     env,
@@ -43,9 +45,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const STEPS: u64 = 2_000;
 const SAVE_EVERY: u64 = 100;
 const HIDDEN: usize = 32;
-/// The points of one step.
+/// Number of points in one step.
 const BATCH: u16 = 64;
-/// The mean square error that the network must get below; guessing 0 has 0.5.
+/// The mean square error must end below this bound. An output of 0 has an error of 0.5.
 const GOOD: f64 = 0.01;
 
 fn main() -> ExitCode {
@@ -77,7 +79,7 @@ fn run() -> Outcome<()> {
     train(&path, crash_after, &interrupted)
 }
 
-/// Goes on from the file, if there is one, to the end of the run.
+/// Trains to the end of the run, starting from the file if it exists.
 fn train(path: &Path, crash_after: Option<u64>, interrupted: &AtomicBool) -> Outcome<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -85,7 +87,7 @@ fn train(path: &Path, crash_after: Option<u64>, interrupted: &AtomicBool) -> Out
     let mut training = Training::new()?;
     if path.exists() {
         training.take_over(&Checkpoint::load(path)?)?;
-        println!("going on from step {} of {STEPS}, as {} says", training.step, path.display());
+        println!("continuing from step {} of {STEPS}, read from {}", training.step, path.display());
     } else {
         println!("starting at step 0 of {STEPS}");
     }
@@ -97,7 +99,7 @@ fn train(path: &Path, crash_after: Option<u64>, interrupted: &AtomicBool) -> Out
         training.advance()?;
         if interrupted.load(Ordering::Relaxed) {
             training.checkpoint()?.save(path)?;
-            println!("stopped at step {}; start again to go on", training.step);
+            println!("stopped at step {}; start again to continue", training.step);
             return Ok(());
         }
         if training.step % SAVE_EVERY == 0 {
@@ -107,13 +109,13 @@ fn train(path: &Path, crash_after: Option<u64>, interrupted: &AtomicBool) -> Out
     let error = training.network.error(&points(STEPS, 1_000));
     println!("mean square error {error:.5}");
     println!("fingerprint {:016x}", training.fingerprint()?);
-    if error < GOOD { Ok(()) } else { Err("the network has not learnt the sine".into()) }
+    if error < GOOD { Ok(()) } else { Err("the network did not learn the sine".into()) }
 }
 
-/// The exit code of a crash on demand.
+/// The exit code of a simulated crash.
 const CRASHED: i32 = 3;
 
-/// Runs this program to its end, once as it is and once through crashes.
+/// Runs this program to the end, once without interruption and once with crashes, and compares.
 fn compare_with_an_uninterrupted_run() -> Outcome<()> {
     let folder = env::temp_dir().join(format!("adamax-resume-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
@@ -129,7 +131,7 @@ fn compare_in(folder: &Path) -> Outcome<()> {
     print!("uninterrupted: {expected}");
 
     let path = folder.join("interrupted.safetensors");
-    // A kill from outside, whatever the run is doing.
+    // Kill the process from outside at an arbitrary moment.
     let mut killed =
         Command::new(&program).arg(&path).stdout(std::process::Stdio::null()).spawn()?;
     while !path.exists() && killed.try_wait()?.is_none() {
@@ -137,20 +139,20 @@ fn compare_in(folder: &Path) -> Outcome<()> {
     }
     killed.kill()?;
     killed.wait()?;
-    // Then crashes, each a little later than a save or before one.
+    // Then simulate crashes, at different distances from the last save.
     for starts in 1.. {
         let crash_after = (270 + 31 * starts).to_string();
         let output =
             Command::new(&program).args(["--stop-after", &crash_after]).arg(&path).output()?;
         let found = String::from_utf8(output.stdout)?;
-        print!("start {starts} after a crash: {found}");
+        print!("restart {starts} after a crash: {found}");
         match output.status.code() {
             Some(CRASHED) => {}
             Some(0) if last_line(&found) == last_line(&expected) => {
                 println!("the same bits");
                 return Ok(());
             }
-            _ => return Err("the interrupted run has not come to the same end".into()),
+            _ => return Err("the interrupted run gave another result".into()),
         }
     }
     Ok(())
@@ -168,7 +170,7 @@ struct Network {
 }
 
 impl Network {
-    /// The hidden layer at these points, and what comes out.
+    /// Returns the hidden layer and the output at these points.
     fn forward(&self, x: &Array1<f64>) -> (Array2<f64>, Array1<f64>) {
         let x = x.view().insert_axis(Axis(1));
         let hidden = (&x * &self.w + &self.b).mapv(f64::tanh);
@@ -176,13 +178,13 @@ impl Network {
         (hidden, y)
     }
 
-    /// The mean square error at these points.
+    /// Returns the mean square error at these points.
     fn error(&self, x: &Array1<f64>) -> f64 {
         let (_, y) = self.forward(x);
         (&y - &x.mapv(f64::sin)).mapv(|e| e * e).mean().unwrap_or(f64::NAN)
     }
 
-    /// The gradient of half the mean square error of a batch.
+    /// Returns the gradient of half the mean square error of a batch.
     fn gradient(&self, x: &Array1<f64>) -> Network {
         let (hidden, y) = self.forward(x);
         let error = ((y - x.mapv(f64::sin)) / f64::from(BATCH)).insert_axis(Axis(1));
@@ -242,18 +244,18 @@ impl Training {
         checkpoint.assign_parameter("b", &mut self.network.b)?;
         checkpoint.assign_parameter("v", &mut self.network.v)?;
         self.optimizer.restore(checkpoint.snapshot())?;
-        self.step = checkpoint.note("step").ok_or("the file says no step")?.parse()?;
+        self.step = checkpoint.note("step").ok_or("the file has no step number")?.parse()?;
         Ok(())
     }
 
-    /// A number that one changed bit changes: FNV-1a of the file.
+    /// Returns a hash (FNV-1a) of the file, which changes if one bit changes.
     fn fingerprint(&self) -> Outcome<u64> {
         let mix = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         Ok(self.checkpoint()?.to_bytes()?.iter().fold(0xcbf2_9ce4_8422_2325, mix))
     }
 }
 
-/// The points of one step, drawn from two periods.
+/// Returns the random points of one step, in [−π, π).
 fn points(step: u64, count: u16) -> Array1<f64> {
     let range = Uniform::new(-std::f64::consts::TAU / 2.0, std::f64::consts::TAU / 2.0);
     let range = range.expect("a range");

@@ -1,11 +1,11 @@
-//! Every schedule of the learning rate, as a grid of small charts.
+//! Plots every learning-rate schedule in a grid of small charts.
 //!
 //! ```text
 //! cargo run --release --example schedules [-- [FOLDER]]
 //! ```
-//! Prints a table of scales, the factors on the learning rate, and draws them over 200 steps, to
-//! choose from. The last chart is of a [`ReduceOnPlateau`], with the made-up losses that it was
-//! shown. The exit code is not zero if a schedule does not begin or end where it should.
+//! Prints a table of scales (the factors of the learning rate) and plots them over 200 steps. The
+//! last chart shows [`ReduceOnPlateau`] with artificial losses. The exit code is not zero if the
+//! first or last scale of a schedule is not the expected one.
 //!
 //! The picture goes to `FOLDER`, by default `target/schedules`, as PNG and SVG: `schedules`.
 
@@ -26,7 +26,8 @@ use crate::common::{
 const LAST: u32 = 200;
 /// The steps of the table.
 const SHOWN: [u32; 6] = [0, 10, 50, 100, 150, LAST];
-/// How far the first and the last scale may be from what is written here, to three digits.
+/// Largest deviation of the first and the last scale from the expected ones, which have three
+/// digits.
 const TOLERANCE: f64 = 0.001;
 
 fn main() -> ExitCode {
@@ -38,13 +39,13 @@ fn main() -> ExitCode {
     })
 }
 
-/// One schedule, from step 0 to the last.
+/// The chart of one schedule, from step 0 to the last step.
 struct Panel {
     title: &'static str,
     scales: Vec<f64>,
-    /// What led to the scales, where it was not the step alone.
+    /// The losses that determined the scales; empty if the scales depend on the step only.
     losses: Vec<f64>,
-    /// What the first and the last scale should be.
+    /// The expected first and last scale.
     ends: [f64; 2],
 }
 
@@ -66,13 +67,13 @@ impl Panel {
         let differ = |(found, expected): (&f64, &f64)| (found - expected).abs() > TOLERANCE;
         if found.iter().zip(&self.ends).any(differ) {
             let Panel { title, ends, .. } = self;
-            return Err(format!("{title}: from and to {found:?}, but should be {ends:?}").into());
+            return Err(format!("{title}: ends are {found:?}, but should be {ends:?}").into());
         }
         Ok(())
     }
 }
 
-/// Falls, and stays for a while, twice.
+/// An artificial loss that falls and then stays constant, twice.
 fn made_up_loss(t: u32) -> f64 {
     let progress = match t {
         ..=40 => t,
@@ -203,7 +204,7 @@ impl Panel {
     }
 }
 
-/// A line in the legend.
+/// Returns a function that draws a line in the legend.
 fn sample(colour: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
     move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2))
 }

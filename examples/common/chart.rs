@@ -1,4 +1,4 @@
-//! Charts drawn once and saved twice, as PNG and SVG, without any library or font of the system.
+//! Saves charts as PNG and SVG, without system libraries or system fonts.
 
 use std::{error::Error, path::Path};
 
@@ -9,15 +9,15 @@ use plotters::{
     style::{FontStyle, register_font},
 };
 
-/// Colours that the colour-blind can tell apart (Okabe & Ito 2008).
+/// Colours that colour-blind people can distinguish (Okabe & Ito 2008).
 pub(crate) const BLUE: RGBColor = RGBColor(0, 114, 178);
 pub(crate) const VERMILION: RGBColor = RGBColor(213, 94, 0);
 pub(crate) const GREEN: RGBColor = RGBColor(0, 158, 115);
 
-/// The only font; [`save`] brings it along.
+/// The only font. [`save`] registers an embedded one under this name.
 pub(crate) const FONT: &str = "sans-serif";
 
-/// The outcome of drawing on a backend `B`.
+/// The result of drawing on a backend `B`.
 pub(crate) type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
 /// A picture that can be drawn on any backend.
@@ -49,16 +49,16 @@ where
     let area = backend.into_drawing_area();
     area.fill(&WHITE)?;
     figure.draw(&area)?;
-    // Dropping the area would write the file too, but hide errors.
+    // Dropping the area would also write the file, but ignore errors.
     area.present()?;
     Ok(())
 }
 
-/// A tick label of a logarithmic axis, such as 10⁻³.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what plotters asks of a formatter")]
+/// Formats a tick label of a logarithmic axis, such as 10⁻³.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by plotters")]
 pub(crate) fn power_of_ten(value: &f64) -> String {
     const SUPERSCRIPTS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
-    // Adding 0 turns −0 into 0.
+    // Adding 0 changes −0 to 0.
     let exponent = format!("{:.0}", value.log10().round() + 0.0);
     let raised = exponent.chars().map(|sign| match sign.to_digit(10) {
         Some(digit) => SUPERSCRIPTS[digit as usize],

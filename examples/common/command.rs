@@ -1,4 +1,4 @@
-//! The command line of an example, and its exit code.
+//! Command line and exit code of an example.
 
 use std::{
     env,
@@ -12,11 +12,11 @@ use std::{
 /// The name of the example that this module is compiled into.
 const EXAMPLE: &str = env!("CARGO_CRATE_NAME");
 
-/// What an example was called with.
+/// The command-line arguments of an example.
 pub(crate) struct Arguments {
-    /// Whether a short run will do.
+    /// True if a short run is requested.
     pub(crate) quick: bool,
-    /// Where pictures go.
+    /// The folder for pictures.
     pub(crate) folder: PathBuf,
 }
 
@@ -40,12 +40,12 @@ impl Arguments {
     }
 }
 
-/// Runs the example, with an exit code that says whether it has come to its end.
+/// Runs the example and returns its exit code.
 pub(crate) fn run(example: impl FnOnce(&Arguments) -> Result<(), Box<dyn Error>>) -> ExitCode {
     exit_code(try_run(example))
 }
 
-/// Success, or a failure with its error on stderr.
+/// Converts a result to an exit code and prints an error to stderr.
 pub(crate) fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

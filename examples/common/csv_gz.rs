@@ -1,10 +1,10 @@
-//! Tables of numbers from gzipped CSV files.
+//! Reads tables of numbers from CSV data.
 
 use std::{error::Error, io::Read};
 
 use adamax::ndarray::Array2;
 
-/// All records as the rows of a matrix. `reader` decides whether there is a header line.
+/// Returns a matrix with one row per record. The settings of `reader` apply, such as a header line.
 pub(crate) fn matrix<R: Read>(mut reader: csv::Reader<R>) -> Result<Array2<f64>, Box<dyn Error>> {
     let mut values = Vec::new();
     let mut rows = 0;
@@ -14,7 +14,7 @@ pub(crate) fn matrix<R: Read>(mut reader: csv::Reader<R>) -> Result<Array2<f64>,
         }
         rows += 1;
     }
-    // The reader has refused records of unequal lengths, so this divides evenly.
+    // The reader refuses records of unequal lengths, so there is no remainder.
     let columns = values.len() / rows.max(1);
     Ok(Array2::from_shape_vec((rows, columns), values)?)
 }

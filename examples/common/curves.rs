@@ -1,4 +1,4 @@
-//! What a chart of curves is made of: axes, bands, levels, a legend.
+//! Parts of a chart of curves: axes, lines, bands, levels and a legend.
 
 use std::ops::Range;
 
@@ -17,21 +17,21 @@ use super::{
     spread::Spread,
 };
 
-/// A chart with any two axes of numbers.
+/// A chart with two numeric axes.
 pub(crate) type Chart<'a, B, X, Y> = ChartContext<'a, B, Cartesian2d<X, Y>>;
 
 /// An axis of numbers, linear or logarithmic.
 pub(crate) trait Axis: Ranged<ValueType = f64> + ValueFormatter<f64> {}
 impl<T: Ranged<ValueType = f64> + ValueFormatter<f64>> Axis for T {}
 
-/// What an axis shows, and how its ticks are labelled.
+/// The name of an axis and the format of its tick labels.
 #[derive(Clone, Copy)]
 pub(crate) struct Scale<'a> {
     pub(crate) name: &'a str,
     pub(crate) tick: fn(&f64) -> String,
 }
 
-/// The colour of an optimizer, the same in all pictures.
+/// Returns the colour of an optimizer, the same in all pictures.
 pub(crate) fn colour(method: Method) -> RGBColor {
     match method {
         Method::Adamax => BLUE,
@@ -40,7 +40,7 @@ pub(crate) fn colour(method: Method) -> RGBColor {
     }
 }
 
-/// Caption, margins and room for labels.
+/// Returns a chart builder with caption, margins and space for labels.
 pub(crate) fn layout<'a, 'b, B: DrawingBackend>(
     area: &'a DrawingArea<B, Shift>,
     caption: &str,
@@ -55,7 +55,7 @@ pub(crate) fn layout<'a, 'b, B: DrawingBackend>(
     builder
 }
 
-/// Names and ticks of the axes, over a grid that keeps in the background.
+/// Draws names and ticks of the axes and a light grid.
 pub(crate) fn draw_axes<B: DrawingBackend, X: Axis, Y: Axis>(
     chart: &mut Chart<'_, B, X, Y>,
     x: Scale,
@@ -74,7 +74,7 @@ pub(crate) fn draw_axes<B: DrawingBackend, X: Axis, Y: Axis>(
         .draw()
 }
 
-/// A line through points, named in the legend.
+/// Draws a line through points, named in the legend.
 pub(crate) fn draw_line<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     chart: &mut Chart<'a, B, X, Y>,
     name: &str,
@@ -87,7 +87,7 @@ pub(crate) fn draw_line<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     Ok(())
 }
 
-/// The median as a line in a band from quartile to quartile, crosses at the top where it has left
+/// Draws the median as a line and the quartiles as a band. Crosses at the top mark medians above
 /// the `visible` range.
 pub(crate) fn draw_band<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     chart: &mut Chart<'a, B, X, Y>,
@@ -109,7 +109,7 @@ pub(crate) fn draw_band<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     Ok(())
 }
 
-/// A line in the legend that says what the crosses of [`draw_band`] are.
+/// Adds a legend entry for the crosses of [`draw_band`].
 pub(crate) fn label_crosses<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     chart: &mut Chart<'a, B, X, Y>,
     meaning: &str,
@@ -122,7 +122,7 @@ pub(crate) fn label_crosses<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     Ok(())
 }
 
-/// A dashed horizontal line, named in the legend.
+/// Draws a dashed horizontal line, named in the legend.
 pub(crate) fn draw_level<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     chart: &mut Chart<'a, B, X, Y>,
     across: &Range<f64>,
@@ -137,7 +137,7 @@ pub(crate) fn draw_level<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     Ok(())
 }
 
-/// The names of everything drawn so far.
+/// Draws the legend.
 pub(crate) fn draw_legend<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
     chart: &mut Chart<'a, B, X, Y>,
     position: SeriesLabelPosition,
@@ -151,10 +151,10 @@ pub(crate) fn draw_legend<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
         .draw()
 }
 
-/// A tick label of a linear axis.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what plotters asks of a formatter")]
+/// Formats a tick label of a linear axis.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by plotters")]
 pub(crate) fn plain(value: &f64) -> String {
-    // Ticks are sums of steps, such as 0.1 + 0.05, which is 0.15000000000000002.
+    // Ticks are rounded sums, such as 0.1 + 0.05 = 0.15000000000000002.
     const PRECISION: f64 = 1e9;
     ((value * PRECISION).round() / PRECISION).to_string()
 }

@@ -1,14 +1,15 @@
-//! The optimizers compared: Adamax from the crate, Adam and SGD with momentum in a few lines each.
+//! The optimizers that are compared: Adamax from the crate, and short implementations of Adam and
+//! SGD with momentum.
 
 use adamax::{Adamax, Error, NonFinite, State, ndarray::Array1};
 
-/// An optimizer at work: its settings and what it remembers.
+/// An optimizer with its settings and its state.
 pub(crate) trait Descent {
-    /// Moves `x` once, against the gradient `g`.
+    /// Takes one step: updates `x` with the gradient `g`.
     fn step(&mut self, x: &mut Array1<f64>, g: &Array1<f64>) -> Result<(), Error>;
 }
 
-/// Which optimizer.
+/// The kind of optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Adamax,
@@ -27,7 +28,8 @@ impl Method {
         }
     }
 
-    /// The optimizer before its first step; all but the learning rate as it usually is.
+    /// Returns the optimizer before its first step. All settings except the learning rate are
+    /// the usual defaults.
     pub(crate) fn start(
         self,
         learning_rate: f64,
@@ -36,7 +38,7 @@ impl Method {
         let zeros = Array1::zeros(x.len());
         Ok(match self {
             Method::Adamax => {
-                // The others carry on with NaN and infinities; to compare, so does Adamax here.
+                // The other optimizers propagate NaN and infinities, so Adamax does the same here.
                 let rule = Adamax::builder()
                     .learning_rate(learning_rate)
                     .non_finite(NonFinite::Propagate)

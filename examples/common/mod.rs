@@ -1,7 +1,7 @@
-//! What the larger examples share: the command line, compressed tables, progress bars, charts as PNG
-//! and SVG, the comparison of optimizers.
+//! Code that the larger examples share: command line, CSV tables, progress bars, charts as PNG and
+//! SVG, and the comparison of optimizers.
 
-#![allow(dead_code, reason = "each example uses its part")]
+#![allow(dead_code, reason = "each example uses only a part")]
 
 pub(crate) mod chart;
 pub(crate) mod command;

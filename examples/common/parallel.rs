@@ -1,10 +1,10 @@
-//! Independent jobs on all cores.
+//! Runs independent jobs on all cores.
 
 use adamax::Error;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
-/// Does `work` on all jobs. The results come in the order of the jobs.
+/// Applies `work` to all jobs. The results are in the order of the jobs.
 pub(crate) fn map<J: Sync, R: Send>(
     jobs: &[J],
     bar: &ProgressBar,

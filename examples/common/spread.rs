@@ -1,6 +1,6 @@
-//! Results of runs that differ in the seed only.
+//! Summary of runs that differ in the seed only.
 
-/// Median and quartiles over the seeds; +∞ is a run that has left the floating-point numbers.
+/// Median and quartiles over the seeds. +∞ stands for a run that became infinite or NaN.
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
@@ -9,7 +9,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of any number of values but none.
+    /// Computes median and quartiles of at least one value.
     pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let (last, quarter) = (values.len() - 1, values.len() / 4);

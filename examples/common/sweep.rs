@@ -1,4 +1,4 @@
-//! Optimizers at many learning rates: the best, and how wrong one may be.
+//! Runs optimizers at many learning rates, to find the best rate and the range of usable rates.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -14,15 +14,15 @@ pub(crate) struct Setting {
     pub(crate) learning_rate: f64,
 }
 
-/// Learning rates from far too small to far too large, for one optimizer.
+/// The results of one optimizer at learning rates from far too small to far too large.
 pub(crate) struct Sweep {
     pub(crate) method: Method,
-    /// Learning rates, ascending, and the error they end with.
+    /// Learning rates in ascending order, and the final error of each.
     pub(crate) points: Vec<(f64, Spread)>,
 }
 
 impl Sweep {
-    /// Runs every method at every rate.
+    /// Runs every method at every learning rate.
     pub(crate) fn all(
         rates: &[f64],
         bar: &ProgressBar,
@@ -37,12 +37,12 @@ impl Sweep {
         Method::ALL.into_iter().map(sweep).collect()
     }
 
-    /// The learning rate with the lowest median.
+    /// Returns the learning rate with the lowest median error.
     pub(crate) fn best_rate(&self) -> f64 {
         self.points[self.best_point()].0
     }
 
-    /// The error at the best rate.
+    /// Returns the error at the best rate.
     pub(crate) fn best(&self) -> Spread {
         self.points[self.best_point()].1
     }
@@ -52,7 +52,7 @@ impl Sweep {
         medians.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(point, _)| point)
     }
 
-    /// The rates around the best one, up to the last on either side with a median below `bound`.
+    /// Returns the contiguous range of rates around the best rate with a median error below `bound`.
     pub(crate) fn usable(&self, bound: f64) -> Range<f64> {
         let is_usable = |&&(_, error): &&(f64, Spread)| error.median < bound;
         let best = self.best_rate();
@@ -62,25 +62,25 @@ impl Sweep {
         low..high
     }
 
-    /// The width of the usable range on the logarithmic scale.
+    /// Returns the width of the usable range in decades.
     pub(crate) fn usable_decades(&self, bound: f64) -> f64 {
         let Range { start, end } = self.usable(bound);
         (end / start).log10()
     }
 }
 
-/// All whose usable range the sweeps cannot tell from the widest.
+/// Returns all methods whose usable range is the widest, up to one step of the sweep.
 pub(crate) fn widest(sweeps: &[Sweep], bound: f64) -> Vec<&'static str> {
     let most = sweeps.iter().map(|sweep| sweep.usable_decades(bound)).fold(0.0, f64::max);
     let as_wide = |sweep: &&Sweep| {
         let step = (sweep.points[1].0 / sweep.points[0].0).log10();
-        // Half a step more, for widths are whole numbers of steps but for rounding.
+        // Widths are multiples of a step, apart from rounding; so half a step is added to one step.
         most - sweep.usable_decades(bound) < 1.5 * step
     };
     sweeps.iter().filter(as_wide).map(|sweep| sweep.method.name()).collect()
 }
 
-/// Powers of ten whose exponents are `steps` divided by `per_decade`.
+/// Returns powers of ten with the exponents `steps` divided by `per_decade`.
 pub(crate) fn rates(steps: RangeInclusive<i32>, per_decade: i32) -> Vec<f64> {
     let exponents = steps.map(|step| f64::from(step) / f64::from(per_decade));
     exponents.map(|exponent| 10_f64.powf(exponent)).collect()

@@ -448,7 +448,7 @@ def render(value: Any, indent: str = "") -> str:
 
 
 def main(names: list[str]) -> None:
-    """Writes the files of the named peers, or of all peers without names."""
+    """Writes the files of the named peers, or of all peers if no name is given."""
     print("largest deviation from the NumPy reference, in rounding units of max(|x|, learning rate), u and u")
     for name in names or PEERS:
         peer = PEERS[name]
