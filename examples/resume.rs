@@ -6,11 +6,11 @@
 //! ```
 //! A small network learns a sine from random points. Every 100 steps the program saves model,
 //! optimizer and step number to `FILE`, by default `target/resume.safetensors`. Stop it with
-//! Ctrl-C, which saves first, or with `kill -9`. The option `--stop-after N` simulates a crash after
-//! N steps, which loses the steps since the last save. Start the program again: it prints the step
-//! from which it continues. At the end it prints the same fingerprint of all parameters and moments
-//! as a run without interruption. The points of a step are drawn from a generator that is seeded by
-//! the step number, so the order of the data need not be saved.
+//! Ctrl-C, which saves first, or with `kill -9`. The option `--stop-after N` simulates a crash
+//! after N steps, which loses the steps since the last save. Start the program again: it prints the
+//! step from which it continues. At the end it prints the same fingerprint of all parameters and
+//! moments as a run without interruption. The points of a step are drawn from a generator that is
+//! seeded by the step number, so the order of the data need not be saved.
 //!
 //! With `--quick`, the program tests this. It starts itself repeatedly, with a simulated crash each
 //! time, until the run is complete, and compares the result with an uninterrupted run. The exit

@@ -28,8 +28,8 @@ impl Method {
         }
     }
 
-    /// Returns the optimizer before its first step. All settings except the learning rate are
-    /// the usual defaults.
+    /// Returns the optimizer before its first step. All settings but the learning rate are the
+    /// usual defaults.
     pub(crate) fn start(
         self,
         learning_rate: f64,

@@ -52,7 +52,7 @@ impl Sweep {
         medians.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(point, _)| point)
     }
 
-    /// Returns the contiguous range of rates around the best rate with a median error below `bound`.
+    /// Returns the range of rates around the best rate in which the median is below `bound`.
     pub(crate) fn usable(&self, bound: f64) -> Range<f64> {
         let is_usable = |&&(_, error): &&(f64, Spread)| error.median < bound;
         let best = self.best_rate();

@@ -1,4 +1,4 @@
-//! What has to be saved of a training to go on with the same bits.
+//! The data that a training must save so that it can continue with the same bits.
 
 #[cfg(feature = "serde")]
 use std::{error::Error, fs, path::Path};
@@ -7,8 +7,8 @@ use adamax::{Average, Snapshot};
 
 use crate::network::Network;
 
-/// A training at rest, as plain data. The schedule is not in it, for it depends on the step only; nor
-/// is a random generator, for the order of the pictures depends on the epoch only.
+/// A saved training. It does not contain the schedule, which depends on the step only, nor a random
+/// generator, because the order of the pictures depends on the epoch only.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Checkpoint {
     pub(crate) network: Network,
@@ -18,7 +18,7 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes a file and reads it back. In real life, another process does the second half.
+    /// Writes the checkpoint to a file and reads it back. In practice, another process reads it.
     #[cfg(feature = "serde")]
     pub(crate) fn through_file(&self, path: &Path) -> Result<Self, Box<dyn Error>> {
         fs::write(path, serde_json::to_string(self)?)?;
@@ -26,7 +26,7 @@ impl Checkpoint {
         Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
     }
 
-    /// The bits of all parameters, averages, moments and norms.
+    /// Returns the bits of all parameters, averages, moments and norms.
     pub(crate) fn bits(&self) -> Vec<u64> {
         let tensors = self.network.tensors();
         let averages = self.averages.iter().map(Average::mean);

@@ -1,4 +1,4 @@
-//! The digits, embedded, cut into the patches that kernels look at, and dealt out.
+//! The embedded digits: loading, cutting into patches for the kernels, splitting and shuffling.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use crate::{
     network::{KERNEL, POSITIONS},
 };
 
-/// Where it comes from: examples/data/README.md.
+/// The source of the data is described in examples/data/README.md.
 const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");
 
 /// Height and width of a picture.
@@ -20,16 +20,16 @@ pub(crate) const SIDE: usize = 8;
 /// The darkest grey level.
 const BLACK: f64 = 16.0;
 
-/// Pictures of digits, and what they show.
+/// Pictures of digits with their labels.
 pub(crate) struct Digits {
-    /// (picture, position, pixel). The first layer looks at the same patches in every epoch, so they
-    /// are cut out once.
+    /// Axes: (picture, position, pixel). The first layer uses the same patches in every epoch, so
+    /// they are computed once.
     pub(crate) patches: Array3<f64>,
     pub(crate) labels: Vec<usize>,
 }
 
 impl Digits {
-    /// Unpacks the table: in each row 64 grey levels and the digit.
+    /// Unpacks the table. Each row has 64 grey levels and the digit.
     pub(crate) fn load() -> Result<Self, Box<dyn Error>> {
         let mut builder = csv::ReaderBuilder::new();
         let reader = builder.has_headers(false).from_reader(GzDecoder::new(DIGITS));
@@ -59,19 +59,19 @@ impl Digits {
         self.labels.len()
     }
 
-    /// [`len`](Digits::len) in floating point: it is divided by.
+    /// Returns [`len`](Digits::len) as a floating-point number, for divisions.
     pub(crate) fn size(&self) -> f64 {
         self.len() as f64
     }
 
-    /// Takes out a random share, a fifth, to test on. The first of the two is what remains.
+    /// Splits the pictures at random into four fifths for training and one fifth for testing.
     pub(crate) fn split(&self, seed: u64) -> (Self, Self) {
         let order = self.shuffled(seed);
         let (test, train) = order.split_at(self.len() / 5);
         (self.select(train), self.select(test))
     }
 
-    /// The numbers of all pictures in a random order that is known by its seed.
+    /// Returns the numbers of all pictures in a random order that depends on the seed only.
     pub(crate) fn shuffled(&self, seed: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.shuffle(&mut SmallRng::seed_from_u64(seed));

@@ -1,26 +1,27 @@
-//! A small convolutional network learns to read digits, with everything an optimizer offers.
+//! Trains a small convolutional network to read digits, with all features of the optimizer.
 //!
 //! ```text
 //! cargo run --release --example digits_conv [--features serde] [-- [--quick] [FOLDER]]
 //! ```
-//! Parameters of rank 4, 1, 2 and 1 in one optimizer: kernels of a convolution, weights of a dense
-//! layer, and the biases of both, with derivatives written by hand. Two groups (weight decay, and
-//! none for biases), a warm-up and a cosine for the learning rate, a bound on the norm of all
-//! gradients together, and a running average of all parameters.
+//! One optimizer has parameters of ranks 4, 1, 2 and 1: the kernels of a convolution, the weights
+//! of a dense layer, and the biases of both. The derivatives are written by hand. There are two
+//! groups (with weight decay, and without it for biases), a learning rate with a warm-up and a
+//! cosine decay, a bound on the global norm of the gradients, and an average of all parameters.
 //!
-//! 1. **Derivatives** are compared with differences of the loss.
-//! 2. **Training**, scored on pictures that the network does not learn from, with the weights and
-//!    with their averages. The averages lag behind at first, and are then steadier for as long as
-//!    the learning rate is high. When it has gone to zero there is nothing left to average.
-//! 3. **Half-way** a checkpoint is taken. When training is over, its optimizer is dropped, another
-//!    goes on from the checkpoint, and must come to the same numbers, bit for bit. With the feature
-//!    `serde` the checkpoint goes through a JSON file in between.
+//! 1. **Derivatives.** They are compared with differences of the loss.
+//! 2. **Training.** After each epoch, test pictures give a score of the weights and of their
+//!    averages. The averages are worse at first. Then they vary less than the weights as long as the
+//!    learning rate is high. Near the end the learning rate is close to zero, and weights and
+//!    averages agree.
+//! 3. **Resumption.** A checkpoint is saved after half of the epochs. After the training, a new
+//!    optimizer continues from this checkpoint and must reach the same numbers, bit for bit. With
+//!    the feature `serde` the checkpoint is written to a JSON file and read back.
 //!
-//! The exit code is not zero if a derivative is wrong, if a bit differs, or if the accuracy stays
-//! below 94 %. Pictures go to `FOLDER`, by default `target/digits_conv`, as PNG and SVG: `training`,
-//! `confusion` and `kernels`. With `--quick` there are fewer epochs.
+//! The exit code is not zero if a derivative is wrong, if a bit differs, or if the accuracy is
+//! below 94 %. Pictures are saved to `FOLDER`, by default `target/digits_conv`, as PNG and SVG:
+//! `training`, `confusion` and `kernels`. With `--quick` there are fewer epochs.
 
-// Counts of pictures and pixels, far below 2⁵³.
+// Only counts of pictures and pixels are cast, and they are far below 2⁵³.
 #![allow(clippy::cast_precision_loss)]
 
 mod checkpoint;
@@ -51,16 +52,16 @@ use crate::{
     training::Training,
 };
 
-/// Any will do. Other seeds come to an accuracy of 0.96 to 0.98 too.
+/// An arbitrary seed. Other seeds also give an accuracy of 0.96 to 0.98.
 const SEED: u64 = 1;
 
 const EPOCHS: usize = 16;
 const QUICK_EPOCHS: usize = 6;
 
-/// What must be reached on the test set.
+/// The accuracy that the test set must reach.
 const ACCURACY: f64 = 0.94;
 
-/// By how much a derivative may deviate, relative to itself, where rounding does not explain it.
+/// The largest relative deviation of a derivative beyond the effect of rounding.
 const DERIVATIVE_TOLERANCE: f64 = 1e-6;
 
 fn main() -> ExitCode {
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
 
 fn run(Arguments { quick, folder }: &Arguments) -> Result<(), Box<dyn Error>> {
     let (train, test) = Digits::load()?.split(SEED);
-    println!("{} pictures to learn from, {} to test on", train.len(), test.len());
+    println!("{} training pictures, {} test pictures", train.len(), test.len());
     let network = Network::random(&mut SmallRng::seed_from_u64(SEED));
     check_derivatives(&network, &train)?;
 
@@ -107,7 +108,7 @@ fn run(Arguments { quick, folder }: &Arguments) -> Result<(), Box<dyn Error>> {
     check_accuracy(&scores)
 }
 
-/// Compares the derivatives by each tensor with differences of the loss on a few pictures.
+/// Compares the derivatives of each tensor with differences of the loss on a few pictures.
 fn check_derivatives(network: &Network, digits: &Digits) -> Result<(), Box<dyn Error>> {
     let few = digits.select(&[0, 1, 2, 3]);
     let gradient = network.gradient(&few);
@@ -124,7 +125,7 @@ fn check_derivatives(network: &Network, digits: &Digits) -> Result<(), Box<dyn E
         worst = worst.max(check.deviation());
     }
     println!(
-        "{} derivatives: none deviates from differences of the loss by more than {worst}, beyond rounding",
+        "{} derivatives: largest deviation from differences of the loss, beyond rounding: {worst}",
         network.size()
     );
     Ok(())
@@ -141,10 +142,10 @@ fn check_resumption(
         "resumed after epoch {half}: {differing} of {} numbers differ from the uninterrupted run",
         uninterrupted.len()
     );
-    if resumed == uninterrupted { Ok(()) } else { Err("the resumed run has gone astray".into()) }
+    if resumed == uninterrupted { Ok(()) } else { Err("the resumed run differs".into()) }
 }
 
-/// Both the weights and their averages must do.
+/// Returns an error unless both the weights and their averages reach the accuracy.
 fn check_accuracy(scores: &[ScorePair]) -> Result<(), Box<dyn Error>> {
     match scores.last() {
         Some(last) if last.weights.accuracy.min(last.averages.accuracy) >= ACCURACY => Ok(()),

@@ -1,4 +1,4 @@
-//! A convolution, tanh and a dense layer, and the derivatives of their loss, written by hand.
+//! A network of a convolution, tanh and a dense layer, with derivatives written by hand.
 
 use std::iter::zip;
 
@@ -13,38 +13,38 @@ use crate::data::{Digits, SIDE};
 /// Height and width of a kernel.
 pub(crate) const KERNEL: usize = 3;
 
-/// Height and width of what a kernel makes of a picture.
+/// Height and width of the output of a kernel.
 pub(crate) const POSITIONS: usize = SIDE + 1 - KERNEL;
 
 pub(crate) const CLASSES: usize = 10;
 const FILTERS: usize = 8;
 const FEATURES: usize = FILTERS * POSITIONS * POSITIONS;
 
-/// All parameters; or the derivatives of the loss with respect to them.
+/// All parameters, or the derivatives of the loss with respect to them.
 #[derive(Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Network {
-    /// (filter, channel, row, column); a grey picture has one channel.
+    /// Axes: (filter, channel, row, column). A grey picture has one channel.
     pub(crate) kernels: Array4<f64>,
     /// One per filter.
     pub(crate) offsets: Array1<f64>,
-    /// (class, feature)
+    /// Axes: (class, feature).
     pub(crate) weights: Array2<f64>,
     /// One per class.
     pub(crate) biases: Array1<f64>,
 }
 
-/// What the layers make of pictures.
+/// The outputs of the layers.
 struct Layers {
-    /// (picture, feature)
+    /// Axes: (picture, feature).
     features: Array2<f64>,
-    /// (picture, class)
+    /// Axes: (picture, class).
     probabilities: Array2<f64>,
 }
 
 impl Network {
-    /// Normally distributed weights, such that the inputs of each layer vary about as much as its
-    /// outputs; biases of zero.
+    /// Returns normally distributed weights, scaled so that the inputs and outputs of each layer
+    /// have about the same variance, and zero biases.
     pub(crate) fn random(rng: &mut impl Rng) -> Self {
         let kernels = Array::random_using((FILTERS, 1, KERNEL, KERNEL), StandardNormal, rng);
         let weights = Array::random_using((CLASSES, FEATURES), StandardNormal, rng);
@@ -56,24 +56,24 @@ impl Network {
         }
     }
 
-    /// The mean of −ln(probability of the right class).
+    /// Returns the mean of −ln(probability of the right class).
     pub(crate) fn loss(&self, digits: &Digits) -> f64 {
         let probabilities = self.forward(digits).probabilities;
         let right = zip(probabilities.rows(), &digits.labels).map(|(row, &label)| row[label].ln());
         -right.sum::<f64>() / digits.size()
     }
 
-    /// The derivatives of [`loss`](Network::loss).
+    /// Returns the derivatives of [`loss`](Network::loss).
     pub(crate) fn gradient(&self, digits: &Digits) -> Network {
         let Layers { features, probabilities } = self.forward(digits);
 
-        // By the inputs of the softmax …
+        // Derivatives with respect to the inputs of the softmax.
         let mut by_logits = probabilities;
         for (mut row, &label) in zip(by_logits.rows_mut(), &digits.labels) {
             row[label] -= 1.0;
         }
         by_logits /= digits.size();
-        // … and by those of tanh, whose derivative is 1 − tanh².
+        // Derivatives with respect to the inputs of tanh; the derivative of tanh is 1 − tanh².
         let by_features = by_logits.dot(&self.weights) * (1.0 - &features * &features);
         let by_convolved = reshape(by_features, (digits.len() * POSITIONS * POSITIONS, FILTERS));
 
@@ -85,7 +85,7 @@ impl Network {
         }
     }
 
-    /// The most probable class of each picture.
+    /// Returns the most probable class of each picture.
     pub(crate) fn classify(&self, digits: &Digits) -> Vec<usize> {
         let probabilities = self.forward(digits).probabilities;
         let classes = probabilities.rows().into_iter().map(|row| {
@@ -109,12 +109,12 @@ impl Network {
         Layers { features, probabilities }
     }
 
-    /// The number of parameters.
+    /// Returns the number of parameters.
     pub(crate) fn size(&self) -> usize {
         self.tensors().iter().map(ArrayBase::len).sum()
     }
 
-    /// All tensors, in one order.
+    /// Returns views of all tensors, always in the same order.
     pub(crate) fn tensors(&self) -> [ArrayViewD<'_, f64>; 4] {
         let Network { kernels, offsets, weights, biases } = self;
         [
@@ -125,7 +125,7 @@ impl Network {
         ]
     }
 
-    /// [`tensors`](Network::tensors), to be changed.
+    /// Returns mutable views in the order of [`tensors`](Network::tensors).
     pub(crate) fn tensors_mut(&mut self) -> [ArrayViewMutD<'_, f64>; 4] {
         let Network { kernels, offsets, weights, biases } = self;
         [
@@ -137,12 +137,12 @@ impl Network {
     }
 }
 
-/// What the kernels look at, one patch per row.
+/// Returns the input patches of the kernels, one patch per row.
 fn patches(digits: &Digits) -> ArrayView2<'_, f64> {
     reshape(digits.patches.view(), (digits.len() * POSITIONS * POSITIONS, KERNEL * KERNEL))
 }
 
-/// The same numbers in another shape.
+/// Returns the same numbers in another shape.
 fn reshape<S: RawData<Elem = f64>, D: Dimension, E: IntoDimension>(
     array: ArrayBase<S, D>,
     shape: E,

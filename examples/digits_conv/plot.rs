@@ -1,4 +1,4 @@
-//! The pictures: training, what is taken for what, and the kernels.
+//! The pictures: loss in training, confusion matrix, and kernels.
 
 use adamax::ndarray::{Array2, Array4, s};
 use plotters::{
@@ -16,7 +16,7 @@ use crate::{
     score::ScorePair,
 };
 
-/// Scores on the test set, epoch by epoch.
+/// Scores on the test set after each epoch.
 pub(crate) struct TrainingFigure<'a> {
     pub(crate) scores: &'a [ScorePair],
 }
@@ -49,16 +49,16 @@ impl Figure for ConfusionFigure<'_> {
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         let classes = CLASSES as f64;
-        // The first row is on top: the vertical axis goes from −9 to 0.
-        let mut chart = layout(area, "Test set: what was taken for what")
+        // The first row is at the top, so the vertical axis goes from −9 to 0.
+        let mut chart = layout(area, "Confusion matrix on the test set")
             .build_cartesian_2d(-0.5..classes - 0.5, 0.5 - classes..0.5)?;
         chart
             .configure_mesh()
             .disable_mesh()
             .x_labels(CLASSES)
             .y_labels(CLASSES)
-            .x_desc("taken for")
-            .y_desc("digit")
+            .x_desc("predicted digit")
+            .y_desc("true digit")
             .label_style((FONT, 16))
             .axis_desc_style((FONT, 16))
             .x_label_formatter(&|digit| format!("{digit:.0}"))
@@ -69,7 +69,7 @@ impl Figure for ConfusionFigure<'_> {
                 let share = f64::from(count) / f64::from(self.counts.row(digit).sum());
                 let colour = if digit == taken_for { BLUE } else { VERMILION };
                 let centre = (taken_for as f64, -(digit as f64));
-                // The root makes single errors visible.
+                // The square root makes single errors visible.
                 draw_cell(&mut chart, centre, colour, share.sqrt(), count.to_string())?;
             }
         }
@@ -109,7 +109,7 @@ impl Figure for KernelFigure<'_> {
     }
 }
 
-/// A unit square around `centre` with a number in it, the stronger the darker.
+/// Draws a unit square around `centre` with a text in it. A larger `strength` is a darker colour.
 fn draw_cell<B: DrawingBackend, X: Axis, Y: Axis>(
     chart: &mut Chart<'_, B, X, Y>,
     centre: (f64, f64),

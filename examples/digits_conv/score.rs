@@ -1,4 +1,4 @@
-//! How well a network reads digits.
+//! Scores of a network.
 
 use std::iter::zip;
 
@@ -10,7 +10,7 @@ use crate::{
     training::Training,
 };
 
-/// Loss and accuracy on the same pictures.
+/// Loss and accuracy on a set of pictures.
 #[derive(Clone, Copy)]
 pub(crate) struct Score {
     pub(crate) loss: f64,
@@ -24,7 +24,7 @@ impl Score {
     }
 }
 
-/// Scores after the same epoch.
+/// Scores of weights and averages after an epoch.
 pub(crate) struct ScorePair {
     pub(crate) weights: Score,
     pub(crate) averages: Score,
@@ -39,7 +39,7 @@ impl ScorePair {
     }
 }
 
-/// Prints the scores at the end of some epochs.
+/// Prints the scores after the given epochs.
 pub(crate) fn print(scores: &[ScorePair], epochs: impl IntoIterator<Item = usize>) {
     println!("\n{:12} {:^19} {:^19}", "", "accuracy", "−ln(probability)");
     println!(
@@ -55,7 +55,7 @@ pub(crate) fn print(scores: &[ScorePair], epochs: impl IntoIterator<Item = usize
     }
 }
 
-/// How often a digit (row) has been taken for a digit (column).
+/// Returns the confusion matrix: true digits as rows, predicted digits as columns.
 pub(crate) fn confusion(network: &Network, digits: &Digits) -> Array2<u32> {
     let mut counts = Array2::zeros((CLASSES, CLASSES));
     for (&digit, taken_for) in zip(&digits.labels, network.classify(digits)) {

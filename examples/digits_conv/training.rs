@@ -1,5 +1,5 @@
-//! Training with everything an optimizer offers: two groups, a schedule, a bound on the norm of the
-//! gradients, averages of the parameters; and checkpoints, from which it goes on with the same bits.
+//! Training with two groups, a schedule, a bound on the norm of the gradients, averages of the
+//! parameters, and checkpoints from which it continues with the same bits.
 
 use std::iter::zip;
 
@@ -13,22 +13,22 @@ use crate::{checkpoint::Checkpoint, data::Digits, network::Network};
 
 const BATCH: usize = 32;
 
-/// The rate after the warm-up; a cosine takes it to zero.
+/// The learning rate after the warm-up. A cosine schedule reduces it to zero.
 const LEARNING_RATE: f64 = 0.05;
 
-/// Epochs of warm-up.
+/// Number of warm-up epochs.
 const WARM_UP: usize = 1;
 
-/// Of the kernels and weights.
+/// Weight decay of kernels and weights.
 const WEIGHT_DECAY: WeightDecay = WeightDecay::Decoupled(1e-2);
 
-/// Bound on the norm of all gradients together.
+/// Bound on the global norm of the gradients.
 const MAX_NORM: MaxNorm = MaxNorm::Global(1.0);
 
-/// Averages reach back over about 1/(1 − 0.98) = 50 steps, or one epoch and a half.
+/// Averages cover about the last 1/(1 − 0.98) = 50 steps, or one and a half epochs.
 const AVERAGE_DECAY: f64 = 0.98;
 
-/// A network on its way.
+/// A network in training.
 pub(crate) struct Training {
     network: Network,
     /// In the order of [`Network::tensors`].
@@ -39,7 +39,7 @@ pub(crate) struct Training {
     epoch: usize,
 }
 
-/// The places of the tensors in the optimizer.
+/// The slots of the tensors in the optimizer.
 struct Slots {
     kernels: Slot<Ix4>,
     offsets: Slot<Ix1>,
@@ -48,7 +48,7 @@ struct Slots {
 }
 
 impl Training {
-    /// A new training, to go on for so many epochs over so many pictures.
+    /// Starts a training with this number of epochs and pictures.
     pub(crate) fn start(network: Network, epochs: usize, pictures: usize) -> Result<Self, Error> {
         let rule = Adamax::builder().learning_rate(LEARNING_RATE).build()?;
         let decaying = rule.to_builder().weight_decay(WEIGHT_DECAY).build()?;
@@ -71,7 +71,7 @@ impl Training {
         Ok(Training { network, averages, optimizer, slots, schedule, epoch: 0 })
     }
 
-    /// Goes on where a training with as many epochs and pictures has been saved.
+    /// Continues from a checkpoint of a training with the same number of epochs and pictures.
     pub(crate) fn resume(
         checkpoint: Checkpoint,
         epochs: usize,
@@ -92,8 +92,8 @@ impl Training {
         }
     }
 
-    /// Goes on to the end of an epoch. Each shows the network every picture once, in an order of its
-    /// own.
+    /// Trains to the end of epoch number `epoch`. Each epoch uses every picture once, in a
+    /// different random order.
     pub(crate) fn train_until(
         &mut self,
         epoch: usize,
@@ -127,12 +127,12 @@ impl Training {
         Average::update_all(&mut averages.collect::<Vec<_>>())
     }
 
-    /// The network as the last step has left it.
+    /// Returns the network after the last step.
     pub(crate) fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The network of the averages, beside which training goes on undisturbed.
+    /// Returns a network with the averaged parameters. The training is not affected.
     pub(crate) fn averaged(&self) -> Result<Network, Error> {
         let mut network = self.network.clone();
         for (average, mut tensor) in zip(&self.averages, network.tensors_mut()) {

@@ -1,28 +1,27 @@
-//! Phase retrieval: a complex light field from pictures that show intensities only.
+//! Phase retrieval: recovers a complex light field from pictures of intensities.
 //!
 //! ```text
 //! cargo run --release --example phase_retrieval [-- [--quick] [FOLDER]]
 //! ```
-//! A camera behind a lens sees the Fourier transform of a field, but no phases, and half of what
-//! there is to know about the field is lost. A mask in the beam that delays the light by random
-//! phases shuffles the halves, and ten pictures through ten masks are enough to find all 1024
-//! complex numbers from. No truth is used but the pictures, and no start but noise.
+//! A camera behind a lens records the amplitudes of the Fourier transform of a field, but not its
+//! phases, so half of the information is lost. Masks in the beam delay the light by random phases.
+//! Ten pictures through ten masks contain enough information to recover all 1024 complex numbers.
+//! The program uses only the pictures and starts from random noise.
 //!
-//! What to look at:
+//! 1. **Complex parameters**, in [`recover`]. For Adamax, a complex number is two real numbers. The
+//!    field and its gradient are complex arrays. `split_complex` gives views of their real and
+//!    imaginary parts, with every second number in memory, and the optimizer steps both views in
+//!    one batch. A common phase of the field mixes the two parts. It therefore changes the path of
+//!    Adamax, unlike that of gradient descent, but this does no harm here.
+//! 2. **Minibatches of one picture.** They give ten times as many steps for the same work as
+//!    batches of all ten pictures. Near the solution all pictures agree, so the noise of the
+//!    minibatches vanishes. The error falls to rounding errors even with a constant learning rate.
+//! 3. **The plot.** It shows phase as colour and amplitude as brightness, and the errors of all
+//!    starts. Each error curve has a plateau of a different length, and the same slope after it.
 //!
-//! 1. **Complex parameters**, in [`recover`]: to Adamax, a complex number is two real ones. The field
-//!    and its gradient stay complex arrays; `split_complex` shows their real and imaginary parts,
-//!    every other number in memory, and the optimizer steps both views as a batch. (A common phase
-//!    mixes the parts and so changes the way, unlike with gradient descent; it does not matter here.)
-//! 2. **Minibatches of one picture.** Ten times as many steps for the same work as with all ten at
-//!    once. Near the solution, where all pictures agree, the noise of the minibatches dies by itself,
-//!    so that even at a constant learning rate the error falls to rounding.
-//! 3. **The picture:** phase as colour, amplitude as brightness; and the errors of all starts, which
-//!    all have a plateau, of a length that is theirs, and the same slope after it.
-//!
-//! The exit code is not zero if any start ends further from the truth, up to a common phase, than
-//! rounding explains. The picture goes to `FOLDER`, by default `target/phase_retrieval`, as PNG and
-//! SVG: `field`. With `--quick` there are fewer starts.
+//! The exit code is not zero if a run ends farther from the truth, up to a common phase, than 1e-9.
+//! The picture is saved to `FOLDER`, by default `target/phase_retrieval`, as PNG and SVG: `field`.
+//! With `--quick` there are fewer starts.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -47,13 +46,13 @@ use crate::{
 
 const MASKS: usize = 10;
 
-/// How often each picture is used.
+/// Number of times that each picture is used.
 pub(crate) const PASSES: u32 = 250;
 
-/// Amplitudes are at most 1. Half as much will do as well.
+/// The amplitudes are at most 1. Half of this learning rate also works.
 const LEARNING_RATE: f64 = 0.1;
 
-/// How far from the truth the field may end. 1e-15 is usual.
+/// Largest final error of the field. Usual errors are 1e-15.
 const TOLERANCE: f64 = 1e-9;
 
 fn main() -> ExitCode {
@@ -78,11 +77,11 @@ fn main() -> ExitCode {
         runs.iter().for_each(Run::print);
         chart::save(&FieldFigure { truth: &truth, camera: &camera, runs: &runs }, folder, "field")?;
         let missed = runs.iter().filter(|run| !run.has_arrived()).count();
-        if missed == 0 { Ok(()) } else { Err(format!("{missed} starts missed the truth").into()) }
+        if missed == 0 { Ok(()) } else { Err(format!("{missed} starts did not converge").into()) }
     })
 }
 
-/// Where a start led to, and the error after each pass.
+/// The result of one start, and the error after each pass.
 struct Run {
     field: Field,
     errors: Vec<f64>,
@@ -106,7 +105,7 @@ impl Run {
     }
 }
 
-/// Moves `field` until it explains the pictures; `after_pass` gets to see it on the way.
+/// Fits `field` to the pictures. Calls `after_pass` with the field after each pass.
 fn recover(
     camera: &Camera,
     mut field: Field,

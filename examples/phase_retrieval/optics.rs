@@ -1,4 +1,5 @@
-//! A light field, and a camera that sees it through masks and a lens, but no phases.
+//! A light field, and a camera that records its amplitudes, but not its phases, through masks and a
+//! lens.
 
 use std::f64::consts::TAU;
 
@@ -13,18 +14,19 @@ use num_complex::Complex64;
 /// Complex amplitudes on a square grid.
 pub(crate) type Field = Array2<Complex64>;
 
-/// Pixels along an edge.
+/// Number of pixels along an edge.
 pub(crate) const EDGE: u32 = 32;
 const SHAPE: (usize, usize) = (EDGE as usize, EDGE as usize);
 
-/// A field given by its amplitudes at x + iy, the pixels being numbered from 0.
+/// Returns the field with the value `amplitude(column, row)` at each pixel, counted from 0.
 fn field_of(amplitude: impl Fn(f64, f64) -> Complex64) -> Field {
     let numbers: Vec<f64> = (0..EDGE).map(f64::from).collect();
     Field::from_shape_fn(SHAPE, |(row, column)| amplitude(numbers[column], numbers[row]))
 }
 
-/// A beam of light with two vortices that turn one way and one that turns the other way: amplitudes
-/// of zero, around which there are all phases. The largest amplitude is 1.
+/// Returns a light beam with three vortices, two of them with the same direction of rotation and
+/// one with the opposite direction. In the centre of a vortex the amplitude is zero, and around it
+/// the phase takes all values. The largest amplitude is 1.
 pub(crate) fn vortices() -> Field {
     let beam = field_of(|column, row| {
         let centred = |pixel: f64| 6.0 * ((pixel + 0.5) / f64::from(EDGE) - 0.5);
@@ -38,28 +40,28 @@ pub(crate) fn vortices() -> Field {
     beam / largest
 }
 
-/// Normal random amplitudes, where to start from when nothing is known.
+/// Returns normally distributed random amplitudes as a starting point.
 pub(crate) fn noise(rng: &mut SmallRng) -> Field {
     let mut part = || Array2::random_using(SHAPE, StandardNormal, rng);
     Zip::from(&part()).and(&part()).map_collect(|&re, &im| Complex64::new(re, im))
 }
 
-/// Masks, a lens, and one picture behind each mask.
+/// Masks, a lens, and one picture for each mask.
 ///
 /// ```text
 /// zₖ = F·(maskₖ ∘ x)·F          bₖ = |zₖ|          F the unitary discrete Fourier transform
 /// ```
 pub(crate) struct Camera {
-    /// Delay the light by a phase that is random in each pixel.
+    /// Each mask delays the light by a random phase in each pixel.
     masks: Vec<Field>,
-    /// F. It is symmetric, so that it transforms rows from the left and columns from the right.
+    /// The matrix F. It is symmetric, so the product F·x·F transforms both columns and rows.
     lens: Field,
-    /// The roots of the intensities seen.
+    /// The square roots of the recorded intensities.
     pictures: Vec<Array2<f64>>,
 }
 
 impl Camera {
-    /// Takes a picture of `field` through each of `masks` masks.
+    /// Records a picture of `field` through each of `masks` random masks.
     pub(crate) fn observe(
         field: &Field,
         masks: usize,
@@ -79,7 +81,7 @@ impl Camera {
         &self.pictures
     }
 
-    /// Gradient of the misfit of one picture, ½·Σ(|z| − b)², in the parts of x: ∂/∂re + i·∂/∂im.
+    /// Returns the gradient ∂/∂re + i·∂/∂im of the loss of one picture, ½·Σ(|z| − b)².
     ///
     /// ```text
     /// g = conj(mask) ∘ F̄·(z − b·z/|z|)·F̄
@@ -88,7 +90,7 @@ impl Camera {
         let mask = &self.masks[picture];
         let mut residuals = project(mask, field, &self.lens);
         Zip::from(&mut residuals).and(&self.pictures[picture]).for_each(|z, &seen| {
-            // Where |z| is 0 it has no slope; any phase is as good, even none.
+            // At |z| = 0 the loss is not differentiable. The gradient uses 0 for z/|z| there.
             let norm = z.norm().max(f64::MIN_POSITIVE);
             *z -= *z * (seen / norm);
         });
@@ -97,20 +99,20 @@ impl Camera {
     }
 }
 
-/// What arrives on the camera's chip, phases included.
+/// Returns the field at the camera, including phases.
 fn project(mask: &Field, field: &Field, lens: &Field) -> Field {
     lens.dot(&(mask * field)).dot(lens)
 }
 
-/// `field`, turned by the phase that brings it next to `truth`: pictures do not tell a field from
-/// one with another phase everywhere.
+/// Returns `field` multiplied by the common phase that brings it closest to `truth`. The pictures
+/// do not determine a common phase.
 pub(crate) fn aligned(field: &Field, truth: &Field) -> Field {
     let overlap: Complex64 =
         Zip::from(field).and(truth).fold(Complex64::ZERO, |sum, x, y| sum + x.conj() * y);
     field * Complex64::cis(overlap.arg())
 }
 
-/// |x − truth| / |truth|, up to a common phase.
+/// Returns |x − truth| / |truth| after alignment of the common phase.
 pub(crate) fn error(field: &Field, truth: &Field) -> f64 {
     norm(&(aligned(field, truth) - truth)) / norm(truth)
 }

@@ -1,4 +1,4 @@
-//! The picture: truth, what a camera sees of it, what was recovered, and the errors on the way.
+//! The picture: the true field, one recorded picture, the recovered field, and the errors.
 
 use adamax::ndarray::Array2;
 use num_complex::Complex64;
@@ -50,7 +50,7 @@ impl FieldFigure<'_> {
     }
 }
 
-/// Pixels, the first row at the top.
+/// Draws pixels with the first row at the top.
 fn draw_image<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
     caption: &str,
@@ -67,13 +67,13 @@ fn draw_image<B: DrawingBackend>(
     Ok(())
 }
 
-/// The phase as hue, the amplitude, at most 1, as brightness.
+/// Converts a phase to a hue and an amplitude, which is at most 1, to a brightness.
 fn hue_and_brightness(amplitude: Complex64) -> RGBColor {
     let turns = amplitude.arg() / std::f64::consts::TAU;
     rgb(&HSLColor(turns.rem_euclid(1.0), 1.0, 0.6 * amplitude.norm().min(1.0)))
 }
 
-/// Brightness, in shares of the largest.
+/// Converts values to grey levels relative to the largest value.
 fn grey(picture: &Array2<f64>) -> Array2<RGBColor> {
     let largest = picture.fold(0.0, |largest: f64, &value| largest.max(value));
     picture.mapv(|value| rgb(&HSLColor(0.0, 0.0, value / largest)))
