@@ -10,8 +10,8 @@
 //!
 //! 1. **Derivatives.** They are compared with differences of the loss.
 //! 2. **Training.** After each epoch, test pictures give a score of the weights and of their
-//!    averages. The averages are worse at first. Then they vary less than the weights as long as the
-//!    learning rate is high. Near the end the learning rate is close to zero, and weights and
+//!    averages. The averages are worse at first. Then they vary less than the weights as long as
+//!    the learning rate is high. Near the end the learning rate is close to zero, and weights and
 //!    averages agree.
 //! 3. **Resumption.** A checkpoint is saved after half of the epochs. After the training, a new
 //!    optimizer continues from this checkpoint and must reach the same numbers, bit for bit. With

@@ -1,4 +1,4 @@
-//! One run of the comparison, repeated with different seeds.
+//! The runs of the comparison, repeated with different seeds.
 
 use adamax::{Error, ndarray::Array1};
 use ndarray_rand::rand::{SeedableRng, rngs::SmallRng};
@@ -8,32 +8,32 @@ use crate::{
     poisson::Sample,
 };
 
-/// Length of a run.
+/// Length of a run in epochs.
 pub(crate) const EPOCHS: u32 = 3;
 const BATCH: usize = 64;
 
-/// Minibatches between two points of a loss curve.
+/// Number of steps between two points of a loss curve.
 const STEPS_PER_POINT: u32 = 12;
 
-/// Excesses from here on are called diverged. No training at all has an excess of 1.3.
+/// A run with an excess of this or more counts as diverged. The excess before training is 1.3.
 pub(crate) const DIVERGED: f64 = 10.0;
 
-/// What all runs of the comparison have in common.
+/// The common data of all runs of the comparison.
 pub(crate) struct Contest<'a> {
     pub(crate) sample: &'a Sample,
-    /// The loss at the optimum, from which the excess is counted.
+    /// The loss at the optimum. The excess of a run is its loss minus this loss.
     pub(crate) floor: f64,
     pub(crate) seeds: u64,
 }
 
 impl Contest<'_> {
-    /// The excess of the mean negative log-likelihood over the optimum's.
+    /// Returns the mean negative log-likelihood minus that of the optimum.
     fn excess(&self, beta: &Array1<f64>) -> f64 {
         let loss = self.sample.loss(beta);
         if loss.is_finite() { loss - self.floor } else { f64::INFINITY }
     }
 
-    /// The excess at the end of the runs.
+    /// Returns the excess at the end of the runs.
     pub(crate) fn final_excess(&self, setting: Setting) -> Result<Spread, Error> {
         let finals = (0..self.seeds).map(|seed| {
             let beta = self.run(setting, seed, |_, _| {})?;
@@ -42,7 +42,7 @@ impl Contest<'_> {
         finals.collect::<Result<_, _>>().map(Spread::of)
     }
 
-    /// The excess along the runs, by epochs.
+    /// Returns epochs, fractions included, and the excess there.
     pub(crate) fn loss_curve(&self, setting: Setting) -> Result<Vec<(f64, Spread)>, Error> {
         let traces: Vec<_> =
             (0..self.seeds).map(|seed| self.trace(setting, seed)).collect::<Result<_, _>>()?;
@@ -69,7 +69,8 @@ impl Contest<'_> {
         Array1::zeros(self.sample.coefficients())
     }
 
-    /// Trains from zero at a constant learning rate. All settings see the same batches of a seed.
+    /// Trains from zero at a constant learning rate. With the same seed, all settings use the same
+    /// batches.
     fn run(
         &self,
         Setting { method, learning_rate }: Setting,

@@ -1,4 +1,5 @@
-//! The RAND Health Insurance data, embedded, and the scales of its coefficients.
+//! The embedded RAND Health Insurance data, and the conversion of coefficients to their original
+//! scale.
 
 use std::{error::Error, iter::once};
 
@@ -7,12 +8,12 @@ use flate2::read::GzDecoder;
 
 use crate::{common::csv_gz, poisson::Sample};
 
-/// Where it comes from: examples/data/README.md.
+/// The source of the data is described in examples/data/README.md.
 const RAND_HIE: &[u8] = include_bytes!("../data/randhie.csv.gz");
 
 /// The table as a regression problem.
 pub(crate) struct Data {
-    /// Visits to the doctor, explained by an intercept and the standardised covariates.
+    /// Numbers of visits to a doctor, with an intercept and the standardised covariates.
     pub(crate) sample: Sample,
     /// Names of the coefficients, the intercept first.
     pub(crate) names: Vec<String>,
@@ -21,7 +22,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Unpacks the table: visits in the first column, covariates in the others.
+    /// Unpacks the table. The first column has the visits, the others have the covariates.
     pub(crate) fn load() -> Result<Self, Box<dyn Error>> {
         let mut reader = csv::Reader::from_reader(GzDecoder::new(RAND_HIE));
         let covariate_names = reader.headers()?.iter().skip(1).map(str::to_owned);
@@ -38,12 +39,12 @@ impl Data {
         Ok(Data { sample: Sample { design, counts }, names, means, deviations })
     }
 
-    /// The coefficients of the maximum likelihood.
+    /// Returns the maximum-likelihood coefficients.
     pub(crate) fn optimum(&self) -> Result<Array1<f64>, &'static str> {
-        self.sample.optimum().ok_or("Newton's method has not converged")
+        self.sample.optimum().ok_or("Newton's method did not converge")
     }
 
-    /// Turns coefficients of the standardised covariates into those of the covariates themselves.
+    /// Converts coefficients of the standardised covariates to those of the original covariates.
     pub(crate) fn on_original_scale(&self, coefficients: &Array1<f64>) -> Array1<f64> {
         let slopes = &coefficients.slice(s![1..]) / &self.deviations;
         let intercept = coefficients[0] - slopes.dot(&self.means);

@@ -1,4 +1,4 @@
-//! The main job: fitting the regression with Adamax, and how close it comes to the optimum.
+//! The fit of the regression by Adamax, and its comparison with the optimum.
 
 use adamax::{Adamax, Error, Optimizer, ndarray::Array1, schedule::Schedule};
 use ndarray_rand::rand::{SeedableRng, rngs::SmallRng};
@@ -7,24 +7,24 @@ use crate::{data::Data, poisson::Sample};
 
 pub(crate) const EPOCHS: u32 = 60;
 
-/// Larger batches end nearer the optimum. The infinity norm jumps up with the largest gradients, so
-/// that just these count for less: a bias that no number of epochs removes. It costs 5e-6 of the
-/// mean log-likelihood with batches of 64, however long the fit, and a fraction of that with 256.
+/// Larger batches end closer to the optimum. The infinity norm grows with the largest gradients, so
+/// these gradients get a smaller weight. This is a bias that more epochs do not remove. It reduces
+/// the mean log-likelihood by 5e-6 with batches of 64, and by a fraction of that with 256.
 const BATCH: usize = 256;
 
-/// The rate at the start; a cosine takes it to zero.
+/// The initial learning rate. A cosine schedule reduces it to zero.
 const LEARNING_RATE: f64 = 0.01;
 
-/// By how much the mean log-likelihood may miss its maximum. In total that is 0.2, a tenth of the
-/// drop from the maximum to the edge of a coefficient's 95 % confidence interval. The worst of 24
-/// seeds missed it by a fifth of this tolerance, and of the next.
+/// Largest difference between the mean log-likelihood and its maximum. For the whole sample this is
+/// 0.2, a tenth of the difference between the maximum and the limit of a coefficient's 95 %
+/// confidence interval. The worst of 24 seeds used a fifth of this tolerance and of the next.
 pub(crate) const EXCESS_TOLERANCE: f64 = 1e-5;
 
-/// By how much any coefficient of a standardised covariate may miss the optimum: about one
+/// Largest deviation of a coefficient of a standardised covariate from the optimum: about one
 /// standard error.
 const COEFFICIENT_TOLERANCE: f64 = 0.005;
 
-/// Fits β from zero; `after_epoch` gets to see it after each epoch.
+/// Fits β, starting from zero. Calls `after_epoch` with β after each epoch.
 pub(crate) fn fit(
     sample: &Sample,
     seed: u64,
@@ -49,7 +49,7 @@ pub(crate) fn fit(
     Ok(beta)
 }
 
-/// A fit beside the optimum.
+/// A fit and the optimum.
 pub(crate) struct Comparison<'a> {
     pub(crate) data: &'a Data,
     pub(crate) fitted: &'a Array1<f64>,
@@ -57,7 +57,7 @@ pub(crate) struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Prints coefficients and rate ratios, and both distances with their tolerances.
+    /// Prints coefficients, rate ratios, and both deviations with their tolerances.
     pub(crate) fn print(&self) {
         let fitted = self.data.on_original_scale(self.fitted);
         let optimum = self.data.on_original_scale(self.optimum);
@@ -80,22 +80,22 @@ impl Comparison<'_> {
         );
     }
 
-    /// An error unless both distances are within their tolerances.
+    /// Returns an error unless both deviations are within their tolerances.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
-        // The other way round, NaN would pass.
+        // Written so that NaN fails.
         if self.excess() < EXCESS_TOLERANCE && self.largest_error() < COEFFICIENT_TOLERANCE {
             Ok(())
         } else {
-            Err("the fit has not come within the stated distance of the optimum")
+            Err("the fit is not within the tolerances of the optimum")
         }
     }
 
-    /// What is lost of the mean log-likelihood.
+    /// Returns the difference of the mean log-likelihood from its maximum.
     pub(crate) fn excess(&self) -> f64 {
         self.data.sample.loss(self.fitted) - self.data.sample.loss(self.optimum)
     }
 
-    /// The largest difference of a coefficient, all covariates being standardised.
+    /// Returns the largest deviation of a coefficient, for standardised covariates.
     pub(crate) fn largest_error(&self) -> f64 {
         (self.fitted - self.optimum).fold(0.0, |largest, error| error.abs().max(largest))
     }

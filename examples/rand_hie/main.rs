@@ -3,21 +3,22 @@
 //! ```text
 //! cargo run --release --example rand_hie [-- [--quick] [FOLDER]]
 //! ```
-//! How often people see a doctor, by what their insurance makes them pay and by their health:
-//! 20 190 person-years, nine covariates, heavy-tailed counts. The job has an exact answer to be
-//! measured against, and gradients that are rough: one person with 77 visits rules a minibatch.
+//! The regression explains the number of visits to a doctor by the terms of the insurance and by
+//! health: 20 190 person-years, nine covariates, heavy-tailed counts. The problem has an exact
+//! solution for comparison, and noisy gradients: one person with 77 visits dominates a minibatch.
 //!
-//! 1. **The fit.** Adamax with a decaying learning rate, seeded. Its coefficients are printed beside
-//!    the maximum-likelihood optimum found by Newton's method. The exit code is not zero if the two
-//!    are further apart than `fit.rs` states.
-//! 2. **The sweep.** Adamax, Adam and SGD with momentum at learning rates over more than five
-//!    decades, held constant for three epochs. What to look at is not only how low each curve gets,
-//!    but how wide it is: how wrong the learning rate may be. The covariates are standardised, which
-//!    SGD, having one step length for all coefficients, needs more than the others do.
+//! 1. **The fit.** Adamax uses a decaying learning rate and a fixed seed. Its coefficients are
+//!    printed beside the maximum-likelihood optimum, which is found by Newton's method. The exit
+//!    code is not zero if their difference is above the tolerances in `fit.rs`.
+//! 2. **The sweep.** Adamax, Adam and SGD with momentum run for three epochs at constant learning
+//!    rates over more than five decades. Compare not only the minimum of each curve but also its
+//!    width, the range of usable learning rates. The covariates are standardised. SGD needs this
+//!    more than the others, because it has one step length for all coefficients.
 //!
-//! Pictures go to `FOLDER`, by default `target/rand_hie`, as PNG and SVG: `fit`, `sweep` and
-//! `loss_curves`. With `--quick` the sweep is coarser, with fewer seeds. `--fit-only` is for
-//! `benches/peers/rand_hie.py`, which times the fit beside the same one in PyTorch.
+//! Pictures are saved to `FOLDER`, by default `target/rand_hie`, as PNG and SVG: `fit`, `sweep`
+//! and `loss_curves`. With `--quick` the sweep has fewer learning rates and fewer seeds.
+//! `--fit-only` is for `benches/peers/rand_hie.py`, which compares the time of the fit with the
+//! same fit in PyTorch.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -47,8 +48,8 @@ use crate::{
     sweep::{LossCurve, MULTIPLES},
 };
 
-/// Any will do. The generator may give other numbers on another platform or in another release of
-/// its crate, so that the tolerances of the fit leave room for bad luck.
+/// An arbitrary seed. The generator may give other numbers on another platform or in another
+/// release of its crate, so the tolerances of the fit also allow for other seeds.
 const SEED: u64 = 1;
 
 fn main() -> ExitCode {
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// How fine the sweep is.
+/// Numbers of learning rates and seeds of the sweep.
 struct Effort {
     rates_per_decade: i32,
     seeds: u64,
@@ -73,7 +74,7 @@ struct Effort {
 const FULL: Effort = Effort { rates_per_decade: 8, seeds: 11 };
 const QUICK: Effort = Effort { rates_per_decade: 4, seeds: 3 };
 
-/// The main job.
+/// Fits the regression and compares it with the optimum.
 fn fit_and_compare(
     data: &Data,
     optimum: &Array1<f64>,
@@ -97,7 +98,7 @@ fn fit_and_compare(
     Ok(comparison.check()?)
 }
 
-/// The fit alone: prints how many seconds it takes and both distances from the optimum.
+/// Runs the fit only. Prints its seconds and both deviations from the optimum.
 fn time_fit() -> Result<(), Box<dyn Error>> {
     let data = Data::load()?;
     let start = Instant::now();
@@ -110,7 +111,7 @@ fn time_fit() -> Result<(), Box<dyn Error>> {
     Ok(comparison.check()?)
 }
 
-/// What the learning rate does to three optimizers.
+/// Compares three optimizers at many learning rates.
 fn sweep_and_compare(
     data: &Data,
     optimum: &Array1<f64>,

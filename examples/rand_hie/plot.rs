@@ -1,4 +1,4 @@
-//! The pictures: the fit on its way down, the sweep, and loss curves of the comparison.
+//! The pictures: the loss of the fit, the sweep, and loss curves of the comparison.
 
 use std::ops::Range;
 
@@ -66,7 +66,7 @@ impl Figure for SweepFigure<'_> {
             .build_cartesian_2d(rates.clone().log_scale(), EXCESSES.log_scale())?;
         draw_axes(&mut chart, LEARNING_RATE, EXCESS)?;
         draw_level(&mut chart, &rates, USABLE, &format!("usable: below {USABLE}"))?;
-        // The first is drawn last, so that the crosses of the others do not hide its own.
+        // Adamax is drawn last, so that the crosses of the others do not hide its crosses.
         for Sweep { method, points } in self.sweeps.iter().rev() {
             draw_band(&mut chart, *method, &EXCESSES, points)?;
         }
@@ -75,7 +75,7 @@ impl Figure for SweepFigure<'_> {
     }
 }
 
-/// Side by side: loss curves at the best learning rate, and at multiples of it.
+/// Loss curves at the best learning rate and at multiples of it, side by side.
 pub(crate) struct LossFigure<'a> {
     pub(crate) curves: &'a [LossCurve],
 }
@@ -105,7 +105,7 @@ impl LossFigure<'_> {
         for curve in self.curves.iter().rev().filter(|curve| curve.multiple == multiple) {
             draw_band(&mut chart, curve.method, &EXCESSES, until_diverged(&curve.points))?;
         }
-        // One legend is enough, and only the last panel has room for it.
+        // Only the last panel has room for a legend.
         if multiple == MULTIPLES[MULTIPLES.len() - 1] {
             label_crosses(&mut chart, &diverged())?;
             draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)?;
@@ -114,13 +114,13 @@ impl LossFigure<'_> {
     }
 }
 
-/// The points up to the first whose median has diverged: a loss curve need not go on from there.
+/// Returns the points up to the first whose median has diverged, where the loss curve ends.
 fn until_diverged(points: &[(f64, Spread)]) -> &[(f64, Spread)] {
     let diverged = points.iter().position(|(_, excess)| excess.median >= EXCESSES.end);
     diverged.map_or(points, |first| &points[..=first])
 }
 
-/// What a cross at the top means.
+/// The legend entry of the crosses.
 fn diverged() -> String {
     format!("diverged (above {DIVERGED})")
 }

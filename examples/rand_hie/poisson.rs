@@ -1,4 +1,4 @@
-//! Poisson regression: counts yᵢ with expectation exp(xᵢ·β), and the exact optimum for β.
+//! Poisson regression: counts yᵢ with expectation exp(xᵢ·β), and the maximum-likelihood β.
 
 use std::iter::successors;
 
@@ -12,18 +12,18 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Number of observations, in floating point: it is divided by.
+    /// Returns the number of observations as a floating-point number, for divisions.
     #[expect(clippy::cast_precision_loss, reason = "exact up to 2⁵³ observations")]
     pub(crate) fn size(&self) -> f64 {
         self.counts.len() as f64
     }
 
-    /// Number of coefficients.
+    /// Returns the number of coefficients.
     pub(crate) fn coefficients(&self) -> usize {
         self.design.ncols()
     }
 
-    /// One epoch: every observation once, shuffled and dealt into minibatches.
+    /// Returns the minibatches of one epoch: every observation once, in random order.
     pub(crate) fn epoch(&self, batch: usize, rng: &mut impl Rng) -> impl Iterator<Item = Sample> {
         let mut order: Vec<usize> = (0..self.counts.len()).collect();
         order.shuffle(rng);
@@ -44,13 +44,13 @@ impl Sample {
         self.design.dot(beta).exp()
     }
 
-    /// Mean negative log-likelihood, up to the terms ln(yᵢ!) on which β has no influence.
+    /// Mean negative log-likelihood without the terms ln(yᵢ!), which do not depend on β.
     pub(crate) fn loss(&self, beta: &Array1<f64>) -> f64 {
         let eta = self.design.dot(beta);
         (eta.exp().sum() - eta.dot(&self.counts)) / self.size()
     }
 
-    /// Log-likelihood of the whole sample, all terms included, as statistics packages print it.
+    /// Log-likelihood of the whole sample with all terms, as statistics packages print it.
     pub(crate) fn log_likelihood(&self, beta: &Array1<f64>) -> f64 {
         let ln_factorials: f64 = self.counts.iter().copied().map(ln_factorial).sum();
         -self.size() * self.loss(beta) - ln_factorials
@@ -68,13 +68,13 @@ impl Sample {
         self.design.t().dot(&(&self.design * &weights)) / self.size()
     }
 
-    /// The maximum-likelihood β by Newton's method, here the same as iteratively reweighted least
-    /// squares.
+    /// Returns the maximum-likelihood β by Newton's method, which here equals iteratively
+    /// reweighted least squares.
     ///
-    /// `None` if some slope of the loss is still above 1e-9 when it should long have vanished.
+    /// Returns `None` if a derivative of the loss is still 1e-9 or more after all steps.
     pub(crate) fn optimum(&self) -> Option<Array1<f64>> {
         const VANISHED: f64 = 1e-9;
-        const STEPS: usize = 30; // 11 are needed from zero, where the first goes far too far
+        const STEPS: usize = 30; // 11 are needed from zero, because the first step is far too long
         let mut beta = Array1::zeros(self.coefficients());
         for _ in 0..STEPS {
             let gradient = self.gradient(&beta);

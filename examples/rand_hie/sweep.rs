@@ -1,4 +1,4 @@
-//! The comparison: what a learning rate that is off costs each optimizer.
+//! The comparison of optimizers at the best learning rate and at larger ones.
 
 use adamax::Error;
 use indicatif::ProgressBar;
@@ -13,22 +13,22 @@ use crate::{
     contest::{Contest, DIVERGED, EPOCHS},
 };
 
-/// The excess below which a learning rate counts as usable.
+/// A learning rate counts as usable if its excess is below this bound.
 pub(crate) const USABLE: f64 = 0.05;
 
-/// Loss curves are drawn at the best learning rate and at others that are so much larger.
+/// Loss curves are drawn at these multiples of the best learning rate.
 pub(crate) const MULTIPLES: [f64; 3] = [1.0, 10.0, 100.0];
 
-/// The way down, or up, at a multiple of the best learning rate of one optimizer.
+/// The loss curve of one optimizer at a multiple of its best learning rate.
 pub(crate) struct LossCurve {
     pub(crate) method: Method,
     pub(crate) multiple: f64,
-    /// Epochs, fractions included, and the excess.
+    /// Epochs, fractions included, and the excess there.
     pub(crate) points: Vec<(f64, Spread)>,
 }
 
 impl LossCurve {
-    /// Runs every method at every multiple of its best rate.
+    /// Runs every method at every multiple of its best learning rate.
     pub(crate) fn all(
         contest: &Contest,
         sweeps: &[Sweep],
@@ -49,7 +49,7 @@ impl LossCurve {
     }
 }
 
-/// Prints the comparison in numbers, and what they say.
+/// Prints the comparison and the widest usable range.
 pub(crate) fn print(sweeps: &[Sweep], curves: &[LossCurve]) {
     println!("\nExcess after {EPOCHS} epochs, at the best learning rate and at multiples of it:");
     print!("{:16}{:>10}", "", "best rate");
@@ -67,7 +67,7 @@ pub(crate) fn print(sweeps: &[Sweep], curves: &[LossCurve]) {
         println!("    {:.1e} to {:.1e}, {decades:.2} decades", usable.start, usable.end);
     }
     println!(
-        "\nWidest usable range, to within a step of the sweep: {}.",
+        "\nWidest usable range, up to one step of the sweep: {}.",
         widest(sweeps, USABLE).join(", ")
     );
 }

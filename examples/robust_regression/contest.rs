@@ -1,4 +1,4 @@
-//! The comparison of optimizers on one kind of noise, with one loss.
+//! The comparison of optimizers for one kind of noise and one loss.
 
 use adamax::{Error, ndarray::Array1};
 use indicatif::ProgressBar;
@@ -11,13 +11,13 @@ use crate::{
     regression::{Loss, Noise, Sample},
 };
 
-/// Errors from here on are called diverged. No training at all has an error of 1.
+/// A run with an error of this or more counts as diverged. The error before training is 1.
 pub(crate) const DIVERGED: f64 = 10.0;
 
-/// Steps between two points of a path.
+/// Number of steps between two points of a path.
 const STEPS_PER_POINT: u32 = 5;
 
-/// One kind of noise and one loss, on samples that differ in the seed.
+/// One kind of noise, one loss, and samples that differ in the seed.
 #[derive(Clone, Copy)]
 pub(crate) struct Contest<'a> {
     pub(crate) noise: Noise,
@@ -26,7 +26,7 @@ pub(crate) struct Contest<'a> {
 }
 
 impl Contest<'_> {
-    /// Runs every method at every rate, and looks closer at the best rate of each.
+    /// Runs every method at every learning rate, and records more results at the best rate of each.
     pub(crate) fn hold(self, rates: &[f64], bar: &ProgressBar) -> Result<Outcome, Error> {
         let sweeps = Sweep::all(rates, bar, |setting| self.errors(setting).map(Spread::of))?;
         let bests = sweeps.iter().map(|sweep| {
@@ -37,7 +37,7 @@ impl Contest<'_> {
         Ok(Outcome { noise: self.noise, loss: self.loss, sweeps, bests })
     }
 
-    /// The error at the end of the run on each sample.
+    /// Returns the final error on each sample.
     fn errors(self, setting: Setting) -> Result<Vec<f64>, Error> {
         let errors = self.samples.iter().map(|sample| {
             let estimate = self.run(sample, setting, |_, _| {})?;
@@ -46,7 +46,7 @@ impl Contest<'_> {
         errors.collect()
     }
 
-    /// The error along the run on the first sample, by steps.
+    /// Returns steps and errors of the run on the first sample.
     fn path(self, setting: Setting) -> Result<Vec<(f64, f64)>, Error> {
         let sample = &self.samples[0];
         let mut path = Vec::new();
@@ -58,7 +58,7 @@ impl Contest<'_> {
         Ok(path)
     }
 
-    /// Fits β from zero at a constant learning rate, each observation seen once.
+    /// Fits β from zero at a constant learning rate, using each observation once.
     fn run(
         self,
         sample: &Sample,
@@ -76,11 +76,11 @@ impl Contest<'_> {
     }
 }
 
-/// How a contest went.
+/// The results of a contest.
 pub(crate) struct Outcome {
     pub(crate) noise: Noise,
     pub(crate) loss: Loss,
-    /// One for each method, and so are the `bests`.
+    /// One sweep for each method; `bests` has the same order.
     pub(crate) sweeps: Vec<Sweep>,
     pub(crate) bests: Vec<Best>,
 }
@@ -90,6 +90,6 @@ pub(crate) struct Best {
     pub(crate) setting: Setting,
     /// The final error on each sample.
     pub(crate) errors: Vec<f64>,
-    /// Steps and errors along the run on the first sample.
+    /// Steps and errors of the run on the first sample.
     pub(crate) path: Vec<(f64, f64)>,
 }

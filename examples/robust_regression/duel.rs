@@ -1,13 +1,13 @@
-//! Two optimizers, each at its best learning rate, on the same samples.
+//! Compares two optimizers on the same samples, each at its best learning rate.
 
 use std::fmt;
 
 use crate::{common::descent::Method, contest::Best};
 
-/// The errors of one optimizer beside those of another.
+/// The comparison of the errors of two optimizers.
 pub(crate) struct Duel {
     methods: [Method; 2],
-    /// On how many samples the first has the smaller error.
+    /// Number of samples on which the first optimizer has the smaller error.
     wins: u32,
     samples: u32,
 }
@@ -40,12 +40,12 @@ impl Duel {
         duel
     }
 
-    /// The second.
+    /// Returns the second optimizer.
     pub(crate) fn rival(&self) -> Method {
         self.methods[1]
     }
 
-    /// How the first does, by the two-sided sign test at the 5 % level.
+    /// Returns the result of the two-sided sign test at the 5 % level for the first optimizer.
     pub(crate) fn verdict(&self) -> Verdict {
         const LEVEL: f64 = 0.05;
         let losses = self.samples - self.wins;
@@ -67,7 +67,7 @@ impl fmt::Display for Duel {
     }
 }
 
-/// How likely it is that `n` fair coins show `few` or fewer of either side.
+/// Returns the probability that `n` tosses of a fair coin show one side `few` times or fewer.
 fn chance(n: u32, few: u32) -> f64 {
     let mut ways = 1.0;
     let mut sum = 0.0;

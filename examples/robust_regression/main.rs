@@ -1,30 +1,31 @@
-//! Linear regression with heavy-tailed noise: where Adamax is the better choice, and where not.
+//! Linear regression with heavy-tailed noise: compares Adamax with other optimizers.
 //!
 //! ```text
 //! cargo run --release --example robust_regression [-- [--quick] [FOLDER]]
 //! ```
-//! Eight coefficients of standard normal covariates are fitted to 32 000 observations, in minibatches
-//! of 16, each seen once, at constant learning rates from far too small to far too large. The noise
-//! is normal, or Student's t with so heavy a tail that it has no variance (ν = 2) or not even a mean
-//! (ν = 1, Cauchy). With least squares its outliers reach the optimizer as gradients that are now and
-//! then a hundred times as large as usual. With the Huber loss no slope is steeper than a bound.
+//! Eight coefficients of standard normal covariates are fitted to 32 000 observations. Minibatches
+//! have 16 observations, and each observation is used once. The constant learning rates range from
+//! far too small to far too large. The noise is normal, or Student's t with a tail so heavy that it
+//! has no variance (ν = 2) or no mean (ν = 1, Cauchy). With least squares, an outlier in the noise
+//! can make a gradient a hundred times as large as usual. With the Huber loss, the derivative of
+//! the loss is bounded.
 //!
-//! What to look at:
+//! 1. **The sweep.** From left to right, the upper row shows the effect of heavier tails on each
+//!    optimizer. The lower row shows the same with the Huber loss, and so if a better loss can
+//!    replace a better optimizer. A step of Adamax is never much longer than the learning rate,
+//!    however large the gradient. In return, an outlier stays in the infinity norm for about
+//!    1/(1 − β₂) = 1000 steps and makes them shorter. The problem suits SGD, because all covariates
+//!    have the same scale and SGD has one step length for all coefficients.
+//! 2. **The paths.** They show one run of each optimizer at its best learning rate with Cauchy
+//!    noise, and the effect of single outliers on the error.
+//! 3. **The text.** A sign test over the samples, with each optimizer at its best learning rate,
+//!    decides if Adamax is better or worse than another optimizer. The conclusions are computed,
+//!    not fixed text.
 //!
-//! 1. **The sweep.** In the upper row, from left to right, what heavier tails do to each optimizer;
-//!    in the lower row, whether a better loss makes a better optimizer needless. A step of Adamax is
-//!    never much longer than the learning rate, however large the gradient. The price: an outlier
-//!    stays in the infinity norm for about 1/(1 − β₂) = 1000 steps, and makes them the shorter. (SGD
-//!    has it easy here: one step length for all coefficients suits covariates of one scale.)
-//! 2. **The paths** with Cauchy noise, one run of each optimizer at its best rate: how far an outlier
-//!    throws it back.
-//! 3. **The text.** Whether Adamax is better or worse than another is decided by a sign test over
-//!    the samples, each optimizer at its best rate; nothing of it is written down beforehand.
-//!
-//! The exit code is not zero if Adamax with the Huber loss misses the coefficients, or comes near
-//! them only within a narrow range of learning rates, as `report.rs` states. Pictures go to `FOLDER`,
+//! The exit code is not zero if, with the Huber loss, the error of Adamax is too large or its range
+//! of usable learning rates too narrow; `report.rs` has the bounds. Pictures are saved to `FOLDER`,
 //! by default `target/robust_regression`, as PNG and SVG: `sweep` and `paths`. With `--quick` there
-//! are fewer rates and samples, too few for the sign test to tell anything.
+//! are fewer learning rates, and too few samples for a significant sign test.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -49,7 +50,7 @@ use crate::{
     regression::{Loss, Noise, Sample},
 };
 
-/// How fine the sweep is, and how many samples there are.
+/// Numbers of learning rates and samples.
 struct Effort {
     rates_per_decade: i32,
     samples: u64,

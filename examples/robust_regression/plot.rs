@@ -1,4 +1,4 @@
-//! The pictures: the error against the learning rate, and along single runs.
+//! The pictures: the error against the learning rate, and the error during single runs.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ const ERROR: Scale = Scale { name: "relative error of the coefficients", tick: p
 const ERRORS: Range<f64> = 5e-3..DIVERGED;
 const PATH_ERRORS: Range<f64> = 5e-3..2.0;
 
-/// The error against the learning rate: a column for each noise, a row for each loss.
+/// The error against the learning rate, with a column for each noise and a row for each loss.
 pub(crate) struct SweepFigure<'a> {
     pub(crate) outcomes: &'a [Outcome],
     pub(crate) rates: &'a [f64],
@@ -50,11 +50,11 @@ impl SweepFigure<'_> {
             .build_cartesian_2d(rates.clone().log_scale(), ERRORS.log_scale())?;
         draw_axes(&mut chart, Scale { name: "learning rate", tick: power_of_ten }, ERROR)?;
         draw_level(&mut chart, &rates, USABLE, &format!("usable: below {USABLE}"))?;
-        // The first is drawn last, so that the crosses of the others do not hide its own.
+        // Adamax is drawn last, so that the crosses of the others do not hide its crosses.
         for sweep in outcome.sweeps.iter().rev() {
             draw_band(&mut chart, sweep.method, &ERRORS, &sweep.points)?;
         }
-        // One legend is enough, and this panel has room for it.
+        // Only this panel has a legend, because it has room for it.
         if (outcome.loss, outcome.noise) == (Loss::Squares, Noise::Cauchy) {
             label_crosses(&mut chart, &format!("diverged (above {DIVERGED})"))?;
             draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)?;
@@ -63,7 +63,7 @@ impl SweepFigure<'_> {
     }
 }
 
-/// Side by side for the two losses: the error along one run with Cauchy noise.
+/// The error during one run with Cauchy noise, side by side for the two losses.
 pub(crate) struct PathFigure<'a> {
     pub(crate) outcomes: &'a [Outcome],
 }
@@ -91,7 +91,7 @@ fn draw_paths<B: DrawingBackend>(area: &DrawingArea<B, Shift>, outcome: &Outcome
             best.path.iter().map(|&(x, y)| (x, y.clamp(PATH_ERRORS.start, PATH_ERRORS.end)));
         draw_line(&mut chart, method.name(), colour(method), within)?;
     }
-    // One legend is enough, and this panel has room for it.
+    // Only this panel has a legend, because it has room for it.
     if outcome.loss == Loss::Squares {
         draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)?;
     }

@@ -1,4 +1,4 @@
-//! Linear regression: observations with noise of any tail, and two losses for it.
+//! Linear regression: observations with light- or heavy-tailed noise, and two losses.
 
 use adamax::ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 use ndarray_rand::{
@@ -10,7 +10,7 @@ use ndarray_rand::{
 const COEFFICIENTS: usize = 8;
 const BATCH: u32 = 16;
 
-/// How many minibatches a sample is dealt into.
+/// Number of minibatches of a sample.
 pub(crate) const STEPS: u32 = 2000;
 const OBSERVATIONS: usize = (STEPS * BATCH) as usize;
 
@@ -20,7 +20,7 @@ pub(crate) enum Noise {
     Normal,
     /// Student's t with 2 degrees of freedom: the lightest tail that has no variance.
     Student,
-    /// Student's t with 1 degree of freedom, which has not even a mean.
+    /// Student's t with 1 degree of freedom, which has no mean.
     Cauchy,
 }
 
@@ -46,12 +46,12 @@ impl Noise {
     }
 }
 
-/// What a residual r costs.
+/// The loss of a residual r.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// r²/2, with the slope r: the tail of the noise becomes the tail of the gradients.
+    /// r²/2 with the derivative r, so the gradients have the tail of the noise.
     Squares,
-    /// Huber's: as the squares up to ±1.345, then linear, so that no slope is steeper.
+    /// The Huber loss: r²/2 up to ±1.345, then linear, so the derivative is bounded.
     Huber,
 }
 
@@ -66,7 +66,7 @@ impl Loss {
     }
 
     fn slope(self, residual: f64) -> f64 {
-        /// Keeps 95 % of the efficiency of least squares if the noise is normal after all.
+        /// Has 95 % of the efficiency of least squares if the noise is normal.
         const BEND: f64 = 1.345;
         match self {
             Loss::Squares => residual,
@@ -95,14 +95,14 @@ impl Sample {
         self.truth.len()
     }
 
-    /// Every observation once.
+    /// Returns the minibatches, with every observation once.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
         let designs = self.design.axis_chunks_iter(Axis(0), BATCH as usize);
         let responses = self.responses.axis_chunks_iter(Axis(0), BATCH as usize);
         designs.zip(responses).map(|(design, responses)| Batch { design, responses })
     }
 
-    /// |β̂ − β| / |β|: 1 at the start, where β̂ is 0. +∞ if β̂ is not a number.
+    /// Returns |β̂ − β| / |β|, which is 1 for β̂ = 0, or +∞ if β̂ has a NaN.
     pub(crate) fn error(&self, estimate: &Array1<f64>) -> f64 {
         let difference = estimate - &self.truth;
         let error = (difference.dot(&difference) / self.truth.dot(&self.truth)).sqrt();
@@ -110,14 +110,14 @@ impl Sample {
     }
 }
 
-/// Some observations of a sample.
+/// A minibatch of observations.
 pub(crate) struct Batch<'a> {
     design: ArrayView2<'a, f64>,
     responses: ArrayView1<'a, f64>,
 }
 
 impl Batch<'_> {
-    /// First derivatives of the mean loss.
+    /// Returns the first derivatives of the mean loss.
     pub(crate) fn gradient(&self, loss: Loss, beta: &Array1<f64>) -> Array1<f64> {
         let residuals = self.design.dot(beta) - self.responses;
         let slopes = residuals.mapv_into(|residual| loss.slope(residual));

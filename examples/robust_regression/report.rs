@@ -1,4 +1,4 @@
-//! What came out, in numbers and in words that follow from them.
+//! Prints and checks the results.
 
 use crate::{
     common::{
@@ -10,16 +10,17 @@ use crate::{
     regression::{Loss, Noise},
 };
 
-/// The error below which a learning rate counts as usable.
+/// A learning rate counts as usable if its error is below this bound.
 pub(crate) const USABLE: f64 = 0.1;
 
-/// The error that Adamax has to reach with the Huber loss, whatever the noise. Twice what was seen.
+/// The error of Adamax with the Huber loss must be below this bound for every noise. It is twice
+/// the largest error seen.
 const TOLERANCE: f64 = 0.05;
 
-/// The decades of learning rates that have to be usable then. At least 1.5 were seen.
+/// More decades of learning rates than this must be usable. The smallest number seen was 1.5.
 const DECADES: f64 = 1.0;
 
-/// Prints the numbers of all contests, and what they say.
+/// Prints the numbers of all contests and the conclusions from them.
 pub(crate) fn print(outcomes: &[Outcome]) {
     println!(
         "Optimizer, best learning rate, error |β̂ − β|/|β| at it, rates with an error < {USABLE}"
@@ -38,7 +39,7 @@ pub(crate) fn print(outcomes: &[Outcome]) {
             print_where(outcomes, rival, verdict);
         }
     }
-    println!("\nWidest range of usable learning rates, to within a step of the sweep");
+    println!("\nWidest range of usable learning rates, up to one step of the sweep");
     for outcome in outcomes {
         println!("  {}: {}", title(outcome), widest_usable(outcome));
     }
@@ -63,7 +64,7 @@ fn print_sweep(sweep: &Sweep) {
     }
 }
 
-/// In which contests Adamax does so against `rival`.
+/// Prints the contests in which Adamax has this verdict against `rival`.
 fn print_where(outcomes: &[Outcome], rival: Method, verdict: Verdict) {
     let is_so = |duel: &Duel| duel.rival() == rival && duel.verdict() == verdict;
     let places: Vec<_> = outcomes
@@ -79,7 +80,7 @@ fn print_where(outcomes: &[Outcome], rival: Method, verdict: Verdict) {
     }
 }
 
-/// Adamax against each of the others.
+/// Returns the comparisons of Adamax with each other optimizer.
 fn duels(outcome: &Outcome) -> impl Iterator<Item = Duel> {
     let [adamax, rivals @ ..] = &outcome.bests[..] else {
         unreachable!("Method::ALL is not empty")
@@ -92,7 +93,7 @@ fn widest_usable(outcome: &Outcome) -> String {
     if found { widest(&outcome.sweeps, USABLE).join(", ") } else { "none is usable".to_owned() }
 }
 
-/// The lowest median error of any method at any rate.
+/// Returns the lowest median error of all methods and learning rates.
 fn lowest(outcomes: &[Outcome], noise: Noise, loss: Loss) -> f64 {
     let contests = outcomes.iter().filter(|outcome| outcome.noise == noise && outcome.loss == loss);
     let errors = contests.flat_map(|outcome| &outcome.sweeps).map(|sweep| sweep.best().median);
@@ -103,16 +104,17 @@ pub(crate) fn title(outcome: &Outcome) -> String {
     format!("{}, {}", outcome.loss.name(), outcome.noise.name())
 }
 
-/// An error unless Adamax finds the coefficients with the Huber loss, at rates from a wide range.
+/// Returns an error unless, with the Huber loss, Adamax finds the coefficients for a wide range of
+/// learning rates.
 pub(crate) fn check(outcomes: &[Outcome]) -> Result<(), String> {
     for outcome in outcomes.iter().filter(|outcome| outcome.loss == Loss::Huber) {
         let adamax = outcome.sweeps.iter().find(|sweep| sweep.method == Method::Adamax);
-        let sweep = adamax.ok_or("Adamax has not been tried")?;
+        let sweep = adamax.ok_or("there are no results for Adamax")?;
         let (error, decades) = (sweep.best().median, sweep.usable_decades(USABLE));
-        // The other way round, NaN would pass.
+        // Written so that NaN fails.
         if !(error < TOLERANCE && decades > DECADES) {
             return Err(format!(
-                "{}: error {error:.3}, {decades:.2} usable decades; at most {TOLERANCE} and at least {DECADES} were expected",
+                "{}: error {error:.3}, usable decades {decades:.2}; must be below {TOLERANCE} and above {DECADES}",
                 title(outcome)
             ));
         }

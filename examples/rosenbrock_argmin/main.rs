@@ -1,25 +1,24 @@
-//! Rosenbrock's valley under argmin: Adamax beside argmin's own steepest descent and L-BFGS.
+//! Minimizes Rosenbrock's function with argmin: compares Adamax with steepest descent and L-BFGS.
 //!
 //! ```text
 //! cargo run --release --features argmin --example rosenbrock_argmin [-- [--quick] [FOLDER]]
 //! ```
-//! f(x, y) = (1 − x)² + 100·(y − x²)², from the usual start (−1.2, 1). Adamax runs on arrays of
-//! ndarray, the solvers of argmin on `Vec`, for which argmin-math has arithmetic; problem, executor
-//! and observer are the same.
+//! The function is f(x, y) = (1 − x)² + 100·(y − x²)², with the usual start (−1.2, 1). Adamax uses
+//! arrays of ndarray. The solvers of argmin use `Vec`, for which argmin-math has arithmetic.
+//! Problem, executor and observer are the same.
 //!
-//! What to look at:
+//! 1. **The paths.** Adamax goes into the valley and along it, in steps that are at most about as
+//!    long as the learning rate. A step of steepest descent ends where its line search found a low
+//!    cost, which may be far away. The next step goes across the valley again.
+//! 2. **The costs.** They are plotted against the number of evaluations of cost and gradient,
+//!    because a line search needs several per iteration. L-BFGS is best for this problem, which is
+//!    smooth, free of noise and has two variables. Adamax also reaches the minimum, without a line
+//!    search; with noisy gradients, a line search is not possible. The cost of Adamax oscillates,
+//!    because momentum carries it across the valley, until the schedule shortens the steps.
 //!
-//! 1. **The paths.** Adamax goes down into the valley and along it in steps of at most about the
-//!    learning rate. Each step of steepest descent ends where its line search found a low point,
-//!    which may be far away, and the next one starts across the valley again.
-//! 2. **The costs**, by evaluations of cost and gradient together, as a line search needs several.
-//!    L-BFGS is the right tool here: smooth, exact, two variables. Adamax gets there too, without a
-//!    line search, which is what a problem with noisy gradients leaves one with. The broad band is
-//!    its momentum swinging about the floor of the valley until the schedule shortens the steps.
-//!
-//! The exit code is not zero if Adamax does not come to a cost of 1e-10 within the iterations that
-//! it is given. The picture goes to `FOLDER`, by default `target/rosenbrock_argmin`, as PNG and SVG:
-//! `paths`. It takes a second, with or without `--quick`.
+//! The exit code is not zero if Adamax does not reach a cost of 1e-10 within the given number of
+//! iterations. The picture is saved to `FOLDER`, by default `target/rosenbrock_argmin`, as PNG and
+//! SVG: `paths`. The example takes a second, with or without `--quick`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -57,14 +56,14 @@ fn main() -> ExitCode {
         }
         chart::save(&PathFigure { paths: &paths }, &arguments.folder, "paths")?;
         if paths[0].end().cost > TARGET {
-            return Err(format!("Adamax has not come to a cost of {TARGET:e}").into());
+            return Err(format!("Adamax did not reach a cost of {TARGET:e}").into());
         }
         Ok(())
     })
 }
 
 fn adamax() -> Result<Path, Error> {
-    // The default of β₂ would remember the steep wall at the start for a thousand steps.
+    // With the default β₂, the large gradients at the start would stay in the norm for 1000 steps.
     let rule = Adamax::builder().learning_rate(0.05).beta2(0.99).build()?;
     let solver = AdamaxSolver::new(rule).with_schedule(Schedule::cosine(ITERATIONS, 0.0)?);
     run::<Array1<f64>, _>("Adamax", solver)
@@ -83,17 +82,17 @@ fn line_search() -> MoreThuenteLineSearch<Vec<f64>, Vec<f64>, f64> {
     MoreThuenteLineSearch::new()
 }
 
-/// Where a solver has been.
+/// The path of a solver.
 struct Path {
     name: &'static str,
     stops: Vec<Stop>,
 }
 
-/// The end of an iteration.
+/// The state after an iteration.
 struct Stop {
     at: [f64; 2],
     cost: f64,
-    /// Of cost and gradient, so far.
+    /// Number of evaluations of cost and gradient so far.
     evaluations: u64,
 }
 
@@ -128,7 +127,7 @@ where
     Ok(Path { name, stops: log.0.take() })
 }
 
-/// An observer that writes down every stop. Clones share the list.
+/// An observer that records every stop. All clones share the list.
 #[derive(Clone, Default)]
 struct Log(Rc<RefCell<Vec<Stop>>>);
 

@@ -1,4 +1,4 @@
-//! The picture: paths over contours, and costs by evaluations.
+//! The picture: paths over contours, and costs against evaluations.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::{
     problem::STEEPNESS,
 };
 
-/// In the order of the paths.
+/// Colours in the order of the paths.
 const COLOURS: [RGBColor; 3] = [BLUE, VERMILION, GREEN];
 const X: Range<f64> = -1.7..1.7;
 const Y: Range<f64> = -0.8..2.2;
@@ -57,7 +57,7 @@ impl PathFigure<'_> {
         draw_axes(&mut chart, x, Scale { name: "cost", tick: power_of_ten })?;
         draw_level(&mut chart, &evaluations, TARGET, &format!("target {TARGET:e}"))?;
         for (path, colour) in self.paths.iter().zip(COLOURS).rev() {
-            // The evaluations at the start are not counted by all solvers.
+            // Not all solvers count the evaluations at the start, so the start is skipped.
             let points = path.stops.iter().skip(1).map(|stop| {
                 let evaluations = u32::try_from(stop.evaluations).unwrap_or(u32::MAX);
                 (f64::from(evaluations), stop.cost.max(1e-12))
@@ -68,7 +68,8 @@ impl PathFigure<'_> {
     }
 }
 
-/// The points of one cost, in pieces that are within the picture: y = x² ± √(c − (1 − x)²) / 10.
+/// Returns the contour line y = x² ± √(c − (1 − x)²) / 10 of a cost c, in pieces that are within
+/// the picture.
 fn contour(cost: f64) -> Vec<Vec<(f64, f64)>> {
     const POINTS: u32 = 300;
     let (left, right) = ((1.0 - cost.sqrt()).max(X.start), (1.0 + cost.sqrt()).min(X.end));

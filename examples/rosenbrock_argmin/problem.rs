@@ -1,17 +1,17 @@
-//! Rosenbrock's function, for any kind of vector.
+//! Rosenbrock's function for several vector types.
 
 use std::{marker::PhantomData, ops::Index};
 
 use argmin::core::{CostFunction, Error, Gradient};
 
-/// A vector of two numbers: `Vec`, or an array of ndarray.
+/// A vector of two numbers: a `Vec` or an ndarray array.
 pub(crate) trait Point:
     Clone + From<Vec<f64>> + Index<usize, Output = f64> + 'static
 {
 }
 impl<P: Clone + From<Vec<f64>> + Index<usize, Output = f64> + 'static> Point for P {}
 
-/// How steep the walls of the valley are.
+/// The coefficient that determines the steepness of the valley.
 pub(crate) const STEEPNESS: f64 = 100.0;
 
 pub(crate) fn cost([x, y]: [f64; 2]) -> f64 {
@@ -23,7 +23,7 @@ fn gradient([x, y]: [f64; 2]) -> [f64; 2] {
     [-2.0 * (1.0 - x) - 4.0 * STEEPNESS * x * height, 2.0 * STEEPNESS * height]
 }
 
-/// The problem, as argmin wants it.
+/// The problem in the form that argmin requires.
 pub(crate) struct Rosenbrock<P>(PhantomData<P>);
 
 impl<P> Default for Rosenbrock<P> {

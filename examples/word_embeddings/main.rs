@@ -1,26 +1,28 @@
-//! Word vectors by skip-gram, from five books of the King James Bible: gradients with idle rows.
+//! Trains word vectors by skip-gram on five books of the King James Bible: gradients with many zero
+//! rows.
 //!
 //! ```text
 //! cargo run --release --example word_embeddings [-- [--quick] [FOLDER]]
 //! ```
-//! A word is known by the company it keeps: each word gets a vector that tells its neighbours in the
-//! text from words drawn at random. A minibatch touches some of the rows of the two tables of
-//! vectors; the gradient of the others is zero. That leaves a choice, made both ways in `train.rs`:
+//! Each word gets a vector. Training separates its true neighbours in the text from words drawn at
+//! random. A minibatch uses only some rows of the two tables of vectors; the gradient of the other
+//! rows is zero. `train.rs` implements two ways to update the tables:
 //!
-//! * **All rows.** The tables are stepped as they are. A row goes on moving when its gradient is
-//!   zero, for about 1/(1 − β₁) = 10 steps, by what its first moment remembers, and its infinity norm
-//!   decays. That is what dense Adamax of any library does.
-//! * **Touched rows only.** Each row is a tensor of its own, and a batch of the optimizer binds those
-//!   that were touched. The others wait, with their moments and their own count of steps. That is
-//!   what a vocabulary asks for of which a minibatch touches next to nothing.
+//! * **All rows.** The optimizer steps both tables as they are. If the gradient of a row becomes
+//!   zero, its first moment still moves the row for about 1/(1 − β₁) = 10 steps, and its infinity
+//!   norm decays. Dense Adamax of every library does this.
+//! * **Touched rows only.** Each row is a separate tensor, and the batch contains only rows that
+//!   the minibatch uses. The other rows keep their values, moments and step counts. This suits a
+//!   large vocabulary of which a minibatch uses a very small part.
 //!
-//! What to look at: which way reaches the lower loss on verses held out; the nearest neighbours of
-//! some words; and the map of words in the picture, where numbers, family, animals, materials and
-//! kings keep to themselves, although nobody told the vectors what a number is.
+//! The program prints the held-out loss of both ways, and the nearest neighbours of some words. The
+//! picture has a map of words. Numbers, family, animals, materials and kings form separate groups
+//! there, although the training does not know these groups.
 //!
-//! The exit code is not zero if, either way, the held-out loss ends above a bound, or too many words
-//! of those groups are nearest to a word of another group. The picture goes to `FOLDER`, by default
-//! `target/word_embeddings`, as PNG and SVG: `words`. With `--quick` there are fewer epochs.
+//! The exit code is not zero if, in either way, the held-out loss ends above a bound, or too many
+//! words of the groups are nearest to a word of another group. The picture is saved to `FOLDER`, by
+//! default `target/word_embeddings`, as PNG and SVG: `words`. With `--quick` there are fewer
+//! epochs.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -45,14 +47,15 @@ use crate::{
     train::{Training, Update, train},
 };
 
-/// The loss per held-out pair must end below. Untrained it is 6·ln 2 = 4.16, and 2.69 to 2.72 were seen.
+/// The final loss per held-out pair must be below this bound. Untrained it is 6·ln 2 = 4.16; values
+/// of 2.69 to 2.72 were seen.
 const LOSS_BOUND: f64 = 2.8;
 
-/// Losses that differ by less may do so by the luck of the seed.
+/// The losses of two seeds can differ by this much.
 const SEED_SPREAD: f64 = 0.003;
 
-/// Of the words of the groups, so many percent must have their nearest neighbour in their own group.
-/// By chance it would be 20, and 97 to 100 were seen.
+/// At least this percentage of the words in groups must have their nearest neighbour in their own
+/// group. Random vectors would give 20; values of 97 to 100 were seen.
 const AT_HOME: usize = 60;
 
 fn main() -> ExitCode {
@@ -75,24 +78,24 @@ fn main() -> ExitCode {
         if results.iter().all(Results::are_good) {
             Ok(())
         } else {
-            Err("the vectors have not learned what was expected of them".into())
+            Err("the loss or the groups of the vectors miss their bounds".into())
         }
     })
 }
 
-/// Prints which way did better, if any.
+/// Prints the way with the lower loss, unless the difference is too small.
 fn print_comparison(results: &[Results]) {
     let [first, second] = results else { return };
     let (better, worse) = if first.loss < second.loss { (first, second) } else { (second, first) };
     let gap = worse.loss - better.loss;
     if gap < SEED_SPREAD {
-        println!("The losses differ by {gap:.4}, no more than those of two seeds do.");
+        println!("The losses differ by {gap:.4}, no more than the losses of two seeds.");
     } else {
         println!("The loss is lower by {gap:.4} with {}.", better.update.name());
     }
 }
 
-/// What one training has led to.
+/// The results of one training.
 struct Results<'a> {
     update: Update,
     loss: f64,
@@ -112,9 +115,9 @@ impl<'a> Results<'a> {
 
     fn print(&self) {
         println!("{}: held-out loss {:.3}, bound {LOSS_BOUND}", self.update.name(), self.loss);
-        println!("  {:.0} % of the rows touched by a step", 100.0 * self.touched);
+        println!("  {:.0} % of the rows are touched by a step", 100.0 * self.touched);
         let (at_home, members) = self.at_home();
-        println!("  {at_home} of {members} words are nearest to one of their own group");
+        println!("  {at_home} of {members} words are nearest to a word of their own group");
         for word in ["king", "father", "seven", "gold", "sheep", "jerusalem", "eyes", "slew"] {
             if let Some(neighbours) = self.directions.neighbours(word, 6) {
                 println!("  {word:10} {}", neighbours.join(", "));

@@ -1,10 +1,10 @@
-//! What the vectors know: neighbours, and groups of words that belong together.
+//! Evaluation of the vectors: nearest neighbours, and groups of related words.
 
 use adamax::ndarray::{Array1, Array2, Axis};
 
 use crate::text::Text;
 
-/// Words that belong together.
+/// A group of related words.
 pub(crate) struct Group {
     pub(crate) name: &'static str,
     words: &'static [&'static str],
@@ -32,12 +32,12 @@ pub(crate) const GROUPS: [Group; 5] = [
 /// A word of a group.
 pub(crate) struct Member<'a> {
     pub(crate) word: &'a str,
-    /// Its number in [`GROUPS`].
+    /// The index of the group in [`GROUPS`].
     pub(crate) group: usize,
     number: usize,
 }
 
-/// The vectors of all words, their lengths made 1.
+/// The vectors of all words, scaled to length 1.
 pub(crate) struct Directions<'a> {
     text: &'a Text,
     rows: Array2<f32>,
@@ -53,7 +53,7 @@ impl<'a> Directions<'a> {
         self.rows.row(one).dot(&self.rows.row(other))
     }
 
-    /// The words whose vectors have the smallest angles with that of `word`, the nearest first.
+    /// Returns the words whose vectors have the smallest angle to that of `word`, nearest first.
     pub(crate) fn neighbours(&self, word: &str, count: usize) -> Option<Vec<&str>> {
         let number = self.text.number(word)?;
         let mut others: Vec<_> = (0..self.text.words.len()).filter(|&it| it != number).collect();
@@ -61,7 +61,7 @@ impl<'a> Directions<'a> {
         Some(others.iter().take(count).map(|&it| self.text.words[it].as_str()).collect())
     }
 
-    /// The words of all groups, as far as the text has them.
+    /// Returns the words of all groups that are in the vocabulary.
     pub(crate) fn members(&self) -> Vec<Member<'static>> {
         let groups = GROUPS.iter().enumerate();
         let words = groups
@@ -73,7 +73,7 @@ impl<'a> Directions<'a> {
             .collect()
     }
 
-    /// How many members have their nearest other member in their own group.
+    /// Returns the number of members whose nearest other member is in the same group.
     pub(crate) fn at_home(&self, members: &[Member]) -> usize {
         let is_at_home = |member: &&Member| {
             let others = members.iter().filter(|other| other.number != member.number);
@@ -84,7 +84,7 @@ impl<'a> Directions<'a> {
         members.iter().filter(is_at_home).count()
     }
 
-    /// The members in the plane of their first two principal components.
+    /// Returns the first two principal components of the members.
     pub(crate) fn map(&self, members: &[Member]) -> Vec<(f64, f64)> {
         let numbers: Vec<_> = members.iter().map(|member| member.number).collect();
         let rows = self.rows.select(Axis(0), &numbers).mapv(f64::from);
@@ -100,10 +100,10 @@ impl<'a> Directions<'a> {
     }
 }
 
-/// The direction in which the rows vary most, by power iteration.
+/// Returns the direction of the largest variance of the rows, by power iteration.
 fn principal_axis(rows: &Array2<f64>) -> Array1<f64> {
     const ITERATIONS: usize = 200;
-    // The first row is as good a start as any, and not at right angles to all others.
+    // The start must not be orthogonal to the result. The first row is not, in practice.
     let mut axis = rows.row(0).to_owned();
     for _ in 0..ITERATIONS {
         axis = rows.t().dot(&rows.dot(&axis));

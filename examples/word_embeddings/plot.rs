@@ -1,4 +1,4 @@
-//! The picture: a map of words, and the learning curves.
+//! The picture: a map of words, and the loss curves.
 
 use plotters::{coord::Shift, prelude::*};
 
@@ -11,7 +11,7 @@ use crate::{
     train::{Training, Update},
 };
 
-/// Colours of the groups (Okabe & Ito 2008, as those of the charts).
+/// Colours of the groups (Okabe & Ito 2008, as in the other charts).
 const COLOURS: [RGBColor; GROUPS.len()] =
     [BLUE, VERMILION, GREEN, RGBColor(204, 121, 167), RGBColor(0, 0, 0)];
 
@@ -57,7 +57,7 @@ impl WordFigure<'_> {
     }
 
     fn draw_losses<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        // The first is of untrained vectors, and far off.
+        // The first loss is that of untrained vectors, which is far above the others.
         let points = |training: &Training| {
             (0_u32..).map(f64::from).zip(training.losses.clone()).skip(1).collect::<Vec<_>>()
         };
@@ -83,13 +83,13 @@ impl WordFigure<'_> {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what plotters asks of a formatter")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by plotters")]
 fn tenths(value: &f64) -> String {
-    // Adding 0 turns −0 into 0.
+    // Adding 0 changes −0 to 0.
     format!("{:.1}", (value * 10.0).round() / 10.0 + 0.0)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what plotters asks of a formatter")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by plotters")]
 fn hundredths(value: &f64) -> String {
     format!("{value:.2}")
 }

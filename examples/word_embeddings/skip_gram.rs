@@ -1,5 +1,6 @@
-//! Skip-gram with negative sampling (Mikolov et al. 2013, <https://arxiv.org/abs/1310.4546>): a
-//! vector w for each word, and a vector c for it as the neighbour of another.
+//! Skip-gram with negative sampling (Mikolov et al. 2013, <https://arxiv.org/abs/1310.4546>).
+//!
+//! Each word has a vector w, and a vector c that is used when it is the neighbour of another word.
 
 use std::mem;
 
@@ -21,17 +22,17 @@ use crate::text::Pair;
 /// Length of a vector.
 const DIMENSIONS: usize = 32;
 
-/// Words drawn at random for each pair, to be told from the true neighbour.
+/// Number of random words for each pair, which the model must distinguish from the true neighbour.
 const NEGATIVES: usize = 5;
 
-/// The parameters: in both tables, a row for each word.
+/// The parameters: two tables with a row for each word.
 pub(crate) struct Vectors {
     pub(crate) words: Array2<f32>,
     pub(crate) contexts: Array2<f32>,
 }
 
 impl Vectors {
-    /// Where word2vec starts from: small random vectors for words, zeros for neighbours.
+    /// Returns the starting point of word2vec: small random vectors, and zeros for neighbours.
     pub(crate) fn random(vocabulary: usize, rng: &mut SmallRng) -> Self {
         let shape = (vocabulary, DIMENSIONS);
         let words = 0.1 * Array2::<f32>::random_using(shape, StandardNormal, rng);
@@ -39,7 +40,7 @@ impl Vectors {
     }
 }
 
-/// Draws words by their frequency to the power of ¾.
+/// Draws words with probabilities proportional to their frequency to the power of ¾.
 pub(crate) struct Noise(WeightedIndex<f64>);
 
 impl Noise {
@@ -49,8 +50,9 @@ impl Noise {
     }
 }
 
-/// −ln σ(w·c) − Σ ln σ(−w·cₖ), the cₖ being drawn from `noise`. `visit` gets to know each neighbour,
-/// drawn or true, and the derivative of the loss by its product with w.
+/// Returns the loss −ln σ(w·c) − Σ ln σ(−w·cₖ), where the words of cₖ are drawn from `noise`. Calls
+/// `visit` with each neighbour, true or drawn, and the derivative of the loss with respect to its
+/// product with w.
 fn loss(
     vectors: &Vectors,
     pair: Pair,
@@ -71,7 +73,7 @@ fn loss(
     sum
 }
 
-/// The mean loss of `pairs`; without any pair NaN, which is below no bound.
+/// Returns the mean loss of `pairs`. Without pairs it is NaN, which is not below any bound.
 pub(crate) fn mean_loss(
     vectors: &Vectors,
     pairs: &[Pair],
@@ -90,12 +92,12 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// ln(1 + eˣ) = −ln σ(−x)
+/// Returns ln(1 + eˣ) = −ln σ(−x).
 fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// The gradient of one table: zeros but in the rows touched.
+/// The gradient of one table, which is zero except in the touched rows.
 pub(crate) struct SparseRows {
     pub(crate) rows: Array2<f32>,
     pub(crate) touched: Vec<bool>,
@@ -134,7 +136,7 @@ impl Gradient {
         }
     }
 
-    /// The share of the rows that are touched.
+    /// Returns the share of touched rows.
     pub(crate) fn touched_share(&self) -> f64 {
         let (mut touched, mut all) = (0_u32, 0_u32);
         for &is_touched in self.words.touched.iter().chain(&self.contexts.touched) {
@@ -144,7 +146,7 @@ impl Gradient {
         f64::from(touched) / f64::from(all)
     }
 
-    /// Becomes the gradient of the summed loss of `batch`.
+    /// Replaces this gradient by that of the summed loss of `batch`.
     pub(crate) fn assign(
         &mut self,
         vectors: &Vectors,

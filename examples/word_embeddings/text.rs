@@ -1,26 +1,26 @@
-//! The text: words, numbered by frequency, in verses.
+//! The text as verses of words that are numbered by frequency.
 
 use std::{collections::BTreeMap, io::Read};
 
 use flate2::read::GzDecoder;
 use ndarray_rand::rand::{Rng, rngs::SmallRng, seq::SliceRandom};
 
-/// Where it comes from: examples/data/README.md.
+/// The source of the text is described in examples/data/README.md.
 const KJV: &[u8] = include_bytes!("../data/kjv.txt.gz");
 
-/// Words that come less often are left out: too little is said about them.
+/// Rarer words are left out, because the text has too few examples of their use.
 const MIN_COUNT: u32 = 10;
 
-/// Verses of which the last is held out.
+/// One of this number of verses is held out.
 const HOLD_OUT: usize = 20;
 
-/// Words to either side that count as neighbours.
+/// Number of words on each side that count as neighbours.
 const WINDOW: usize = 4;
 
-/// Words that make up a larger share of the text than this are thinned out.
+/// Some occurrences of words with a larger share of the text than this are left out at random.
 const FREQUENT: f64 = 1e-3;
 
-/// Two words of one verse, not far apart, as numbers in the vocabulary.
+/// Two neighbouring words of a verse, as numbers in the vocabulary.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair {
     pub(crate) word: usize,
@@ -68,18 +68,18 @@ impl Text {
 }
 
 impl Text {
-    /// The number of a word in the vocabulary.
+    /// Returns the number of a word in the vocabulary.
     pub(crate) fn number(&self, word: &str) -> Option<usize> {
         self.words.iter().position(|known| known == word)
     }
 
-    /// How often each word comes.
+    /// Returns the number of occurrences of each word.
     pub(crate) fn counts(&self) -> &[u32] {
         &self.counts
     }
 
-    /// The pairs of one epoch, shuffled: all pairs of the training verses, after frequent words have
-    /// lost most of their occurrences.
+    /// Returns the pairs of one epoch in random order: all pairs of the training verses after most
+    /// occurrences of frequent words have been removed.
     pub(crate) fn epoch(&self, rng: &mut SmallRng) -> Vec<Pair> {
         let total = f64::from(self.counts.iter().sum::<u32>());
         let keep =
@@ -94,7 +94,7 @@ impl Text {
         pairs
     }
 
-    /// All pairs of the verses held out.
+    /// Returns all pairs of the held-out verses.
     pub(crate) fn held_out(&self) -> Vec<Pair> {
         self.held_out.iter().flat_map(|verse| pairs_of(verse)).collect()
     }

@@ -1,4 +1,4 @@
-//! Training, with two ways to treat the rows that a minibatch does not touch.
+//! Training, with two ways to update the rows that a minibatch does not touch.
 
 use adamax::{
     Adamax, Error, Optimizer, Outcome, Slot,
@@ -15,17 +15,17 @@ use crate::{
 
 const BATCH: usize = 256;
 
-/// The rate of the first epoch; a cosine takes it towards zero, epoch by epoch.
+/// The learning rate of the first epoch. A cosine schedule reduces it after each epoch.
 const LEARNING_RATE: f64 = 0.02;
 
-/// Which rows a step updates.
+/// The rows that a step updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Update {
-    /// Both tables as they are: zeros are a gradient like others. A row untouched moves on for some
-    /// steps, by what its first moment remembers, while its infinity norm decays.
+    /// Steps both tables as they are; a zero gradient is treated like any other. The first moment of
+    /// an untouched row still moves it for some steps, while its infinity norm decays.
     AllRows,
-    /// Each row as a tensor of its own, bound only if it was touched. A row untouched waits, with its
-    /// moments and its count of steps.
+    /// Treats each row as a separate tensor and binds it only if it was touched. An untouched row
+    /// keeps its value, its moments and its step count.
     TouchedRows,
 }
 
@@ -40,7 +40,7 @@ impl Update {
     }
 }
 
-/// An optimizer and its keys, for words and for contexts.
+/// An optimizer with slots for words and contexts.
 struct Stepper {
     optimizer: Optimizer<f32>,
     slots: Slots,
@@ -105,17 +105,17 @@ fn touched_rows<'a>(
     touched.map(|(((row, slope), slot), _)| (*slot, row, slope))
 }
 
-/// Trained vectors, and how the training went.
+/// Trained vectors and the losses of their training.
 pub(crate) struct Training {
     pub(crate) update: Update,
     pub(crate) vectors: Vectors,
-    /// The mean loss of the pairs held out, before the first epoch and after each.
+    /// The mean loss of the held-out pairs, before the first epoch and after each epoch.
     pub(crate) losses: Vec<f64>,
-    /// The mean share of the rows that a minibatch touches.
+    /// The mean share of rows that a minibatch touches.
     pub(crate) touched: f64,
 }
 
-/// Trains for some epochs.
+/// Trains for the given number of epochs.
 pub(crate) fn train(
     text: &Text,
     noise: &Noise,
@@ -147,14 +147,14 @@ pub(crate) fn train(
     Ok(Training { update, vectors, losses, touched: touched / steps })
 }
 
-/// Pairs that the training does not see.
+/// Pairs that are not used in training.
 struct HeldOut<'a> {
     pairs: Vec<Pair>,
     noise: &'a Noise,
 }
 
 impl HeldOut<'_> {
-    /// The mean loss, always with the same negatives.
+    /// Returns the mean loss, always with the same random words.
     fn loss(&self, vectors: &Vectors) -> f64 {
         mean_loss(vectors, &self.pairs, self.noise, &mut SmallRng::seed_from_u64(0))
     }
