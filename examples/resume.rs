@@ -149,7 +149,7 @@ fn compare_in(folder: &Path) -> Outcome<()> {
         match output.status.code() {
             Some(CRASHED) => {}
             Some(0) if last_line(&found) == last_line(&expected) => {
-                println!("the same bits");
+                println!("same bits as the uninterrupted run");
                 return Ok(());
             }
             _ => return Err("the interrupted run gave another result".into()),

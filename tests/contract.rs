@@ -4,7 +4,7 @@
 //! Each function is assigned to a function pointer of the promised type. The assignment fails if an
 //! argument or the result changes.
 
-#![expect(clippy::type_complexity, reason = "whole signatures are what this file is about")]
+#![expect(clippy::type_complexity, reason = "this file tests complete signatures")]
 
 use adamax::ndarray::{
     Array, Array1, Array2, Array4, ArrayD, ArrayRef, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6,

@@ -1,8 +1,8 @@
 //! Repeats runs of other implementations step by step.
 //!
 //! `golden/generate.py` ran the other implementations (the peers) and documents how. The JSON files
-//! beside it contain the results but no gradients. This file repeats the generator that made the
-//! gradients exactly.
+//! in its folder contain the results but no gradients. This file has the same generator of
+//! gradients, which gives exactly the same numbers.
 
 use adamax::{
     Adamax, BiasCorrection, EpsilonPlacement, Error, Objective, Outcome, Real, State, WeightDecay,

@@ -167,7 +167,7 @@ fn column<A: Float>(values: &[f64]) -> Array1<A> {
 }
 
 fn spread<A: Float>(values: &[f64], shape: &[usize]) -> ArrayD<A> {
-    column(values).into_shape_with_order(shape).expect("a shape of as many places")
+    column(values).into_shape_with_order(shape).expect("one element per value")
 }
 
 fn assert_example<A: Published>(

@@ -152,7 +152,7 @@ mod serialised {
             changed[part][name] = value;
             serde_json::from_value::<ReduceOnPlateau>(changed)
         };
-        assert_eq!(changed("settings", "patience", json!(1)).expect("as it was"), plateau);
+        assert_eq!(changed("settings", "patience", json!(1)).expect("valid settings"), plateau);
         for (part, name, value, message) in [
             ("settings", "factor", json!(1.0), "factor is 1, but must be in [0, 1)"),
             ("settings", "min_scale", json!(-1.0), "min scale is -1, but must be in [0, 1]"),

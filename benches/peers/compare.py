@@ -1,4 +1,4 @@
-"""Times one Adamax step of this crate and of its peers, in turn, on one core, and prints ratios."""
+"""Times an Adamax step of this crate and of its peers alternately on one core, and prints ratios."""
 
 import argparse
 import os

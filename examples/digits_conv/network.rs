@@ -147,5 +147,5 @@ fn reshape<S: RawData<Elem = f64>, D: Dimension, E: IntoDimension>(
     array: ArrayBase<S, D>,
     shape: E,
 ) -> ArrayBase<S, E::Dim> {
-    array.into_shape_with_order(shape).expect("as many numbers, in row-major order")
+    array.into_shape_with_order(shape).expect("same number of elements, row-major")
 }

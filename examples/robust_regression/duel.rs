@@ -63,7 +63,7 @@ impl fmt::Display for Duel {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [first, second] = self.methods.map(Method::name);
         let Duel { wins, samples, .. } = self;
-        write!(f, "{first} nearer to the truth than {second} on {wins} of {samples} samples")
+        write!(f, "{first} is closer to the truth than {second} on {wins} of {samples} samples")
     }
 }
 

@@ -11,11 +11,11 @@
 //! the loss is bounded.
 //!
 //! 1. **The sweep.** From left to right, the upper row shows the effect of heavier tails on each
-//!    optimizer. The lower row shows the same with the Huber loss, and so if a better loss can
-//!    replace a better optimizer. A step of Adamax is never much longer than the learning rate,
-//!    however large the gradient. In return, an outlier stays in the infinity norm for about
-//!    1/(1 − β₂) = 1000 steps and makes them shorter. The problem suits SGD, because all covariates
-//!    have the same scale and SGD has one step length for all coefficients.
+//!    optimizer. The lower row shows the same with the Huber loss. A step of Adamax is never much
+//!    longer than the learning rate, however large the gradient. In return, an outlier stays in the
+//!    infinity norm for about 1/(1 − β₂) = 1000 steps and makes them shorter. The problem suits
+//!    SGD, because all covariates have the same scale and SGD has one step length for all
+//!    coefficients.
 //! 2. **The paths.** They show one run of each optimizer at its best learning rate with Cauchy
 //!    noise, and the effect of single outliers on the error.
 //! 3. **The text.** A sign test over the samples, with each optimizer at its best learning rate,

@@ -23,7 +23,7 @@ const DECADES: f64 = 1.0;
 /// Prints the numbers of all contests and the conclusions from them.
 pub(crate) fn print(outcomes: &[Outcome]) {
     println!(
-        "Optimizer, best learning rate, error |β̂ − β|/|β| at it, rates with an error < {USABLE}"
+        "Optimizer, best learning rate, its error |β̂ − β|/|β|, rates with an error < {USABLE}"
     );
     for outcome in outcomes {
         println!("\n{}", title(outcome));
@@ -44,7 +44,7 @@ pub(crate) fn print(outcomes: &[Outcome]) {
         println!("  {}: {}", title(outcome), widest_usable(outcome));
     }
     println!(
-        "\nLowest error of all optimizers: with least squares, divided by that with the Huber loss"
+        "\nLowest error of all optimizers with least squares, divided by that with the Huber loss"
     );
     for noise in Noise::ALL {
         let [squares, huber] = Loss::ALL.map(|loss| lowest(outcomes, noise, loss));

@@ -18,8 +18,8 @@ fuzz_target!(|file: &[u8]| {
 
 fn round_trip<A: Real>(file: &[u8]) {
     if let Ok(checkpoint) = Checkpoint::<A>::from_bytes(file) {
-        let written = checkpoint.to_bytes().expect("what was read can be written");
-        let read = Checkpoint::<A>::from_bytes(&written).expect("what was written can be read");
+        let written = checkpoint.to_bytes().expect("a checkpoint that was read");
+        let read = Checkpoint::<A>::from_bytes(&written).expect("a file that was just written");
         assert_eq!(read, checkpoint);
     }
 }
