@@ -179,8 +179,8 @@ impl GradientCheck {
     /// Returns the relative deviation of the worst entry: |a − n|, minus the uncertainty of n,
     /// divided by the larger of |a| and |n|.
     ///
-    /// 0 if every entry is within its uncertainty, and for an empty array; 1 if a or n is 0; at most
-    /// 2, if the sign is wrong.
+    /// 0 if every entry is within its uncertainty, and for an empty array; 1 if a or n is 0; at
+    /// most 2, if the sign is wrong.
     ///
     /// ```
     /// # use adamax::check_gradient;
