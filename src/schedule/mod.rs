@@ -118,7 +118,6 @@ impl Schedule {
     /// scale(t) = factor^⌊t / steps⌋
     /// ```
     /// Same as PyTorch's `StepLR(step_size=steps, gamma=factor)`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::step(30, 0.5)?;
@@ -138,7 +137,6 @@ impl Schedule {
     /// scale(t) = factor^(number of milestones ≤ t)
     /// ```
     /// Same as PyTorch's `MultiStepLR(milestones, gamma=factor)`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::multi_step([30, 80], 0.5)?;
@@ -165,7 +163,6 @@ impl Schedule {
     /// Same as PyTorch's `ExponentialLR(gamma=factor)` with `steps` = 1, and as
     /// `optax.exponential_decay(1, transition_steps=steps, decay_rate=factor)`. With a `factor`
     /// above 1 the rate grows, which helps to find the largest usable one.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::exponential(100, 0.25)?;
@@ -185,7 +182,6 @@ impl Schedule {
     /// scale(t) = 1 / (1 + rate·t / steps)
     /// ```
     /// Same as Keras' `InverseTimeDecay(1, decay_steps=steps, decay_rate=rate)`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::inverse_time(100, 1.0)?;
@@ -230,7 +226,6 @@ impl Schedule {
     /// ```
     /// Same as PyTorch's `LinearLR(start_factor=start, end_factor=end, total_iters=steps)` and
     /// `optax.linear_schedule(start, end, transition_steps=steps)`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::linear(100, 1.0, 0.5)?;
@@ -252,7 +247,6 @@ impl Schedule {
     /// ```
     /// Same as PyTorch's `PolynomialLR(total_iters=steps, power)` with `end` = 0, and as
     /// `optax.polynomial_schedule(1, end, power, transition_steps=steps)`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::polynomial(100, 2.0, 0.0)?;
@@ -274,7 +268,6 @@ impl Schedule {
     /// ```
     /// Same as `optax.cosine_decay_schedule(1, decay_steps=steps, alpha=end)`, and until `steps` as
     /// PyTorch's `CosineAnnealingLR(T_max=steps, eta_min=end)`, which rises again afterwards.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::cosine(100, 0.0)?;
@@ -300,7 +293,6 @@ impl Schedule {
     /// final_div_factor=start/end)`, whose defaults are `rise` 0.3, `start` 1/25 and `end` 4e-6. For
     /// its linear and three-phase forms see [`piecewise_linear`](Schedule::piecewise_linear). (`optax.cosine_onecycle_schedule` has its
     /// peak and end one step later.)
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::one_cycle(100, 0.3, 0.1, 0.001)?;
@@ -321,7 +313,6 @@ impl Schedule {
     /// Before the first point, the factor is that of the first point. Same as
     /// `optax.piecewise_constant_schedule`, but with values instead of factors on the value before.
     /// (Keras' `PiecewiseConstantDecay` changes one step later.)
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::piecewise_constant([(0, 0.1), (10, 1.0), (50, 0.3)])?;
@@ -341,7 +332,6 @@ impl Schedule {
     /// Before the first point the factor is that of the first, after the last that of the last.
     /// Same as `optax.piecewise_interpolate_schedule('linear', …)`, but with values instead of
     /// factors on the value before.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::piecewise_linear([(0, 0.0), (10, 1.0), (50, 0.5)])?;
@@ -368,7 +358,6 @@ impl Schedule {
     /// t′ is the number of steps since the last restart, and steps′ = `steps`·`multiplier`ⁿ is the
     /// length of the current cycle after n restarts. Same as PyTorch's
     /// `CosineAnnealingWarmRestarts(T_0=steps, T_mult=multiplier, eta_min=end)`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::cosine_warm_restarts(10, 2, 0.0)?;
@@ -393,7 +382,6 @@ impl Schedule {
     /// scale(t) = base + (1 − base)·amplitude·(up + down − t′) / down      if t′ > up
     /// ```
     /// Same as PyTorch's `CyclicLR(base_lr=base, max_lr=1, step_size_up=up, step_size_down=down)`.
-    ///
     /// ```
     /// # use adamax::schedule::{Amplitude, Schedule};
     /// let schedule = Schedule::cyclic(4, 4, 0.0, Amplitude::Halving)?;
@@ -423,7 +411,6 @@ impl Schedule {
     /// With a `start` of 0 the first step moves nothing. Same as
     /// `optax.warmup_cosine_decay_schedule` and its relatives, and as PyTorch's `SequentialLR` of a
     /// `LinearLR(start, 1, total_iters=steps)` and another schedule, with the milestone `steps`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::cosine(100, 0.0)?.warm_up(10, 0.5)?;
@@ -443,7 +430,6 @@ impl Schedule {
     ///
     /// Same as `optax.join_schedules` and PyTorch's `SequentialLR`, which take the sums of the
     /// lengths. Without parts, the result is `last`.
-    ///
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let parts = [(10, Schedule::linear(10, 0.0, 1.0)?), (90, Schedule::constant(1.0)?)];
