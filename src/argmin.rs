@@ -139,7 +139,7 @@ pub struct AdamaxSolver<A = f64> {
     schedule: Option<Schedule>,
     tol_grad: f64,
     tol_step: f64,
-    /// `None` until the first run starts.
+    /// `None` until a run starts or `with_state` sets it.
     state: Option<State<A>>,
 }
 
@@ -156,6 +156,15 @@ impl<A: Real> AdamaxSolver<A> {
     /// Sets a schedule: `schedule.scale(t)` multiplies the learning rate of the step after t steps.
     ///
     /// Skipped steps are not counted. Without a schedule the learning rate is constant.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
+    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::keras());
+    /// assert_eq!((solver.rule(), solver.schedule()), (&Adamax::keras(), None));
+    /// let cosine = Schedule::cosine(1_000, 0.0)?;
+    /// assert_eq!(solver.with_schedule(cosine.clone()).schedule(), Some(&cosine));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
     #[must_use]
     pub fn with_schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = Some(schedule);
@@ -179,9 +188,9 @@ impl<A: Real> AdamaxSolver<A> {
     /// `tol_step`.
     ///
     /// Finite, ≥ 0. The default, 0, switches the criterion off. Steps become short when the
-    /// learning rate or the gradient does; at a constant learning rate, noisy gradients keep their
-    /// entries near that rate. With a schedule that reaches 0 the run stops there. Skipped steps do
-    /// not count.
+    /// learning rate or the gradient does; at a constant learning rate, noisy gradients keep the
+    /// entries of a step near that rate. With a schedule that reaches 0 the run stops there.
+    /// Skipped steps do not count.
     ///
     /// # Errors
     /// [`ArgminError::InvalidParameter`] if `tol_step` is NaN, infinite or negative.
