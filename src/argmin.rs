@@ -202,17 +202,8 @@ impl<A: Real> AdamaxSolver<A> {
 
     /// Starts from the moments and the step count of an earlier run, instead of from zero.
     ///
-    /// # Example
-    ///
-    /// ```
-    /// # use adamax::{Adamax, State, argmin::AdamaxSolver};
-    /// # use ndarray::array;
-    /// let (m, u) = (array![0.1, -0.2].into_dyn(), array![0.3, 0.4].into_dyn());
-    /// let earlier = State::from_parts(7, m, u)?;
-    /// let solver = AdamaxSolver::new(Adamax::default()).with_state(earlier);
-    /// assert_eq!(solver.state().map(State::steps), Some(7));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// If the shape of the state differs from that of the parameter, the run ends with
+    /// [`ArgminError::InvalidParameter`].
     #[must_use]
     pub fn with_state(mut self, state: State<A>) -> Self {
         self.state = Some(state);

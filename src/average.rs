@@ -46,8 +46,8 @@ use crate::{
 /// average.assign_to(&mut x)?;              // at the end, use it as the result
 /// # Ok::<(), adamax::Error>(())
 /// ```
-/// Kingma & Ba, *Adam*, §7.2, <https://arxiv.org/abs/1412.6980>; same as `optax.ema(decay,
-/// debias=True)`.
+/// Kingma & Ba, *Adam*, §7.2, <https://arxiv.org/abs/1412.6980>; same as
+/// `optax.ema(decay, debias=True)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Average<A = f64> {
     decay: DecayRate,

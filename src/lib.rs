@@ -2,9 +2,9 @@
 //! updates single arrays or whole models, for any shape and memory layout.
 //!
 //! <div class="formula" data-tex="\begin{aligned}
-//! m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\ u &amp;\leftarrow
-//! \max(\beta_2 u,\ |g|) &amp;&amp; \text{infinity norm} \\ x &amp;\leftarrow x -
-//! \frac{\alpha}{1-\beta_1^t} \cdot \frac{m}{u+\varepsilon} &amp;&amp; \text{parameter}
+//! m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\
+//! u &amp;\leftarrow \max(\beta_2 u,\ |g|) &amp;&amp; \text{infinity norm} \\
+//! x &amp;\leftarrow x - \frac{\alpha}{1-\beta_1^t} \cdot \frac{m}{u+\varepsilon} &amp;&amp; \text{parameter}
 //! \end{aligned}">
 //!
 //! ```text

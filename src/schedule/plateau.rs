@@ -20,8 +20,8 @@ use crate::{
 /// ```
 /// The scale starts at 1. Pass each loss, for instance once per epoch, to
 /// [`observe`](ReduceOnPlateau::observe). The first finite loss is always better; a loss that is
-/// NaN or infinite is never better. Under [`Objective::Maximize`] the comparisons become `loss >
-/// best·(1 + threshold)` and `loss > best + threshold`.
+/// NaN or infinite is never better. Under [`Objective::Maximize`] the comparisons become
+/// `loss > best·(1 + threshold)` and `loss > best + threshold`.
 ///
 /// A relative threshold assumes positive losses. For others choose an absolute one.
 ///
@@ -58,22 +58,8 @@ pub struct ReduceOnPlateau {
     observed: Observed,
 }
 
-/// The improvement over the best loss that makes a loss count as better.
-///
-/// ```
-/// use adamax::schedule::{ReduceOnPlateau, Threshold};
-///
-/// // The best loss after 100 and 90:
-/// let best = |threshold| {
-///     let mut plateau = ReduceOnPlateau::builder().threshold(threshold).build()?;
-///     plateau.observe(100.0);
-///     plateau.observe(90.0);
-///     Ok::<_, adamax::Error>(plateau.best())
-/// };
-/// assert_eq!(best(Threshold::Relative(0.5))?, Some(100.0));
-/// assert_eq!(best(Threshold::Absolute(0.5))?, Some(90.0));
-/// # Ok::<(), adamax::Error>(())
-/// ```
+/// The improvement over the best loss that makes a loss count as better; finite, ≥ 0. The formulas
+/// are at [`ReduceOnPlateau`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
