@@ -95,7 +95,7 @@ pub(crate) mod sealed {
                     const STEP: $bits = 1 << ($float::MANTISSA_DIGITS - 1);
                     const SIGN: $bits = 1 << ($bits::BITS - 1);
                     let carry = |value: &$float| value.abs().to_bits() + STEP;
-                    // Reading at four places at the same time uses more memory bandwidth.
+                    // Four streams of loads reach a higher memory bandwidth than one.
                     let (a, rest) = values.split_at(values.len() / 4);
                     let (b, rest) = rest.split_at(a.len());
                     let (c, rest) = rest.split_at(a.len());

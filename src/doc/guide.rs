@@ -29,9 +29,10 @@
 //! need the behaviour of PyTorch's `weight_decay`.
 //!
 //! Adamax suits gradients with heavy tails and learning rates that are not tuned. Its steps are
-//! bounded by the learning rate: one huge gradient does not move the parameters far, as it can with
-//! Adam, but makes the steps of its coordinate smaller for about the next 1/(1 − β₂) steps. With
-//! well-behaved gradients and a tuned learning rate, Adam is as good or better.
+//! bounded by the learning rate: one huge gradient moves its coordinate by about α at most (with
+//! Adam at its defaults by up to 3.2·α) and makes the steps of that coordinate smaller for about the
+//! next 1/(1 − β₂) steps. With well-behaved gradients and a tuned learning rate, Adam is as good or
+//! better.
 //!
 //! # Coming from PyTorch
 //! | `torch.optim.Adamax` | here |
@@ -111,7 +112,7 @@
 //! | `clip_by_global_norm` | [`MaxNorm::Global`] |
 //! | `clip` | [`clip_value`] |
 //! | `masked`, `multi_transform` | groups, or tensors left out of a batch |
-//! | `apply_if_finite` | [`NonFinite::Skip`]; it never gives in |
+//! | `apply_if_finite` | [`NonFinite::Skip`]; there is no limit on consecutive skips |
 //! | `ema(debias=True)` | [`Average`] |
 //! | schedules | [`schedule`](crate::schedule) |
 //! | a pure step | [`adamax_step`](crate::adamax_step) |
