@@ -1,7 +1,7 @@
 //! Adamax as a solver of the [argmin] framework, on arrays of ndarray.
 //!
-//! argmin brings the loop: observers, checkpoints, iteration limits, timeouts. The problem brings
-//! cost and gradient; [`AdamaxSolver`] turns them into steps.
+//! argmin provides the loop, observers, checkpoints, iteration limits and timeouts. The problem
+//! provides cost and gradient; [`AdamaxSolver`] takes the steps.
 
 use alloc::string::ToString;
 
@@ -22,73 +22,73 @@ use crate::{
 
 /// # Adamax
 ///
-/// A first-order method whose steps are bounded by the learning rate, whatever the size of the
-/// gradient; see [`Adamax`] for the formula and the settings. It needs no line search and does not
-/// mind gradients that are noisy. An initial parameter is to be given by
-/// [`configure`](::argmin::core::Executor::configure), as an [`Array`] of any dimension and memory
-/// order, of `f64` or `f32`. An initial cost and gradient may be given the same way; else they are
-/// computed.
+/// A first-order method whose step length is bounded by the learning rate for gradients of any
+/// size; see [`Adamax`] for the formula, the settings and the bound. It needs no line search and
+/// works with noisy gradients. [`configure`](::argmin::core::Executor::configure) must be given an
+/// initial parameter: an [`Array`] of any dimension and memory order, of `f64` or `f32`. An initial
+/// cost and gradient can be given in the same way; otherwise they are computed.
 ///
 /// Each iteration takes one step and then evaluates cost and gradient once, at the new parameter.
 ///
 /// ## Requirements on the optimization problem
 ///
 /// The optimization problem is required to implement [`CostFunction`] and [`Gradient`], with
-/// `Array<A, D>` as parameter and gradient and `A` as cost. (argmin-math is not involved, so it
-/// does not matter which release of ndarray it knows.) This feature needs Rust 1.87, as argmin
+/// `Array<A, D>` as parameter and gradient and `A` as cost. (argmin-math is not used, so the
+/// release of ndarray that it supports does not matter.) This feature needs Rust 1.87, as argmin
 /// does.
 ///
-/// ## When it stops
+/// ## Stopping criteria
 ///
-/// - The gradient's Euclidean norm is below [`with_tolerance_grad`](Self::with_tolerance_grad), or
-///   the last step's is below [`with_tolerance_step`](Self::with_tolerance_step). Both are off
-///   unless set. Where gradients are noisy, neither says much.
-/// - The cost, the iterations or the time have reached what
+/// - The Euclidean norm of the gradient is below
+///   [`with_tolerance_grad`](Self::with_tolerance_grad), or that of the last step is below
+///   [`with_tolerance_step`](Self::with_tolerance_step). Both are off by default. With noisy
+///   gradients, neither is a reliable criterion.
+/// - The cost, the number of iterations or the time reaches
 ///   [`target_cost`](IterState::target_cost), [`max_iters`](IterState::max_iters) or
-///   [`timeout`](::argmin::core::Executor::timeout) say. There is no limit of iterations unless one
-///   is set.
-/// - An evaluation or a step has failed. argmin hands back the error, but not the parameter: use
-///   checkpoints, or [`NonFinite::Skip`](crate::NonFinite::Skip) where a bad gradient now and then
-///   is to be passed over.
+///   [`timeout`](::argmin::core::Executor::timeout). By default there is no limit of iterations.
+/// - An evaluation or a step fails. argmin returns the error, but not the parameter: use
+///   checkpoints, or [`NonFinite::Skip`](crate::NonFinite::Skip) to ignore single bad gradients.
 ///
-/// ## What observers see
+/// ## Values for observers
 ///
 /// | key | value |
 /// |---|---|
 /// | `gradient_norm` | Euclidean norm of the gradient at the new parameter |
 /// | `learning_rate` | α of the step, times the schedule |
 /// | `step_norm` | Euclidean norm of the step; 0 if it was skipped |
-/// | `t` | steps taken, skipped ones not counted |
+/// | `t` | number of steps taken, without skipped ones |
 ///
-/// Cost and best cost are in the state that they are given.
+/// Cost and best cost are in the state that argmin passes to observers.
 ///
-/// ## Which result to take
+/// ## Results
 ///
-/// `best_param` is the parameter of the lowest cost seen, `param` the last. If the cost is
-/// evaluated on a minibatch, the lowest cost is a lucky draw: take `param`. argmin minimizes: to
-/// maximize, negate cost and gradient and leave the rule's objective alone, or the "best" parameter
-/// will be the worst.
+/// `best_param` is the parameter with the lowest cost so far, `param` the last one. If the cost is
+/// evaluated on minibatches, the lowest cost is mostly chance: use `param`. argmin minimizes. To
+/// maximize, negate cost and gradient and leave the rule's
+/// [`objective`](crate::AdamaxBuilder::objective) at its default; otherwise `best_param` is the
+/// worst parameter.
 ///
 /// ## Checkpoints
 ///
-/// With feature `serde` the solver, m, u and t included, can be saved and read back through the
-/// same checks as building; a resumed run has the bits of one that was not interrupted. Four things
-/// to know of argmin's side:
+/// With feature `serde` the solver can be saved, with m, u and t. Reading it back makes the same
+/// checks as building it. A resumed run gives the same bits as one that was not interrupted. Four
+/// properties of argmin's checkpoints matter:
 ///
-/// - The state brings its iteration limit and its reason to stop along: a run that has ended stays
-///   ended, whatever `configure` says. To go on, give its parameter and
-///   [`with_state`](Self::with_state) to a new run.
-/// - JSON cannot hold infinities, and argmin's state starts with some. Set a finite `target_cost`
-///   (`f64::MIN` will do), and do not save before the cost has once been lower than at the start.
-/// - A file that is being written when the machine stops is lost, and argmin's own file checkpoint
-///   writes over the only one. Write a new file beside it and rename.
-/// - JSON keeps no memory order. Results do not depend on it.
+/// - The saved state contains the iteration limit and the reason for stopping: a run that has ended
+///   stays ended, and `configure` cannot change that. To continue, start a new run with the saved
+///   parameter and [`with_state`](Self::with_state).
+/// - JSON cannot represent infinities, which argmin's initial state contains. Set a finite
+///   `target_cost` (for example `f64::MIN`), and do not save before the cost has been lower than at
+///   the start.
+/// - argmin's file checkpoint overwrites its only file: a crash during the write loses it. Write a
+///   new file in the same folder and rename it.
+/// - JSON does not keep the memory order. Results do not depend on it.
 ///
 /// ## Allocation
 ///
-/// The step itself allocates nothing. The parameter is stepped in place; the previous one is kept
-/// beside it in one array that is reused. argmin clones the parameter whenever the cost is the
-/// lowest so far.
+/// The step itself allocates nothing. The parameter is updated in place; one further array, which
+/// is reused, holds the previous one. argmin clones the parameter whenever the cost is the lowest
+/// so far.
 ///
 /// ## Example
 ///
@@ -139,39 +139,30 @@ pub struct AdamaxSolver<A = f64> {
     schedule: Option<Schedule>,
     tol_grad: f64,
     tol_step: f64,
-    /// `None` until a parameter is known.
+    /// `None` until a run starts or `with_state` sets it.
     state: Option<State<A>>,
 }
 
-/// The part of argmin's state that this solver uses: parameter and gradient are arrays.
+/// argmin's state with the types of this solver: parameter and gradient are arrays.
 type Iterate<A, D> = IterState<Array<A, D>, Array<A, D>, (), (), (), A>;
 
 impl<A: Real> AdamaxSolver<A> {
-    /// Construct a new instance of [`AdamaxSolver`], without schedule and tolerances.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// # use adamax::{Adamax, argmin::AdamaxSolver};
-    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default());
-    /// assert_eq!((solver.rule(), solver.schedule()), (&Adamax::default(), None));
-    /// ```
+    /// Makes a solver without schedule and tolerances.
     #[must_use]
     pub fn new(rule: Adamax) -> Self {
         AdamaxSolver { rule, schedule: None, tol_grad: 0.0, tol_step: 0.0, state: None }
     }
 
-    /// Multiplies the learning rate of the step after t steps by `schedule.scale(t)`.
+    /// Sets a schedule: `schedule.scale(t)` multiplies the learning rate of the step after t steps.
     ///
-    /// Steps that were skipped are not counted. Without a schedule the learning rate is constant.
-    ///
-    /// # Example
+    /// Skipped steps are not counted. Without a schedule the learning rate is constant.
     ///
     /// ```
     /// # use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
+    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::keras());
+    /// assert_eq!((solver.rule(), solver.schedule()), (&Adamax::keras(), None));
     /// let cosine = Schedule::cosine(1_000, 0.0)?;
-    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_schedule(cosine.clone());
-    /// assert_eq!(solver.schedule(), Some(&cosine));
+    /// assert_eq!(solver.with_schedule(cosine.clone()).schedule(), Some(&cosine));
     /// # Ok::<(), adamax::Error>(())
     /// ```
     #[must_use]
@@ -180,147 +171,78 @@ impl<A: Real> AdamaxSolver<A> {
         self
     }
 
-    /// The algorithm stops if the Euclidean norm of the gradient is below `tol_grad`.
+    /// Sets the gradient tolerance: the run stops when the Euclidean norm of the gradient is below
+    /// `tol_grad`.
     ///
-    /// Finite and non-negative. Defaults to 0, which is never undercut.
+    /// Finite, ≥ 0. The default, 0, switches the criterion off.
     ///
     /// # Errors
     /// [`ArgminError::InvalidParameter`] if `tol_grad` is NaN, infinite or negative.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// # use adamax::{Adamax, argmin::AdamaxSolver};
-    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_tolerance_grad(1e-6)?;
-    /// assert!(solver.with_tolerance_grad(f64::NAN).is_err());
-    /// # Ok::<(), argmin::core::Error>(())
-    /// ```
     pub fn with_tolerance_grad(mut self, tol_grad: f64) -> Result<Self, Error> {
         range::check_not_negative("gradient tolerance", tol_grad).map_err(refused)?;
         self.tol_grad = tol_grad;
         Ok(self)
     }
 
-    /// The algorithm stops if the Euclidean norm of the last step is below `tol_step`.
+    /// Sets the step tolerance: the run stops when the Euclidean norm of the last step is below
+    /// `tol_step`.
     ///
-    /// Finite and non-negative. Defaults to 0, which is never undercut. Steps shrink where the
-    /// learning rate or the gradient does; at a constant learning rate, noise keeps them at about
-    /// that size. With a schedule that reaches 0 the algorithm stops there. A step that was skipped
-    /// does not count.
+    /// Finite, ≥ 0. The default, 0, switches the criterion off. Steps become short when the
+    /// learning rate or the gradient does; at a constant learning rate, noisy gradients keep the
+    /// entries of a step near that rate. With a schedule that reaches 0 the run stops there.
+    /// Skipped steps do not count.
     ///
     /// # Errors
     /// [`ArgminError::InvalidParameter`] if `tol_step` is NaN, infinite or negative.
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// # use adamax::{Adamax, argmin::AdamaxSolver};
-    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_tolerance_step(1e-9)?;
-    /// assert!(solver.with_tolerance_step(f64::NAN).is_err());
-    /// # Ok::<(), argmin::core::Error>(())
-    /// ```
     pub fn with_tolerance_step(mut self, tol_step: f64) -> Result<Self, Error> {
         range::check_not_negative("step tolerance", tol_step).map_err(refused)?;
         self.tol_step = tol_step;
         Ok(self)
     }
 
-    /// Goes on from the moments and the step count of an earlier run, instead of from zero.
+    /// Starts from the moments and the step count of an earlier run, instead of from zero.
     ///
-    /// # Example
-    ///
-    /// ```
-    /// # use adamax::{Adamax, State, argmin::AdamaxSolver};
-    /// # use ndarray::array;
-    /// let (m, u) = (array![0.1, -0.2].into_dyn(), array![0.3, 0.4].into_dyn());
-    /// let earlier = State::from_parts(7, m, u)?;
-    /// let solver = AdamaxSolver::new(Adamax::default()).with_state(earlier);
-    /// assert_eq!(solver.state().map(State::steps), Some(7));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// If the shape of the state differs from that of the parameter, the run ends with
+    /// [`ArgminError::InvalidParameter`].
     #[must_use]
     pub fn with_state(mut self, state: State<A>) -> Self {
         self.state = Some(state);
         self
     }
 
-    /// The rule by which steps are taken, before any schedule.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, argmin::AdamaxSolver};
-    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::keras());
-    /// assert_eq!(solver.rule().learning_rate(), 0.001);
-    /// ```
+    /// Returns the rule, without the schedule.
     #[must_use]
     pub fn rule(&self) -> &Adamax {
         &self.rule
     }
 
-    /// What multiplies the learning rate.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
-    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default());
-    /// assert_eq!(solver.schedule(), None);
-    /// let solver = solver.with_schedule(Schedule::cosine(100, 0.0)?);
-    /// assert_eq!(solver.schedule().map(|schedule| schedule.scale(50)), Some(0.5));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the schedule of the learning rate, if there is one.
     #[must_use]
     pub fn schedule(&self) -> Option<&Schedule> {
         self.schedule.as_ref()
     }
 
-    /// The rule of the step after `t` steps.
+    /// The rule for the next step, after `t` steps.
     fn rule_at(&self, t: u64) -> Result<Adamax, Error> {
         let scale = self.schedule.as_ref().map_or(1.0, |schedule| schedule.scale(t));
         let learning_rate = self.rule.learning_rate() * scale;
         Ok(self.rule.to_builder().learning_rate(learning_rate).build().map_err(refused)?)
     }
 
-    /// The bound of the gradient's norm; 0 if off.
+    /// The bound on the norm of the gradient; 0 is off.
     #[cfg(feature = "serde")]
     pub(crate) fn tolerance_grad(&self) -> f64 {
         self.tol_grad
     }
 
-    /// The bound of the step's norm; 0 if off.
+    /// The bound on the norm of the step; 0 is off.
     #[cfg(feature = "serde")]
     pub(crate) fn tolerance_step(&self) -> f64 {
         self.tol_step
     }
 
-    /// m, u and t; `None` before the first run.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, State, argmin::AdamaxSolver};
-    /// # use argmin::core::{CostFunction, Error, Executor, Gradient};
-    /// # use ndarray::{Array1, array};
-    /// # struct Square;
-    /// # impl CostFunction for Square {
-    /// #     type Param = Array1<f64>;
-    /// #     type Output = f64;
-    /// #     fn cost(&self, x: &Array1<f64>) -> Result<f64, Error> {
-    /// #         Ok((x * x).sum())
-    /// #     }
-    /// # }
-    /// # impl Gradient for Square {
-    /// #     type Param = Array1<f64>;
-    /// #     type Gradient = Array1<f64>;
-    /// #     fn gradient(&self, x: &Array1<f64>) -> Result<Array1<f64>, Error> {
-    /// #         Ok(2.0 * x)
-    /// #     }
-    /// # }
-    /// # fn main() -> Result<(), Error> {
-    /// let solver = AdamaxSolver::new(Adamax::default());
-    /// assert!(solver.state().is_none());
-    /// let result = Executor::new(Square, solver)
-    ///     .configure(|state| state.param(array![1.0]).max_iters(25))
-    ///     .run()?;
-    /// assert_eq!(result.solver().state().map(State::steps), Some(25));
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Returns m, u and t; `None` before the first run, if [`with_state`](Self::with_state) has not
+    /// set them.
     #[must_use]
     pub fn state(&self) -> Option<&State<A>> {
         self.state.as_ref()
@@ -384,7 +306,7 @@ where
         kv.insert("learning_rate", rule.learning_rate().into());
         kv.insert("step_norm", distance(&previous, &param).into());
         kv.insert("t", moments.steps().into());
-        // argmin's setters move the present value to the previous one.
+        // argmin's setter `param` moves the current parameter to the previous one.
         let state = match outcome {
             Outcome::Applied => state.param(previous).param(param),
             Outcome::Skipped => state.param(param),
@@ -406,7 +328,7 @@ where
     }
 }
 
-/// The gradient at `param`: the one in the state, if any, else a new one.
+/// The gradient at `param`: taken from the state if it has one, otherwise evaluated.
 fn gradient<O, A, D>(
     problem: &mut Problem<O>,
     state: &mut Iterate<A, D>,
@@ -428,7 +350,7 @@ fn distance<A: Real, D: Dimension>(from: &ArrayRef<A, D>, to: &ArrayRef<A, D>) -
     euclidean(from.iter().zip(to).map(|(from, to)| to.widen() - from.widen()))
 }
 
-/// The Euclidean norm of values taken in logical order, so that no layout changes its bits.
+/// The Euclidean norm. The values come in logical order, so the bits do not depend on the layout.
 fn euclidean(values: impl Iterator<Item = f64>) -> f64 {
     libm::sqrt(values.map(|value| value * value).sum())
 }
@@ -439,8 +361,8 @@ fn no_parameter() -> Error {
     ArgminError::NotInitialized { text: text.to_string() }.into()
 }
 
-/// The same message as one of argmin's errors.
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
+/// Converts an error to one of argmin's, with the same message.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` passes it by value")]
 fn refused(error: crate::Error) -> ArgminError {
     let text = error.to_string();
     match error.kind() {

@@ -1,5 +1,5 @@
-//! The Adamax optimizer for [`ndarray`]: the L∞ variant of Adam, for arrays of any shape and memory
-//! layout, one at a time or many at once.
+//! The Adamax optimizer for [`ndarray`]: the variant of Adam that uses the infinity norm. It
+//! updates single arrays or whole models, for any shape and memory layout.
 //!
 //! <div class="formula" data-tex="\begin{aligned}
 //! m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\
@@ -16,13 +16,13 @@
 //! </div>
 //!
 //! Kingma & Ba, *Adam: A Method for Stochastic Optimization*, §7.1 and Algorithm 2,
-//! <https://arxiv.org/abs/1412.6980>, with the variants that other implementations have made of it.
+//! <https://arxiv.org/abs/1412.6980>, and the variants of PyTorch, Keras, optax, Paddle and MLX.
 //!
 //! # Three layers
 //! 1. [`adamax_step`]: one textbook step of a number or an owned array.
-//! 2. [`Adamax`], a validated set of hyperparameters, and [`State`], what is remembered of one tensor:
-//!    [`Adamax::step`] updates an array in place.
-//! 3. [`Optimizer`]: many tensors in groups, stepped together, all or nothing.
+//! 2. [`Adamax`], a validated set of hyperparameters, and [`State`], the moments and the step count
+//!    of one tensor: [`Adamax::step`] updates an array in place.
+//! 3. [`Optimizer`]: many tensors in groups, updated together, all or none.
 //!
 //! ```
 //! use adamax::{Adamax, State};
@@ -38,29 +38,30 @@
 //! assert!(x.iter().all(|x| x.abs() < 0.2));
 //! # Ok::<(), adamax::Error>(())
 //! ```
-//! [`schedule`] changes the learning rate as a run goes on, [`Average`] averages parameters,
-//! [`Snapshot`] saves a run, [`check_gradient`] tells whether a gradient is one.
+//! [`schedule`] changes the learning rate during a run, [`Average`] averages parameters,
+//! [`Snapshot`] saves the state of an optimizer, and [`check_gradient`] checks a gradient against
+//! central differences.
 //!
-//! # Where to go from here
-//! - [`recipes`]: small programs for common jobs.
-//! - [`guide`]: which variant to take; coming from PyTorch, Keras, optax or argmin; what to do when
-//!   the loss is NaN, nothing moves, or it is slow.
+//! # Further reading
+//! - [`recipes`]: small programs for common tasks.
+//! - [`guide`]: choice of a variant; coming from PyTorch, Keras, optax or argmin; help if the loss
+//!   is NaN, if nothing moves, or if the program is slow.
 //!
-//! # What is promised
-//! - **All or nothing.** After an error, or a skipped step, parameters, moments and counters are as they
-//!   were, bit for bit, in all tensors of a batch.
+//! # Guarantees
+//! - **All or nothing.** After an error or a skipped step, the parameters, moments and step
+//!   counters of all tensors are unchanged, bit for bit.
 //! - **Same bits** for every memory layout, number of threads and instruction set.
 //! - **No panic** and no `unsafe` code.
-//! - **No allocation** in a step, for tensors in row-major order or of at most 4 axes.
-//! - **Two numbers per parameter**, and nothing else that grows with them.
+//! - **No allocation** in a step of tensors that are row-major or have at most 4 axes.
+//! - **Memory**: two numbers per parameter, and a small bounded amount per tensor.
 //!
 //! # Features
-//! Each only adds items.
+//! Each feature only adds items.
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `std` (default) | the choice of SIMD instructions at run time; without it the crate is `no_std` with `alloc` |
-//! | `rayon` | `par_step`, on the caller's thread pool |
+//! | `std` (default) | selection of SIMD instructions at run time; without it the crate is `no_std` with `alloc` |
+//! | `rayon` | `par_step`, parallel steps on the caller's thread pool |
 //! | `serde` | serialisation of rules, states, snapshots, schedules and averages, validated when read back |
 //! | `safetensors` | state files |
 //! | `argmin` | a solver for the argmin framework; needs Rust 1.87 |
@@ -69,7 +70,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![cfg_attr(not(feature = "rayon"), allow(dead_code))] // no threads, nothing to cut for them
+#![cfg_attr(not(feature = "rayon"), allow(dead_code))] // code that splits work for threads
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 extern crate alloc;
@@ -117,7 +118,7 @@ pub use step::{
     functional::{Operand, adamax_step},
 };
 
-/// The programs in README are tests.
+/// Runs the programs in README as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,15 +1,15 @@
-//! The two precisions.
+//! The two floating-point types of tensors.
 
-/// A floating-point type that a tensor can hold: [`f32`] or [`f64`].
+/// A floating-point type of tensors: [`f32`] or [`f64`].
 ///
-/// Sealed: both behave alike by construction (hyperparameters are `f64` and are rounded once to the
-/// precision of the tensor), and no other type is supported.
+/// Sealed: no other type is supported. Both types run the same code. Hyperparameters are `f64` in
+/// either case and are rounded once to the precision of the tensor.
 ///
 /// ```
 /// use adamax::{Adamax, Error, Real, State};
 /// use ndarray::{Array1, array};
 ///
-/// /// Ten steps along a constant gradient, in either precision.
+/// /// Takes ten steps along a constant gradient, in either precision.
 /// fn slide<A: Real>(mut x: Array1<A>, gradient: &Array1<A>) -> Result<Array1<A>, Error> {
 ///     let mut state = State::zeros_like(&x);
 ///     for _ in 0..10 {
@@ -30,32 +30,32 @@ pub(crate) mod sealed {
     use core::fmt::Debug;
     use num_traits::float::FloatCore;
 
-    /// What the kernel needs of a number; hidden, so that it can change.
+    /// The operations that the kernel needs. Private, so that they can change.
     pub trait Arithmetic: FloatCore + Debug + Default + Send + Sync + 'static {
         /// The smallest positive normal number.
         const MIN_POSITIVE: Self;
         const ZERO: Self;
         const ONE: Self;
         const INFINITY: Self;
-        /// For messages.
+        /// The name of the type in error messages.
         const NAME: &'static str;
 
         /// Rounds to nearest.
         fn from_f64(value: f64) -> Self;
-        /// Exact.
+        /// Converts exactly.
         fn widen(self) -> f64;
-        /// The larger of two numbers ≥ 0; NaN if either is NaN, of whatever sign. (`f64::max` drops
-        /// NaN and would hide a poisoned gradient.)
+        /// Returns the larger of two numbers ≥ 0; NaN if either is NaN, with either sign.
+        /// (`f64::max` ignores NaN and would hide a bad gradient.)
         fn larger_magnitude(self, other: Self) -> Self;
-        /// Zero in place of zero and subnormal numbers; NaN stays NaN.
+        /// Replaces subnormal numbers and −0 by 0; NaN stays NaN.
         fn flush(self) -> Self;
-        /// Whether no value is NaN or infinite.
+        /// Returns true if no value is NaN or infinite.
         fn all_finite(values: &[Self]) -> bool;
 
-        /// The bits, as files hold them: little-endian.
+        /// Returns the bits in the byte order of files: little-endian.
         #[cfg(feature = "safetensors")]
         fn to_file(self) -> impl AsRef<[u8]>;
-        /// The number with these bits; `None` if they are too many or too few.
+        /// Returns the number with these bits; `None` if the number of bytes is wrong.
         #[cfg(feature = "safetensors")]
         fn from_file(bytes: &[u8]) -> Option<Self>;
     }
@@ -83,18 +83,19 @@ pub(crate) mod sealed {
                 }
                 #[inline(always)]
                 fn flush(self) -> Self {
-                    // Not a comparison of magnitudes: AVX-512 tests bits in one instruction.
+                    // A test of bits instead of magnitudes: one instruction with AVX-512.
                     const EXPONENT: $bits = $float::INFINITY.to_bits();
                     if self.to_bits() & EXPONENT == 0 { 0.0 } else { self }
                 }
                 #[inline(always)]
                 fn all_finite(values: &[Self]) -> bool {
-                    // One more step of the exponent carries from the largest into the sign bit.
-                    // Integers, and no early exit, because such a loop vectorises best.
+                    // Adding 1 to the exponent of a magnitude sets the sign bit only if the
+                    // exponent was the largest one, that of infinity and NaN. A loop of integer
+                    // operations without an early exit vectorises best.
                     const STEP: $bits = 1 << ($float::MANTISSA_DIGITS - 1);
                     const SIGN: $bits = 1 << ($bits::BITS - 1);
                     let carry = |value: &$float| value.abs().to_bits() + STEP;
-                    // Four places at a time keep more of the memory busy than one.
+                    // Four streams of loads reach a higher memory bandwidth than one.
                     let (a, rest) = values.split_at(values.len() / 4);
                     let (b, rest) = rest.split_at(a.len());
                     let (c, rest) = rest.split_at(a.len());
@@ -120,20 +121,20 @@ pub(crate) mod sealed {
     arithmetic!(f32, u32, larger_f32, round, f64::from);
     arithmetic!(f64, u64, larger_f64, core::convert::identity, core::convert::identity);
 
-    #[allow(clippy::cast_possible_truncation)] // rounding to nearest is what is wanted
+    #[allow(clippy::cast_possible_truncation)] // rounds to nearest, as intended
     const fn round(value: f64) -> f32 {
         value as f32
     }
 
-    // Floats ≥ 0 are ordered as their bits are, with NaN above infinity: one comparison does what
-    // takes three on floats.
+    // Floats ≥ 0 have the same order as their bits, with NaN above infinity. One comparison of
+    // integers replaces three of floats.
 
     #[inline(always)]
     fn larger_f32(a: f32, b: f32) -> f32 {
         f32::from_bits(a.to_bits().max(b.to_bits()))
     }
 
-    /// Vector units compare 64-bit integers as signed ones, so that the sign of a NaN must go.
+    /// Vector units compare 64-bit integers as signed numbers, so the sign of a NaN is cleared.
     #[inline(always)]
     fn larger_f64(a: f64, b: f64) -> f64 {
         let [a, b] = [a, b].map(|value| i64::from_ne_bytes(value.abs().to_ne_bytes()));

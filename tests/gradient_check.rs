@@ -3,7 +3,8 @@
 use adamax::{
     ErrorKind, GradientCheck, check_gradient,
     ndarray::{
-        Array, Array0, Array1, ArrayD, ArrayRef, Dimension, IxDyn, ShapeBuilder, arr0, array,
+        Array, Array0, Array1, Array2, ArrayD, ArrayRef, Axis, Dimension, IxDyn, ShapeBuilder,
+        arr0, array, s,
     },
 };
 
@@ -51,6 +52,63 @@ fn right_gradients_pass_in_any_shape_and_layout() {
         let gradient = gradient_of_waves(&x);
         assert_right(&check_gradient(&column_major, &gradient, waves).unwrap());
     }
+}
+
+/// Checks a gradient with one wrong entry at `wrong`. The objective is the sine of the one entry
+/// that is changed, read by its index: it costs the same for any size and layout.
+fn check_large<D: Dimension>(
+    x: &ArrayRef<f64, D>,
+    wrong: usize,
+    entry: impl Fn(&Array<f64, D>, usize) -> f64,
+) -> (GradientCheck, usize) {
+    let mut gradient = x.mapv(f64::cos);
+    *gradient.iter_mut().nth(wrong).unwrap() *= 1.25;
+    let mut calls = 0;
+    let check = check_gradient(x, &gradient, |probe| {
+        calls += 1;
+        entry(probe, (calls - 1) / 2).sin()
+    });
+    (check.unwrap(), calls)
+}
+
+#[test]
+fn large_arrays_take_linear_work_and_give_one_result_in_any_layout() {
+    // A search for each entry would take 10¹⁰ steps or more in each layout: minutes.
+    const SIDE: usize = 400;
+    const WRONG: usize = 123 * SIDE + 321;
+    let mut place = 0_u32;
+    let row_major = Array::from_shape_simple_fn((SIDE, SIDE), || {
+        place += 1;
+        0.3 + f64::from(place % 11) / 10.0
+    });
+    let entry = |x: &Array2<f64>, position: usize| x[[position / SIDE, position % SIDE]];
+    let (expected, calls) = check_large(&row_major, WRONG, entry);
+    assert_eq!((expected.index(), calls), (&[123, 321][..], 2 * SIDE * SIDE));
+    assert!((expected.deviation() - 0.2).abs() < RIGHT, "{expected}");
+
+    let mut column_major = Array2::zeros((SIDE, SIDE).f());
+    column_major.assign(&row_major);
+    let mut sliced = Array2::zeros((2 * SIDE, 3 * SIDE));
+    let mut sliced = sliced.slice_mut(s![..;2, ..;-3]);
+    sliced.assign(&row_major);
+    let mut reversed = row_major.slice(s![..;-1, ..]).to_owned();
+    reversed.invert_axis(Axis(0));
+    for x in [column_major.view(), sliced.view(), reversed.view()] {
+        assert_eq!(check_large(&x, WRONG, entry), (expected.clone(), calls), "{:?}", x.strides());
+    }
+    let dynamic = column_major.view().into_dyn();
+    let entry = |x: &ArrayD<f64>, position: usize| x[[position / SIDE, position % SIDE]];
+    assert_eq!(check_large(&dynamic, WRONG, entry), (expected, calls));
+}
+
+#[test]
+fn the_objective_gets_the_memory_order_of_the_parameter() {
+    let x = Array2::from_elem((3, 4).f(), 0.5);
+    let check = check_gradient(&x, &Array2::ones((3, 4)), |probe| {
+        assert_eq!(probe.strides(), x.strides());
+        probe.sum()
+    });
+    assert_right(&check.unwrap());
 }
 
 #[test]

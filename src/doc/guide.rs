@@ -1,4 +1,4 @@
-//! Guide: choosing a variant, coming from elsewhere, finding what is wrong.
+//! Guide: choice of a variant, coming from other libraries, troubleshooting.
 //!
 //! - [Which variant should I use?](#which-variant-should-i-use)
 //! - [Coming from PyTorch](#coming-from-pytorch)
@@ -9,8 +9,8 @@
 //!   [nothing moves](#nothing-moves), [it is slow](#it-is-slow)
 //!
 //! # Which variant should I use?
-//! For new work, [`Adamax::default`]. To go on from another program, or to compare with one, its
-//! preset. The variants differ in where ε stands:
+//! For new work, use [`Adamax::default`]. To continue a run of another program, or to compare with
+//! one, use its preset. The variants differ in the place of ε:
 //!
 //! | ε | divisor | presets |
 //! |---|---|---|
@@ -18,19 +18,21 @@
 //! | [`InsideMax`](EpsilonPlacement::InsideMax) | max(β₂·u, \|g\| + ε) | `pytorch`, `optax` |
 //! | [`Accumulated`](EpsilonPlacement::Accumulated) | max(β₂·u + ε, \|g\|) | `paddle` |
 //!
-//! With gradients far above ε they agree to about ε/|g|. They part where gradients are as small as
-//! ε: inside the maximum, u never falls below ε; outside, u may go to 0. If a coordinate's first
-//! gradients are exactly 0, u is 0 and no harm is done, for m is 0 as well.
+//! For gradients far above ε the variants agree to about ε/|g|. They differ where gradients are as
+//! small as ε: inside the maximum, u never falls below ε; outside, u can fall to 0. If the first
+//! gradients of a coordinate are exactly 0, then u is 0 and m is 0, and the coordinate does not
+//! move.
 //!
-//! Weight decay comes in two kinds that are not the same with a method that scales each coordinate:
-//! [`WeightDecay::Decoupled`] shrinks x by 1 − α·λ, as AdamW does; [`WeightDecay::L2`] adds λ·x to
-//! the gradient, which the division by u then largely undoes. Take the first, unless you want what
-//! PyTorch's `weight_decay` does.
+//! There are two kinds of weight decay. They differ because Adamax scales each coordinate:
+//! [`WeightDecay::Decoupled`] multiplies x by 1 − α·λ, as AdamW does; [`WeightDecay::L2`] adds λ·x
+//! to the gradient, and the division by u then largely cancels it. Use the first kind, unless you
+//! need the behaviour of PyTorch's `weight_decay`.
 //!
-//! Is Adamax the right method? Its steps are bounded by the learning rate: one huge gradient does
-//! not throw it off, as it does Adam, but makes the steps of that coordinate smaller for the next
-//! 1/(1 − β₂) steps. So it suits rough, heavy-tailed gradients and a learning rate that is not
-//! tuned; where gradients are well-behaved and the rate is tuned, Adam is as good or better.
+//! Adamax suits gradients with heavy tails and learning rates that are not tuned. Its steps are
+//! bounded by the learning rate: one huge gradient moves its coordinate by about α at most (with
+//! Adam at its defaults by up to 3.2·α) and makes the steps of that coordinate smaller for about the
+//! next 1/(1 − β₂) steps. With well-behaved gradients and a tuned learning rate, Adam is as good or
+//! better.
 //!
 //! # Coming from PyTorch
 //! | `torch.optim.Adamax` | here |
@@ -40,9 +42,9 @@
 //! | `weight_decay` | [`WeightDecay::L2`] |
 //! | `maximize=True` | [`Objective::Maximize`] |
 //! | `param_groups` | [`Optimizer::add_group`], [`Optimizer::set_rule`] |
-//! | `step()` after `backward()` | [`Optimizer::step`] with the gradients in hand |
-//! | `zero_grad()` | not needed: gradients are yours |
-//! | `requires_grad = False` | leave the tensor out of the batch; it waits, state and counter included |
+//! | `step()` after `backward()` | [`Optimizer::step`], with your gradients as arguments |
+//! | `zero_grad()` | not needed: the optimizer stores no gradients |
+//! | `requires_grad = False` | leave the tensor out of the batch; its state and step count do not change |
 //! | `state_dict()`, `load_state_dict()` | [`Optimizer::snapshot`], [`Optimizer::restore`]; by name, not by position |
 //! | `exp_avg`, `exp_inf`, `step` | [`State::first_moment`], [`State::inf_norm`], [`State::steps`] |
 //! | `clip_grad_norm_(p, c)` | [`MaxNorm::Global`] |
@@ -53,10 +55,10 @@
 //!
 //! Differences that change numbers:
 //! - `Adamax::default()` has ε outside the maximum; [`Adamax::pytorch`] has it inside, as PyTorch.
-//! - `clip_grad_norm_` divides by the norm plus 1e-6; here it is the norm itself. It also writes the
-//!   gradients; here nobody does.
-//! - A NaN gradient is an error here unless you say otherwise; PyTorch carries on.
-//! - In f32, coefficients are computed in f64 and rounded once.
+//! - `clip_grad_norm_` divides by the norm plus 1e-6; this crate divides by the norm.
+//!   `clip_grad_norm_` also changes the gradients; this crate never writes to them.
+//! - A NaN gradient is an error by default ([`NonFinite`]); PyTorch continues with NaN.
+//! - For f32 tensors, coefficients are computed in f64 and rounded once.
 //!
 //! ```
 //! use adamax::{Adamax, Optimizer, WeightDecay};
@@ -94,9 +96,9 @@
 //! | `apply_gradients` | [`Optimizer::step`] |
 //!
 //! Differences that change numbers:
-//! - Keras counts steps once for the whole optimizer, this crate per tensor. They differ only for
-//!   tensors that are left out of some steps.
-//! - Keras holds the learning rate and β in f32 unless its `floatx` is f64; here they are f64.
+//! - Keras counts steps once for the whole optimizer, this crate once per tensor. The counts differ
+//!   only for tensors that are left out of some steps.
+//! - Keras stores the learning rate and β in f32 unless its `floatx` is f64; this crate in f64.
 //! - Keras' moving average starts at 0 or at the first weights; [`Average`] is bias-corrected.
 //!
 //! # Coming from optax
@@ -110,50 +112,52 @@
 //! | `clip_by_global_norm` | [`MaxNorm::Global`] |
 //! | `clip` | [`clip_value`] |
 //! | `masked`, `multi_transform` | groups, or tensors left out of a batch |
-//! | `apply_if_finite` | [`NonFinite::Skip`]; it never gives in |
+//! | `apply_if_finite` | [`NonFinite::Skip`]; there is no limit on consecutive skips |
 //! | `ema(debias=True)` | [`Average`] |
 //! | schedules | [`schedule`](crate::schedule) |
 //! | a pure step | [`adamax_step`](crate::adamax_step) |
 //!
-//! There is no `chain`: what a chain would do (clip, decay, scale) is part of the one pass, in the
-//! order that [`Adamax::step`] states. optax groups `x − (step + α·λ·x)`, here it is
-//! `(1 − α·λ)·x − step` as in PyTorch's AdamW: the last bit may differ. A decay α·λ below half an
-//! ulp of 1 (6e-8 in f32) does nothing in the second form.
+//! There is no `chain`: clipping, decay and scaling are part of the one pass, in the order that
+//! [`Adamax::step`] documents. optax computes `x − (step + α·λ·x)`, this crate `(1 − α·λ)·x − step`
+//! as PyTorch's AdamW: the last bit may differ. In the second form, a decay α·λ below half an ulp
+//! of 1 (6e-8 in f32) has no effect.
 //!
 //! # Coming from argmin
-//! Switch on feature `argmin`, and `adamax::argmin::AdamaxSolver` goes where a
-//! gradient-based solver goes: `Executor::new(problem, AdamaxSolver::new(rule))`. The problem
-//! implements `CostFunction` and `Gradient` on `Array<A, D>` of ndarray 0.17; argmin-math is not
-//! needed. Without argmin, the same is a loop of [`Adamax::step`].
+//! Enable the feature `argmin` and use `adamax::argmin::AdamaxSolver` like any gradient-based
+//! solver: `Executor::new(problem, AdamaxSolver::new(rule))`. The problem implements `CostFunction`
+//! and `Gradient` for `Array<A, D>` of ndarray 0.17; argmin-math is not needed. Without argmin,
+//! call [`Adamax::step`] in a loop.
 //!
 //! # Troubleshooting
 //! ## The loss is NaN
-//! - A gradient was NaN or infinite, and the rule says [`NonFinite::Propagate`]. Take
-//!   [`NonFinite::Error`], the default: it names tensor, index and value before anything is lost.
-//! - The parameters are finite, but too large: exp or a power overflows. Lower the learning rate, warm
-//!   it up, or bound the norm by [`Optimizer::set_max_norm`].
-//! - The state came from outside: [`State::from_parts`] refuses NaN, a step under `Propagate` may have
-//!   brought it in since. [`State::reset`] starts anew.
+//! - A gradient was NaN or infinite, and the rule has [`NonFinite::Propagate`]. Use the default,
+//!   [`NonFinite::Error`]: the error names tensor, index and value, and the parameters are kept.
+//! - The parameters are finite but too large: exp or a power overflows. Lower the learning rate,
+//!   add a warm-up, or bound the norm of the gradients with [`Optimizer::set_max_norm`].
+//! - The state holds NaN since an earlier step under `Propagate`. ([`State::from_parts`] refuses
+//!   NaN.) [`State::reset`] sets it to zero.
 //!
 //! ## Nothing moves
-//! - Is the gradient right? [`check_gradient`](crate::check_gradient) tells.
-//! - Is the learning rate 0 by now? See [`Optimizer::lr_scale`] and the end of the schedule.
-//! - Is the tensor in the batch? See [`State::steps`].
-//! - Are steps being skipped? [`Optimizer::step`] says so by its [`Outcome`](crate::Outcome).
-//! - Has one huge gradient raised u? It decays by β₂ a step: after a spike of 1000 times the usual size,
-//!   steps are small for about 7 000 steps at β₂ = 0.999. Clip gradients ([`clip_value`],
-//!   [`MaxNorm`]), or lower β₂.
-//! - In f32, a step of less than half an ulp of x is lost: at x = 1 000, one below 3e-5.
+//! - The gradient may be wrong: check it with [`check_gradient`](crate::check_gradient).
+//! - The learning rate may be 0: see [`Optimizer::lr_scale`] and the end of the schedule.
+//! - The tensor may be missing in the batch: see [`State::steps`].
+//! - Steps may be skipped: see the [`Outcome`](crate::Outcome) that [`Optimizer::step`] returns.
+//! - One huge gradient may have raised u, which decays by the factor β₂ per step. After a gradient
+//!   of 1000 times the usual size, steps are small for about 7 000 steps at β₂ = 0.999. Clip
+//!   gradients ([`clip_value`], [`MaxNorm`]), or lower β₂.
+//! - In f32, a step of less than half an ulp of x is lost: at x = 1 000, a step below 3e-5.
 //!
 //! ## It is slow
 //! - Build with `--release`.
-//! - Do the arrays share one memory order? A state made by [`State::zeros_like`] has that of the
-//!   parameter; [`State::with_layout_of`] mends one that came from a file. A gradient in another order
-//!   than its parameter (a transposed matrix product) costs two to three times the time.
-//! - Many small tensors: step them in one batch; build it on the stack or keep its `Vec`.
-//! - Large ones: feature `rayon` and [`Optimizer::par_step`](crate::Optimizer#method.par_step), from about
-//!   131 072 elements.
-//! - Gradients known to be finite: [`NonFinite::Propagate`] saves the one read of the check.
+//! - Use one memory order for parameter, gradient and state. A state made by [`State::zeros_like`]
+//!   has the order of the parameter; [`State::with_layout_of`] converts one that came from a file.
+//!   If the gradient has another order than its parameter (as a transposed matrix product does), a
+//!   step takes two to three times as long.
+//! - Many small tensors: step them in one batch. Build it on the stack, or reuse its `Vec`.
+//! - Large tensors, from about 131 072 elements: enable the feature `rayon` and call
+//!   [`Optimizer::par_step`](crate::Optimizer#method.par_step).
+//! - Gradients that are known to be finite: [`NonFinite::Propagate`] saves one pass over the
+//!   gradient.
 //!
 //! [`beta1`]: crate::AdamaxBuilder::beta1
 //! [`beta2`]: crate::AdamaxBuilder::beta2
@@ -161,7 +165,7 @@
 //! [`epsilon`]: crate::AdamaxBuilder::epsilon
 //! [`learning_rate`]: crate::AdamaxBuilder::learning_rate
 
-// Only the links need them.
+// Only for the links.
 #[cfg(doc)]
 use crate::{
     Adamax, Average, EpsilonPlacement, MaxNorm, NonFinite, Objective, Optimizer, State, WeightDecay,

@@ -1,17 +1,17 @@
-//! Recipes: small programs for common jobs, to copy.
+//! Recipes: small programs for common tasks.
 //!
 //! - [A learning rate that warms up and decays](#a-learning-rate-that-warms-up-and-decays)
-//! - [Other rules for biases than for weights](#other-rules-for-biases-than-for-weights)
+//! - [Different rules for weights and biases](#different-rules-for-weights-and-biases)
 //! - [Any number of layers](#any-number-of-layers)
-//! - [Gradients gathered over several minibatches](#gradients-gathered-over-several-minibatches)
-//! - [Part of an array frozen](#part-of-an-array-frozen)
+//! - [Gradient accumulation](#gradient-accumulation)
+//! - [A frozen part of an array](#a-frozen-part-of-an-array)
 //! - [Complex parameters](#complex-parameters)
-//! - [Skipped steps reported](#skipped-steps-reported)
+//! - [Counting skipped steps](#counting-skipped-steps)
 //! - [Averaged parameters](#averaged-parameters)
-//! - [A run resumed](#a-run-resumed)
+//! - [Resuming a run](#resuming-a-run)
 //!
 //! # A learning rate that warms up and decays
-//! A [`Schedule`](crate::schedule::Schedule) is a function of the step; its value multiplies the
+//! A [`Schedule`](crate::schedule::Schedule) is a function of the step. Its value multiplies the
 //! learning rate of every group.
 //! ```
 //! use adamax::{Adamax, Optimizer, schedule::Schedule};
@@ -23,16 +23,16 @@
 //!
 //! let schedule = Schedule::cosine(180, 0.0)?.warm_up(20, 0.05)?;
 //! for t in 0..200 {
-//!     let gradient = x.mapv(f64::signum);                         // of Σ |x|, and never small
+//!     let gradient = x.mapv(f64::signum);                         // of Σ |x|; never small
 //!     optimizer.set_lr_scale(schedule.scale(t))?;
 //!     optimizer.step(&mut [slot.bind(&mut x, &gradient)])?;
 //! }
-//! assert!(x.iter().all(|x| x.abs() < 1e-3));                      // 1e-2 at a constant rate
+//! assert!(x.iter().all(|x| x.abs() < 1e-3));                      // at a constant rate: 1e-2
 //! # assert_eq!([schedule.scale(0), schedule.scale(20), schedule.scale(200)], [0.05, 1.0, 0.0]);
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
-//! # Other rules for biases than for weights
+//! # Different rules for weights and biases
 //! A [`Group`](crate::Group) is a set of tensors with a rule of their own. Here, weights decay and
 //! biases do not.
 //! ```
@@ -53,14 +53,14 @@
 //!     weights_slot.bind(&mut weights, &no_weights),
 //!     bias_slot.bind(&mut bias, &no_bias),
 //! ])?;
-//! assert!(weights.iter().all(|&weight| weight < 1.0));            // without any gradient
+//! assert!(weights.iter().all(|&weight| weight < 1.0));            // although the gradient is 0
 //! assert!(bias.iter().all(|&bias| bias == 1.0));
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
 //! # Any number of layers
-//! Slots of a type go into a `Vec` like anything else, and so do bound slots, whatever the dimension
-//! of their arrays.
+//! Slots are values: keep those of one type in a `Vec`. Bound slots have one type for arrays of all
+//! dimensions, so a batch can be a `Vec` too.
 //! ```
 //! use adamax::{Adamax, Error, Optimizer, Slot};
 //! use ndarray::{Array1, Array2, Ix1, Ix2};
@@ -68,7 +68,7 @@
 //! struct Layer { weights: Array2<f64>, bias: Array1<f64> }
 //! struct Slots { weights: Slot<Ix2>, bias: Slot<Ix1> }
 //!
-//! let widths = [4, 3, 3, 1];                                      // from a file, say
+//! let widths = [4, 3, 3, 1];                                      // for example from a file
 //! let layer = |pair: &[usize]| Layer {
 //!     weights: Array2::ones((pair[1], pair[0])),
 //!     bias: Array1::ones(pair[1]),
@@ -98,14 +98,13 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! # Gradients gathered over several minibatches
-//! Where a batch does not fit into memory: add up the gradients of its parts, and step with their
-//! mean.
+//! # Gradient accumulation
+//! If a batch does not fit into memory, add up the gradients of its parts and step with their mean.
 //! ```
 //! use adamax::{Adamax, State};
 //! use ndarray::{Array1, ArrayView1, ArrayView2, Axis, array};
 //!
-//! /// The gradient of the mean squared error.
+//! /// Returns the gradient of the mean squared error.
 //! fn gradient(x: &Array1<f64>, inputs: ArrayView2<f64>, targets: ArrayView1<f64>) -> Array1<f64> {
 //!     inputs.t().dot(&(inputs.dot(x) - targets)) * (2.0 / targets.len() as f64)
 //! }
@@ -130,9 +129,9 @@
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
-//! # Part of an array frozen
-//! Register and step a slice of it. What is outside of the slice has no state and is never touched.
-//! (To freeze whole tensors, leave them out of the batch.)
+//! # A frozen part of an array
+//! Register and step a slice of the array. The entries outside the slice have no state and never
+//! change. (To freeze whole tensors, leave them out of the batch.)
 //! ```
 //! use adamax::{Adamax, Optimizer};
 //! use ndarray::{Array2, s};
@@ -150,8 +149,8 @@
 //! ```
 //!
 //! # Complex parameters
-//! Real and imaginary parts are parameters of their own, as in PyTorch; `split_complex` gives views
-//! of them, without a copy. Of a real loss f, the gradient of both is ∂f/∂re + i·∂f/∂im.
+//! Treat real and imaginary parts as separate parameters, as PyTorch does. `split_complex` returns
+//! views of them, without a copy. The gradient of a real loss f is ∂f/∂re + i·∂f/∂im.
 //! ```
 //! use adamax::{Adamax, Optimizer};
 //! use ndarray::{Array1, array};
@@ -176,9 +175,9 @@
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
-//! # Skipped steps reported
+//! # Counting skipped steps
 //! With [`NonFinite::Skip`](crate::NonFinite::Skip), a gradient with NaN or infinities changes
-//! nothing. Count such steps, and give up where they do not end.
+//! nothing. There is no limit on consecutive skips, so count them and stop after too many.
 //! ```
 //! use adamax::{Adamax, NonFinite, Optimizer, Outcome};
 //! use ndarray::array;
@@ -195,21 +194,21 @@
 //!         skipped.push(t);
 //!         in_a_row += 1;
 //!         if in_a_row == 5 {
-//!             break;                                              // report it as an error of yours
+//!             break;                                              // report an error
 //!         }
 //!     } else {
 //!         in_a_row = 0;
 //!     }
 //! }
 //! assert_eq!(skipped, [3]);
-//! assert_eq!(optimizer.state(slot).unwrap().steps(), 9);          // t has not advanced either
+//! assert_eq!(optimizer.state(slot).unwrap().steps(), 9);          // t counts no skipped step
 //! # assert!(x.iter().all(|x| (x - (1.0 - 9.0 * 0.002)).abs() < 1e-6));
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
 //! # Averaged parameters
-//! An [`Average`](crate::Average) of the parameters over the last steps is less noisy than where
-//! the run happens to stand. It does not disturb the run.
+//! An [`Average`](crate::Average) of the parameters over the last steps is less noisy than the
+//! current parameters. The run itself does not change.
 //! ```
 //! use adamax::{Adamax, Average, State};
 //! use ndarray::array;
@@ -219,19 +218,20 @@
 //! let mut average = Average::new(0.98, &x)?;
 //! for t in 0..400 {
 //!     let noise = if t % 10 < 5 { 1.5 } else { -1.5 };
-//!     let gradient = &x * 2.0 + noise;                            // of x², nearly
+//!     let gradient = &x * 2.0 + noise;                            // of x², with noise
 //!     rule.step(&mut state, &mut x, &gradient)?;
 //!     average.update(&x)?;
 //! }
 //! let last = x.clone();
-//! average.assign_to(&mut x)?;                                     // to evaluate, or in the end
+//! average.assign_to(&mut x)?;                                     // to evaluate, or at the end
 //! assert!(x[0].abs() < 0.5 * last[0].abs());
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
-//! # A run resumed
-//! A [`Snapshot`](crate::Snapshot) holds everything but the parameters and your own step number. With
-//! the feature `serde` it can be written in any format, and is checked when it is read.
+//! # Resuming a run
+//! A [`Snapshot`](crate::Snapshot) holds the whole state of an optimizer. Save the parameters and
+//! your own step number beside it. With the feature `serde` it can be written in any format, and is
+//! checked when it is read.
 //! ```
 //! use adamax::{Adamax, Error, Optimizer, Slot, schedule::Schedule};
 //! use ndarray::{Array1, Ix1, array};

@@ -1,4 +1,4 @@
-//! Decay rates: how much weight a decaying mean has gathered.
+//! Decay rates, and the total weight 1 − βᵗ of a decaying mean.
 
 use crate::error::{Detail, Error};
 
@@ -6,7 +6,7 @@ use crate::error::{Detail, Error};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct DecayRate {
     rate: f64,
-    /// A number of steps from which on 1 − βᵗ is 1 to the last bit; follows from `rate`.
+    /// For t at or above this number of steps, 1 − βᵗ is exactly 1. Computed from `rate`.
     settled_from: u64,
 }
 
@@ -19,7 +19,7 @@ impl DecayRate {
         }
     }
 
-    /// For constants: a rate out of range does not compile.
+    /// A rate for a constant; the compiler refuses one out of range.
     pub(crate) const fn known(rate: f64) -> Self {
         assert!(0.0 <= rate && rate < 1.0);
         DecayRate { rate, settled_from: settled_from(rate) }
@@ -29,16 +29,16 @@ impl DecayRate {
         self.rate
     }
 
-    /// 1 − βᵗ: the total weight of t values in a mean that started at 0.
+    /// 1 − βᵗ, the total weight of t values in a mean that started at 0.
     ///
-    /// By own square-and-multiply: `f64::powi` may differ between platforms, and takes an `i32`.
+    /// Does not use `f64::powi`, which may differ between platforms and takes an `i32`.
     #[inline]
     pub(crate) fn total_weight(self, t: u64) -> f64 {
         if t >= self.settled_from { 1.0 } else { 1.0 - power(self.rate, t) }
     }
 }
 
-/// `base` to the power `exponent`, by square and multiply: the same bits everywhere.
+/// `base` to the power `exponent`, by square and multiply. Gives the same bits on every platform.
 fn power(base: f64, mut exponent: u64) -> f64 {
     let (mut result, mut square) = (1.0, base);
     while exponent > 0 {
@@ -51,8 +51,9 @@ fn power(base: f64, mut exponent: u64) -> f64 {
     result
 }
 
-/// A power of two t for which βᵗ is so far below half an ulp of 1 that 1 − βᵗ rounds to 1 there and
-/// beyond, computed or exact. It spares a long-running step the power.
+/// A power of two t for which βᵗ is so far below half an ulp of 1 that 1 − βᵗ rounds to 1 from
+/// there on, even with the rounding errors of `power`. It saves late steps the computation of the
+/// power.
 const fn settled_from(rate: f64) -> u64 {
     const NEGLIGIBLE: f64 = f64::EPSILON / 1024.0;
     let (mut t, mut square) = (1_u64, rate);

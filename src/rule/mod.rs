@@ -1,4 +1,4 @@
-//! The hyperparameters: [`Adamax`], its builder and its presets.
+//! Hyperparameters: [`Adamax`], its builder and its presets.
 
 mod builder;
 pub(crate) mod decay_rate;
@@ -28,10 +28,10 @@ pub use self::{
 ///
 /// </div>
 ///
-/// A rule is a small `Copy` value without any state: one rule serves any number of tensors, each of
-/// which has a [`State`](crate::State) of its own. Make one by [`Adamax::default`], by a preset
-/// ([`pytorch`](Adamax::pytorch), [`keras`](Adamax::keras), …) or by [`Adamax::builder`]; whichever
-/// way, it holds only values in range:
+/// A rule is a small `Copy` value without state: one rule serves any number of tensors, each with a
+/// [`State`](crate::State) of its own. [`Adamax::default`], the presets
+/// ([`pytorch`](Adamax::pytorch), [`keras`](Adamax::keras), …) and [`Adamax::builder`] make rules.
+/// Every rule holds only values in range:
 ///
 /// | setting | symbol | default | range |
 /// |---|---|---|---|
@@ -46,14 +46,14 @@ pub use self::{
 /// | [`objective`](AdamaxBuilder::objective) | ± | [`Minimize`](Objective::Minimize) | |
 /// | [`non_finite`](AdamaxBuilder::non_finite) | | [`Error`](NonFinite::Error) | |
 ///
-/// # How far a step goes
-/// The step of one coordinate is at most α·(1−β₁)/(1−β₁ᵗ)·Σ_{k<t}(β₁/β₂)ᵏ, whatever the size of the
-/// gradients: α on the first step, 1.00909·α in the limit at the defaults. (The paper's |Δ| ≤ α is
-/// not exact; and there is no bound if β₁ > β₂.) The bound holds for a state that started at zero,
-/// without weight decay and with bias correction.
+/// # Step size
+/// The step of one coordinate is at most α·(1−β₁)/(1−β₁ᵗ)·Σ_{k<t}(β₁/β₂)ᵏ for gradients of any
+/// size: α on the first step, 1.00909·α in the limit at the defaults. (The paper's |Δ| ≤ α is not
+/// exact, and there is no bound if β₁ > β₂.) The bound holds for a state that started at zero, with
+/// bias correction and without weight decay.
 ///
 /// # Precision
-/// Settings are `f64` also for `f32` tensors. The coefficients of a step are computed in `f64` and
+/// Settings are `f64`, also for `f32` tensors. The coefficients of a step are computed in `f64` and
 /// rounded once.
 ///
 /// # Examples
@@ -85,7 +85,8 @@ pub struct Adamax {
 }
 
 impl Default for Adamax {
-    /// α 0.002, β₁ 0.9, β₂ 0.999, ε 1e-8 added to the finished norm, nothing else.
+    /// α 0.002, β₁ 0.9, β₂ 0.999, ε 1e-8 outside the maximum, with bias correction; no weight decay
+    /// and no clipping.
     fn default() -> Self {
         const BETA1: DecayRate = DecayRate::known(0.9);
         const BETA2: DecayRate = DecayRate::known(0.999);
@@ -104,21 +105,14 @@ impl Default for Adamax {
     }
 }
 
-/// Building, and reading back.
+/// Builders and getters.
 impl Adamax {
-    /// A builder that starts from [`Adamax::default`].
-    ///
-    /// ```
-    /// # use adamax::Adamax;
-    /// let rule = Adamax::builder().learning_rate(0.01).build()?;
-    /// assert_eq!(rule.to_builder().learning_rate(0.002).build()?, Adamax::default());
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns a builder that starts from [`Adamax::default`].
     pub fn builder() -> AdamaxBuilder {
         Adamax::default().to_builder()
     }
 
-    /// A builder that starts from this rule, to derive another from it.
+    /// Returns a builder that starts from this rule, to derive another one.
     ///
     /// ```
     /// use adamax::{Adamax, WeightDecay};
@@ -132,120 +126,68 @@ impl Adamax {
         AdamaxBuilder { rule: *self, beta1: self.beta1(), beta2: self.beta2() }
     }
 
-    /// α, the learning rate.
-    ///
-    /// ```
-    /// assert_eq!(adamax::Adamax::default().learning_rate(), 0.002);
-    /// ```
+    /// Returns α, the learning rate.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
-    /// β₁, the decay rate of the first moment.
-    ///
-    /// ```
-    /// assert_eq!(adamax::Adamax::default().beta1(), 0.9);
-    /// ```
+    /// Returns β₁, the decay rate of the first moment.
     #[must_use]
     pub fn beta1(&self) -> f64 {
         self.beta1.get()
     }
 
-    /// β₂, the decay rate of the infinity norm.
-    ///
-    /// ```
-    /// assert_eq!(adamax::Adamax::default().beta2(), 0.999);
-    /// ```
+    /// Returns β₂, the decay rate of the infinity norm.
     #[must_use]
     pub fn beta2(&self) -> f64 {
         self.beta2.get()
     }
 
-    /// ε, the guard of the denominator.
-    ///
-    /// ```
-    /// assert_eq!(adamax::Adamax::default().epsilon(), 1e-8);
-    /// assert_eq!(adamax::Adamax::paper().epsilon(), 0.0);
-    /// ```
+    /// Returns ε, which keeps the divisor above 0.
     #[must_use]
     pub fn epsilon(&self) -> f64 {
         self.epsilon
     }
 
-    /// Where ε enters.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, EpsilonPlacement};
-    /// assert_eq!(Adamax::keras().epsilon_placement(), EpsilonPlacement::Outside);
-    /// ```
+    /// Returns the place of ε in the update.
     #[must_use]
     pub fn epsilon_placement(&self) -> EpsilonPlacement {
         self.epsilon_placement
     }
 
-    /// Whether the first moment is divided by 1 − β₁ᵗ.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, BiasCorrection};
-    /// assert_eq!(Adamax::mlx(0.001)?.bias_correction(), BiasCorrection::Off);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns `On` if the first moment is divided by 1 − β₁ᵗ.
     #[must_use]
     pub fn bias_correction(&self) -> BiasCorrection {
         self.bias_correction
     }
 
-    /// The kind and strength of weight decay.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, WeightDecay};
-    /// let rule = Adamax::builder().weight_decay(WeightDecay::L2(0.01)).build()?;
-    /// assert_eq!(rule.weight_decay(), WeightDecay::L2(0.01));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the kind and strength of weight decay.
     #[must_use]
     pub fn weight_decay(&self) -> WeightDecay {
         self.weight_decay
     }
 
-    /// The bound to which each entry of the gradient is limited; ∞ if it is not.
-    ///
-    /// ```
-    /// # use adamax::Adamax;
-    /// assert_eq!(Adamax::default().clip_value(), f64::INFINITY);
-    /// assert_eq!(Adamax::builder().clip_value(0.5).build()?.clip_value(), 0.5);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the bound on each entry of the gradient; ∞ if there is none.
     #[must_use]
     pub fn clip_value(&self) -> f64 {
         self.clip_value
     }
 
-    /// Whether the gradient is followed down or up.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Objective};
-    /// assert_eq!(Adamax::default().objective(), Objective::Minimize);
-    /// ```
+    /// Returns the direction of the steps: minimise or maximise.
     #[must_use]
     pub fn objective(&self) -> Objective {
         self.objective
     }
 
-    /// What happens to a gradient with NaN or infinities.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, NonFinite};
-    /// assert_eq!(Adamax::default().non_finite(), NonFinite::Error);
-    /// ```
+    /// Returns the policy for gradients that hold NaN or infinities.
     #[must_use]
     pub fn non_finite(&self) -> NonFinite {
         self.non_finite
     }
 
-    /// What the first moment of step t is divided by: 1 − β₁ᵗ, the total weight of the gradients in
-    /// it, or 1 without bias correction.
+    /// Divisor of the first moment in step t: 1 − β₁ᵗ, the total weight of the gradients in it; 1
+    /// without bias correction.
     pub(crate) fn correction(&self, t: u64) -> f64 {
         match self.bias_correction {
             BiasCorrection::On => self.beta1.total_weight(t),

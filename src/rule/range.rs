@@ -1,8 +1,8 @@
-//! Checks of ranges.
+//! Range checks for hyperparameters.
 
 use crate::error::{Detail, Error};
 
-// Each condition says what is allowed, so that NaN fails it.
+// Each condition is true for allowed values only, so NaN is refused.
 
 pub(crate) fn check(
     name: &'static str,

@@ -1,14 +1,13 @@
-//! The choices of a rule: where implementations of Adamax differ, one enum each.
+//! Variants: one enum for each point in which implementations of Adamax differ.
 
-/// Where ε, the guard against a zero denominator, enters the update.
+/// The place in the update of ε, which keeps the divisor above 0.
 ///
-/// On ordinary data the placements agree to about 1e-12 relative; they differ where gradients are
-/// as small as ε.
+/// The variants agree to about ε/|g|: they differ where gradients are as small as ε.
 ///
 /// ```
 /// use adamax::{Adamax, EpsilonPlacement, adamax_step};
 ///
-/// // One step from x = 0 and u = 4 with g = 1, and an ε large enough to be seen.
+/// // One step from x = 0 and u = 4 with g = 1, and an ε that is large enough to show its effect.
 /// let step = |placement| {
 ///     let rule = Adamax::builder().learning_rate(1.0).beta1(0.0).beta2(0.5).epsilon(0.5);
 ///     let (x, _, u) =
@@ -33,30 +32,19 @@ pub enum EpsilonPlacement {
     Accumulated,
 }
 
-/// Whether the first moment is divided by 1 − β₁ᵗ, which undoes its start at zero.
-///
-/// ```
-/// use adamax::{Adamax, BiasCorrection, adamax_step};
-///
-/// let on = Adamax::builder().learning_rate(1.0).beta1(0.5).epsilon(0.0).build()?;
-/// let off = on.to_builder().bias_correction(BiasCorrection::Off).build()?;
-/// let first_step = |rule| adamax_step(0.0, &3.0, 0.0, 0.0, 1, rule).map(|(x, _, _)| x);
-/// assert_eq!(first_step(&on)?, -1.0);
-/// assert_eq!(first_step(&off)?, -0.5);
-/// # Ok::<(), adamax::Error>(())
-/// ```
+/// The division of the first moment by 1 − β₁ᵗ, which corrects for its start at zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum BiasCorrection {
-    /// As in the paper and in every peer but MLX.
+    /// As in the paper and in every other implementation except MLX.
     #[default]
     On,
-    /// As in MLX: the first steps are shorter, by 1 − β₁ᵗ.
+    /// As in MLX. The first steps are shorter, by the factor 1 − β₁ᵗ.
     Off,
 }
 
-/// How weights are drawn towards zero; λ is finite and at least 0.
+/// The kind of weight decay, with its strength λ, which is finite and at least 0.
 ///
 /// ```
 /// use adamax::{Adamax, WeightDecay, adamax_step};
@@ -68,7 +56,7 @@ pub enum BiasCorrection {
 ///     Ok::<f64, adamax::Error>(x)
 /// };
 /// assert_eq!(step(WeightDecay::None)?, 10.0);
-/// assert_eq!(step(WeightDecay::L2(0.5))?, 10.0 - 0.125);       // normalised: α, whatever λ
+/// assert_eq!(step(WeightDecay::L2(0.5))?, 10.0 - 0.125);       // α for any λ > 0: normalised
 /// assert_eq!(step(WeightDecay::Decoupled(0.5))?, 10.0 * (1.0 - 0.125 * 0.5));
 /// # Ok::<(), adamax::Error>(())
 /// ```
@@ -76,29 +64,19 @@ pub enum BiasCorrection {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum WeightDecay {
-    /// Not at all.
+    /// No weight decay.
     #[default]
     None,
-    /// L2 regularisation: `g ← g + λ·x` before the moments, as PyTorch's `weight_decay`. The sign
-    /// of `g` has been turned before if the objective is maximized.
+    /// L2 regularisation: `g ← g + λ·x` before the moments, like PyTorch's `weight_decay`. Under
+    /// [`Objective::Maximize`] the sign of `g` is changed before λ·x is added.
     L2(f64),
-    /// Decoupled weight decay: `x ← (1 − α·λ)·x − …`, both from the old `x`, as PyTorch's `AdamW`,
-    /// Keras and optax's `adamaxw` do. Multiplied by the learning rate, unlike Loshchilov & Hutter.
+    /// Decoupled weight decay: `x ← (1 − α·λ)·x − …`, where both terms use the old `x`, as in
+    /// PyTorch's `AdamW`, Keras and optax's `adamaxw`. λ is multiplied by the learning rate, unlike
+    /// in Loshchilov & Hutter, <https://arxiv.org/abs/1711.05101>.
     Decoupled(f64),
 }
 
-/// Whether the gradient points to where the parameters should not, or should, go.
-///
-/// ```
-/// use adamax::{Adamax, Objective, adamax_step};
-///
-/// let down = Adamax::default();
-/// let up = down.to_builder().objective(Objective::Maximize).build()?;
-/// let first_step = |rule| adamax_step(0.0, &3.0, 0.0, 0.0, 1, rule).map(|(x, _, _)| x);
-/// assert!(first_step(&down)? < 0.0);
-/// assert_eq!(first_step(&up)?, -first_step(&down)?);
-/// # Ok::<(), adamax::Error>(())
-/// ```
+/// The direction of the steps: minimise or maximise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -106,12 +84,13 @@ pub enum Objective {
     /// Step against the gradient.
     #[default]
     Minimize,
-    /// Step along the gradient: exactly as minimizing with `-g`. The gradient is not written to.
+    /// Step along the gradient; the result is exactly that of minimising with `-g`. The gradient is
+    /// not written to.
     Maximize,
 }
 
-/// What happens to a gradient that holds NaN or an infinity, which is looked for before anything
-/// is written.
+/// The policy for a gradient that holds NaN or an infinity. The check comes before anything is
+/// written.
 ///
 /// ```
 /// use adamax::{Adamax, ErrorKind, NonFinite, Outcome, State};
@@ -136,9 +115,10 @@ pub enum NonFinite {
     /// index.
     #[default]
     Error,
-    /// The step is left out and reported as [`Outcome::Skipped`](crate::Outcome::Skipped); the step
-    /// counter stays.
+    /// The step is not taken, which is reported as [`Outcome::Skipped`](crate::Outcome::Skipped);
+    /// the step counter does not advance.
     Skip,
-    /// No check, which saves reading the gradient twice. NaN reaches x, m and u and stays there.
+    /// There is no check, which saves one of two passes over the gradient. NaN reaches x, m and u
+    /// and stays there.
     Propagate,
 }

@@ -1,10 +1,10 @@
-//! The value of each kind of schedule at a step.
+//! Values of schedules: one formula for each kind.
 
 use core::f64::consts::PI;
 
 use super::kind::{Amplitude, Kind};
 
-/// A step and the value there.
+/// A step and the value at it.
 type Point = (u64, f64);
 
 impl Kind {
@@ -64,19 +64,21 @@ impl Amplitude {
     }
 }
 
-/// The point at `weight` (in [0, 1]) between `from`, where it is 0, and `to`, where it is 1.
+/// Linear interpolation: `from` at weight 0, `to` at weight 1.
 ///
-/// This form is exact at both ends; rounding can bring it out of the range between them by a hair.
+/// Exact at both ends. The clamp is needed because rounding can move other values just outside the
+/// range.
 fn between(from: f64, to: f64, weight: f64) -> f64 {
     (from * (1.0 - weight) + to * weight).clamp(from.min(to), from.max(to))
 }
 
-/// Half a period of a cosine: from 1 at 0 down to 0 at 1.
+/// Half a period of a cosine: 1 at 0, 0 at 1.
 fn bell(progress: f64) -> f64 {
     0.5 + 0.5 * libm::cos(PI * progress)
 }
 
-/// `base` to the power `exponent`, both at least 0; what is too large for a float is the largest.
+/// `base` to the power `exponent`, both at least 0. Overflow gives the largest float, because a
+/// scale must be finite.
 fn power(base: f64, exponent: f64) -> f64 {
     libm::pow(base, exponent).min(f64::MAX)
 }
@@ -99,7 +101,7 @@ fn one_cycle(t: f64, steps: f64, rise: f64, [start, end]: [f64; 2]) -> f64 {
 fn staircase(points: &[Point], t: u64) -> f64 {
     match around(points, t) {
         (Some((_, value)), _) | (None, Some((_, value))) => value,
-        (None, None) => 1.0, // an empty list is refused
+        (None, None) => 1.0, // unreachable: an empty list is refused
     }
 }
 
@@ -112,19 +114,20 @@ fn polygon(points: &[Point], t: u64) -> f64 {
     }
 }
 
-/// The last point at or before t, and the first one after it.
+/// The last point at or before t, and the first point after t.
 fn around(points: &[Point], t: u64) -> (Option<Point>, Option<Point>) {
     let (reached, ahead) = points.split_at(points.partition_point(|&(at, _)| at <= t));
     (reached.last().copied(), ahead.first().copied())
 }
 
-/// How far the present cycle has gone, in [0, 1), where each is `multiplier` times as long as the
-/// one before.
+/// Progress in the current cycle, in [0, 1). Each cycle is `multiplier` times as long as the one
+/// before.
 fn since_restart(t: u64, steps: u64, multiplier: u64) -> f64 {
     if multiplier == 1 {
         return ratio(t % steps, steps);
     }
-    // The first length above what remains may not fit into 64 bits, but it does into 128.
+    // The loop ends at the first length above `rest`, which may need more than 64 bits, but fits
+    // into 128.
     let (mut rest, mut length) = (u128::from(t), u128::from(steps));
     while rest >= length {
         rest -= length;
@@ -133,7 +136,7 @@ fn since_restart(t: u64, steps: u64, multiplier: u64) -> f64 {
     ratio(rest, length)
 }
 
-/// 0 where a cycle begins, 1 at its top.
+/// The triangle of a cycle: 0 at its start, 1 at its peak.
 fn triangle(t: u64, up: u64, down: u64) -> f64 {
     let place = u128::from(t) % period(up, down);
     if place <= up.into() { ratio(place, up) } else { ratio(period(up, down) - place, down) }
@@ -143,7 +146,7 @@ fn period(up: u64, down: u64) -> u128 {
     u128::from(up) + u128::from(down)
 }
 
-/// How much of `steps` is left at t: exactly 1 at 0, and exactly 0 from `steps` on.
+/// The remaining part of `steps` at t: exactly 1 at 0, exactly 0 from `steps` on.
 fn remaining(t: u64, steps: u64) -> f64 {
     ratio(steps.saturating_sub(t), steps)
 }

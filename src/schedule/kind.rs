@@ -1,4 +1,4 @@
-//! The kinds of schedules, with their arguments, and which arguments are allowed.
+//! The kinds of schedules, with their arguments and the checks of these.
 
 use alloc::{boxed::Box, vec::Vec};
 
@@ -8,39 +8,39 @@ use crate::{
     rule::range::{check, check_not_negative},
 };
 
-/// What becomes of the height of a [`cyclic`](Schedule::cyclic) schedule.
+/// The change of a [`cyclic`](Schedule::cyclic) schedule's height over time.
 ///
 /// ```
 /// use adamax::schedule::{Amplitude, Schedule};
 ///
-/// // The tops of the first three cycles, which are at t = 1, 3 and 5.
-/// let tops = |amplitude| {
+/// // The peaks of the first three cycles, at t = 1, 3 and 5.
+/// let peaks = |amplitude| {
 ///     let schedule = Schedule::cyclic(1, 1, 0.0, amplitude)?;
 ///     Ok::<_, adamax::Error>([1, 3, 5].map(|t| schedule.scale(t)))
 /// };
-/// assert_eq!(tops(Amplitude::Constant)?, [1.0, 1.0, 1.0]);
-/// assert_eq!(tops(Amplitude::Halving)?, [1.0, 0.5, 0.25]);
-/// assert_eq!(tops(Amplitude::Decaying(0.5))?, [0.5, 0.125, 0.03125]);
+/// assert_eq!(peaks(Amplitude::Constant)?, [1.0, 1.0, 1.0]);
+/// assert_eq!(peaks(Amplitude::Halving)?, [1.0, 0.5, 0.25]);
+/// assert_eq!(peaks(Amplitude::Decaying(0.5))?, [0.5, 0.125, 0.03125]);
 /// # Ok::<(), adamax::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Amplitude {
-    /// All cycles are equally high: PyTorch's `triangular`.
+    /// All cycles have the same height: PyTorch's `triangular`.
     #[default]
     Constant,
-    /// Each cycle is half as high as the one before: PyTorch's `triangular2`.
+    /// Each cycle has half the height of the one before: PyTorch's `triangular2`.
     Halving,
-    /// factorᵗ, with a factor in [0, 1]: PyTorch's `exp_range`.
+    /// The height is factorᵗ, with a factor in [0, 1]: PyTorch's `exp_range`.
     Decaying(f64),
 }
 
-/// How deep schedules may be nested: what walks them calls itself as often, and must not exhaust
-/// the stack.
+/// The greatest depth of nested schedules. Functions that visit them are recursive and must not
+/// exhaust the stack.
 const MAX_DEPTH: u64 = 64;
 
-/// What a schedule is made of. Arguments are those of the constructor of the same name.
+/// The contents of a schedule: the arguments of the constructor of the same name.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(
     feature = "serde",
@@ -67,7 +67,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Refuses arguments out of range. Schedules inside of this one have passed already.
+    /// Refuses arguments out of range. Schedules inside this one have been checked when they were
+    /// made.
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self {
             Kind::Constant { scale } => check_not_negative("scale", *scale),
@@ -165,7 +166,7 @@ impl Amplitude {
     }
 }
 
-// Each condition says what is allowed, so that NaN fails it.
+// Each condition is true for allowed values only, so NaN is refused.
 
 fn check_positive(name: &'static str, value: f64) -> Result<(), Error> {
     check(name, value, value > 0.0 && value.is_finite(), "finite and greater than 0")
@@ -179,7 +180,7 @@ fn check_at_least_1(name: &'static str, value: u64) -> Result<(), Error> {
     check_count(name, value, value > 0, "at least 1")
 }
 
-/// Refuses an empty list, and one that does not rise.
+/// Refuses an empty list, and one that is not strictly increasing.
 fn check_increasing(
     name: &'static str,
     steps: impl Iterator<Item = u64> + Clone,

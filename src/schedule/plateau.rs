@@ -1,4 +1,4 @@
-//! A factor on the learning rate that shrinks whenever a loss has stopped improving.
+//! A factor on the learning rate that is reduced when a loss stops improving.
 
 #[cfg(feature = "serde")]
 use super::kind::check_count;
@@ -10,20 +10,20 @@ use crate::{
     },
 };
 
-/// Shrinks the learning rate when a loss has not improved for a while, with PyTorch's semantics.
+/// Reduces the learning rate when a loss has stopped improving, like PyTorch's `ReduceLROnPlateau`.
 ///
 /// ```text
 /// better   if loss < best·(1 − threshold)      Threshold::Relative
 ///          if loss < best − threshold          Threshold::Absolute
-/// bad ← 0 if better, or while cooling down; else bad + 1
-/// bad > patience:   scale ← max(scale·factor, min_scale), bad ← 0, and `cooldown` losses of rest
+/// bad ← 0 if better, or during a cooldown; else bad + 1
+/// if bad > patience:   scale ← max(scale·factor, min_scale), bad ← 0, start a cooldown
 /// ```
-/// The scale is 1 at first. Give each loss, once per epoch for instance, to
-/// [`observe`](ReduceOnPlateau::observe). The first finite loss is always better; one that is NaN or
-/// infinite is bad. Under [`Objective::Maximize`] the signs turn: better is more.
+/// The scale starts at 1. Pass each loss, for instance once per epoch, to
+/// [`observe`](ReduceOnPlateau::observe). The first finite loss is always better; a loss that is
+/// NaN or infinite is never better. Under [`Objective::Maximize`] the comparisons become
+/// `loss > best·(1 + threshold)` and `loss > best + threshold`.
 ///
-/// A relative threshold supposes losses of one sign that improve towards 0 (or, maximized, away
-/// from it); for others take an absolute one.
+/// A relative threshold assumes positive losses. For others choose an absolute one.
 ///
 /// | setting | default | range |
 /// |---|---|---|
@@ -35,8 +35,9 @@ use crate::{
 /// | [`min_scale`](ReduceOnPlateauBuilder::min_scale) | 0 | [0, 1] |
 /// | [`epsilon`](ReduceOnPlateauBuilder::epsilon) | 1e-8 | finite, ≥ 0 |
 ///
-/// As PyTorch's `ReduceLROnPlateau`, with a learning rate of 1: its `min_lr` and `eps` are here
-/// divided by the learning rate. (There, an infinite loss in the right direction would be the best.)
+/// `ReduceLROnPlateau` acts on the learning rate, this type on a factor that starts at 1: divide
+/// its `min_lr` and `eps` by the learning rate. (There, an infinite loss in the right direction
+/// becomes the best.)
 ///
 /// # Examples
 /// ```
@@ -57,29 +58,15 @@ pub struct ReduceOnPlateau {
     observed: Observed,
 }
 
-/// What a loss must gain on the best one to count as better.
-///
-/// ```
-/// use adamax::schedule::{ReduceOnPlateau, Threshold};
-///
-/// // Is 90 after 100 better?
-/// let best = |threshold| {
-///     let mut plateau = ReduceOnPlateau::builder().threshold(threshold).build()?;
-///     plateau.observe(100.0);
-///     plateau.observe(90.0);
-///     Ok::<_, adamax::Error>(plateau.best())
-/// };
-/// assert_eq!(best(Threshold::Relative(0.5))?, Some(100.0));
-/// assert_eq!(best(Threshold::Absolute(0.5))?, Some(90.0));
-/// # Ok::<(), adamax::Error>(())
-/// ```
+/// The improvement over the best loss that makes a loss count as better; finite, ≥ 0. The formulas
+/// are at [`ReduceOnPlateau`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Threshold {
-    /// This part of the best: PyTorch's `rel`.
+    /// A fraction of the best loss: PyTorch's `rel`.
     Relative(f64),
-    /// This much: PyTorch's `abs`.
+    /// A fixed amount: PyTorch's `abs`.
     Absolute(f64),
 }
 
@@ -99,7 +86,7 @@ pub(crate) struct Settings {
     epsilon: f64,
 }
 
-/// What has come of the losses so far.
+/// The state after the losses observed so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(
     feature = "serde",
@@ -110,20 +97,12 @@ pub(crate) struct Observed {
     scale: f64,
     best: Option<f64>,
     bad_in_a_row: u64,
-    /// How many losses the rest after the last reduction still lasts.
+    /// The number of losses left in the cooldown.
     rest: u64,
 }
 
 impl ReduceOnPlateau {
-    /// A builder that starts from PyTorch's defaults.
-    ///
-    /// ```
-    /// # use adamax::schedule::ReduceOnPlateau;
-    /// let mut plateau = ReduceOnPlateau::builder().build()?;
-    /// let scales: Vec<f64> = (0..12).map(|_| plateau.observe(1.0)).collect();
-    /// assert_eq!(scales[10..], [1.0, 0.1]);                 // after 11 bad losses
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns a builder that starts from PyTorch's defaults.
     pub fn builder() -> ReduceOnPlateauBuilder {
         let settings = Settings {
             objective: Objective::Minimize,
@@ -137,7 +116,7 @@ impl ReduceOnPlateau {
         ReduceOnPlateauBuilder { settings }
     }
 
-    /// Takes in a loss and returns the factor on the learning rate from now on.
+    /// Processes a loss and returns the factor on the learning rate from now on.
     ///
     /// ```
     /// # use adamax::schedule::ReduceOnPlateau;
@@ -171,34 +150,14 @@ impl ReduceOnPlateau {
         observed.scale
     }
 
-    /// The factor on the learning rate, as [`observe`](ReduceOnPlateau::observe) returned it last;
-    /// 1 before the first loss.
-    ///
-    /// ```
-    /// # use adamax::schedule::ReduceOnPlateau;
-    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).build()?;
-    /// assert_eq!(plateau.scale(), 1.0);
-    /// plateau.observe(f64::NAN);
-    /// assert_eq!(plateau.scale(), 0.5);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the factor on the learning rate, as the last [`observe`](ReduceOnPlateau::observe)
+    /// returned it; 1 before the first loss.
     #[must_use]
     pub fn scale(&self) -> f64 {
         self.observed.scale
     }
 
-    /// The last loss that was better than the best before it.
-    ///
-    /// ```
-    /// # use adamax::schedule::ReduceOnPlateau;
-    /// let mut plateau = ReduceOnPlateau::builder().build()?;
-    /// assert_eq!(plateau.best(), None);
-    /// for loss in [3.0, 2.0, f64::NEG_INFINITY, 2.5] {
-    ///     plateau.observe(loss);
-    /// }
-    /// assert_eq!(plateau.best(), Some(2.0));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the last loss that counted as better; `None` before the first finite loss.
     #[must_use]
     pub fn best(&self) -> Option<f64> {
         self.observed.best
@@ -215,7 +174,7 @@ impl ReduceOnPlateau {
         loss.is_finite() && self.observed.best.is_none_or(gains_on)
     }
 
-    /// Puts one together again.
+    /// Restores an observer from its parts.
     #[cfg(feature = "serde")]
     pub(crate) fn from_parts(settings: Settings, observed: Observed) -> Result<Self, Error> {
         let fresh = ReduceOnPlateauBuilder { settings }.build()?;
@@ -229,9 +188,9 @@ impl ReduceOnPlateau {
     }
 }
 
-/// Settings on their way to a [`ReduceOnPlateau`], from [`ReduceOnPlateau::builder`].
+/// The builder of a [`ReduceOnPlateau`], made by [`ReduceOnPlateau::builder`].
 ///
-/// Setters take any value; [`build`](ReduceOnPlateauBuilder::build) checks them all.
+/// Setters accept any value; [`build`](ReduceOnPlateauBuilder::build) checks all of them.
 ///
 /// ```
 /// use adamax::schedule::ReduceOnPlateau;
@@ -249,61 +208,31 @@ pub struct ReduceOnPlateauBuilder {
 }
 
 impl ReduceOnPlateauBuilder {
-    /// Whether a better loss is a lower or a higher one.
-    ///
-    /// ```
-    /// # use adamax::{Objective, schedule::ReduceOnPlateau};
-    /// let accuracy = ReduceOnPlateau::builder().objective(Objective::Maximize).patience(0);
-    /// let mut plateau = accuracy.build()?;
-    /// assert_eq!([0.6, 0.7, 0.65].map(|part| plateau.observe(part)), [1.0, 1.0, 0.1]);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Sets the direction in which a loss is better: lower or higher.
     pub fn objective(mut self, objective: Objective) -> Self {
         self.settings.objective = objective;
         self
     }
 
-    /// What the scale is multiplied by, in [0, 1).
-    ///
-    /// ```
-    /// # use adamax::schedule::ReduceOnPlateau;
-    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).build()?;
-    /// assert_eq!([1.0; 3].map(|loss| plateau.observe(loss)), [1.0, 0.5, 0.25]);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Sets the factor of a reduction, in [0, 1).
     pub fn factor(mut self, factor: f64) -> Self {
         self.settings.factor = factor;
         self
     }
 
-    /// How many bad losses in a row are put up with.
-    ///
-    /// ```
-    /// # use adamax::schedule::ReduceOnPlateau;
-    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(2).build()?;
-    /// assert_eq!([1.0; 5].map(|loss| plateau.observe(loss)), [1.0, 1.0, 1.0, 0.5, 0.5]);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Sets the number of bad losses in a row that are tolerated: the next one causes a reduction.
     pub fn patience(mut self, losses: u64) -> Self {
         self.settings.patience = losses;
         self
     }
 
-    /// What a loss must gain on the best one to count as better; finite, ≥ 0.
-    ///
-    /// ```
-    /// # use adamax::schedule::{ReduceOnPlateau, Threshold};
-    /// let builder = ReduceOnPlateau::builder().factor(0.5).patience(0);
-    /// let mut plateau = builder.threshold(Threshold::Absolute(0.25)).build()?;
-    /// assert_eq!([1.0, 0.5, 0.375].map(|loss| plateau.observe(loss)), [1.0, 1.0, 0.5]);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Sets the improvement that makes a loss count as better; finite, ≥ 0.
     pub fn threshold(mut self, threshold: Threshold) -> Self {
         self.settings.threshold = threshold;
         self
     }
 
-    /// For how many losses after a reduction bad ones are not counted.
+    /// Sets the number of losses after a reduction in which bad ones are not counted.
     ///
     /// ```
     /// # use adamax::schedule::ReduceOnPlateau;
@@ -316,45 +245,23 @@ impl ReduceOnPlateauBuilder {
         self
     }
 
-    /// What the scale does not fall below, in [0, 1].
-    ///
-    /// ```
-    /// # use adamax::schedule::ReduceOnPlateau;
-    /// let mut plateau = ReduceOnPlateau::builder().patience(0).min_scale(0.05).build()?;
-    /// assert_eq!([1.0; 4].map(|loss| plateau.observe(loss)), [1.0, 0.1, 0.05, 0.05]);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Sets the lower bound of the scale, in [0, 1].
     pub fn min_scale(mut self, min_scale: f64) -> Self {
         self.settings.min_scale = min_scale;
         self
     }
 
-    /// A reduction by no more than this is not carried out; finite, ≥ 0.
-    ///
-    /// ```
-    /// # use adamax::schedule::ReduceOnPlateau;
-    /// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).epsilon(0.25).build()?;
-    /// assert_eq!([1.0; 4].map(|loss| plateau.observe(loss)), [1.0, 0.5, 0.5, 0.5]);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Sets the amount up to which a reduction is too small to be made; finite, ≥ 0.
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.settings.epsilon = epsilon;
         self
     }
 
-    /// Checks every setting and makes the observer.
+    /// Checks every setting and builds the observer.
     ///
     /// # Errors
-    /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter), naming the first setting
-    /// that is NaN or out of its range (see the table at [`ReduceOnPlateau`]).
-    ///
-    /// # Examples
-    /// ```
-    /// # use adamax::{ErrorKind, schedule::ReduceOnPlateau};
-    /// let error = ReduceOnPlateau::builder().min_scale(f64::NAN).build().unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::Hyperparameter);
-    /// assert_eq!(error.to_string(), "min scale is NaN, but must be in [0, 1]");
-    /// ```
+    /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter), with the name of the first
+    /// setting that is NaN or out of its range (see the table at [`ReduceOnPlateau`]).
     pub fn build(self) -> Result<ReduceOnPlateau, Error> {
         let settings = self.settings;
         let Settings { factor, min_scale, .. } = settings;
@@ -369,7 +276,7 @@ impl ReduceOnPlateauBuilder {
 }
 
 impl Observed {
-    /// Refuses what no losses can have led to.
+    /// Refuses a state that no sequence of losses can lead to.
     #[cfg(feature = "serde")]
     fn check(&self, settings: &Settings) -> Result<(), Error> {
         check_part("scale", self.scale)?;
