@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::argmin::AdamaxSolver;
 use crate::{
     average::Average,
-    error::Error,
-    optimizer::snapshot::{self, Snapshot, TensorSnapshot},
+    error::{Detail, Error},
+    optimizer::snapshot::{Snapshot, TensorSnapshot},
     real::Real,
     reduce::norm::MaxNorm,
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
@@ -163,8 +163,17 @@ struct Version(u32);
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let version = u32::deserialize(deserializer)?;
-        snapshot::check_version(version).map_err(de::Error::custom)?;
+        check_version("snapshot", version, Snapshot::<f64>::VERSION).map_err(de::Error::custom)?;
         Ok(Version(version))
+    }
+}
+
+/// Refuses a version that this release cannot read.
+pub(crate) fn check_version(document: &'static str, found: u32, newest: u32) -> Result<(), Error> {
+    match found {
+        0 => Err(Detail::VersionZero { document }.into()),
+        _ if found > newest => Err(Detail::FutureVersion { document, found, newest }.into()),
+        _ => Ok(()),
     }
 }
 
@@ -188,7 +197,6 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
         let read = || -> Result<Self, Error> {
             let tensors = data.tensors.into_iter().map(TensorData::read);
             Snapshot::from_foreign(
-                data.version.0,
                 data.groups.into_owned(),
                 tensors.collect::<Result<Vec<_>, _>>()?,
                 data.lr_scale,

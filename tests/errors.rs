@@ -3,7 +3,8 @@
 mod common;
 
 use adamax::{
-    Adamax, AdamaxBuilder, Error, ErrorKind, NonFinite, Outcome, State, WeightDecay, adamax_step,
+    Adamax, AdamaxBuilder, Average, Error, ErrorKind, NonFinite, Optimizer, Outcome, State,
+    WeightDecay, adamax_step, check_gradient, schedule::Schedule,
 };
 use common::{Float, assert_untouched, layout::LAYOUTS};
 use ndarray::{Array1, ArrayD, arr0, array};
@@ -157,7 +158,12 @@ fn shapes_that_differ<A: Float>() {
     for (good, bad) in MISFITS {
         let (right, wrong) = (zeros::<A>(good), zeros::<A>(bad));
         let message = |role: &str, reference: &str| {
-            format!("{role} has shape {bad:?}, but {reference} has shape {good:?}")
+            let hint = if bad.len() > 1 && bad.iter().eq(good.iter().rev()) {
+                " (transposed?)"
+            } else {
+                ""
+            };
+            format!("{role} has shape {bad:?}, but {reference} has shape {good:?}{hint}")
         };
         let gradient = message("gradient", "parameter");
         let first_moment = message("first moment", "parameter");
@@ -428,15 +434,228 @@ fn an_overflow_may_pass() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- what an error is
+// ---------------------------------------------------------------- what an error tells
+
+/// Everything that the methods of an error return.
+#[derive(Debug)]
+struct Facts {
+    kind: ErrorKind,
+    tensor: Option<&'static str>,
+    array: Option<&'static str>,
+    index: Option<&'static [usize]>,
+    setting: Option<&'static str>,
+    value: Option<f64>,
+    /// Found and expected.
+    shapes: [Option<&'static [usize]>; 2],
+}
+
+/// An error of this kind that tells nothing else.
+const fn only(kind: ErrorKind) -> Facts {
+    Facts {
+        kind,
+        tensor: None,
+        array: None,
+        index: None,
+        setting: None,
+        value: None,
+        shapes: [None; 2],
+    }
+}
+
+#[track_caller]
+fn assert_facts<T>(result: Result<T, Error>, expected: &Facts) {
+    let Err(error) = result else { panic!("accepted, instead of {expected:?}") };
+    let Facts { kind, tensor, array, index, setting, value, shapes } = *expected;
+    assert_eq!(error.kind(), kind, "{error}");
+    assert_eq!(error.tensor(), tensor, "{error}");
+    assert_eq!(error.array(), array, "{error}");
+    assert_eq!(error.index(), index, "{error}");
+    assert_eq!(error.setting(), setting, "{error}");
+    let bits = |value: Option<f64>| value.map(f64::to_bits);
+    assert_eq!(bits(error.value()), bits(value), "{error}");
+    assert_eq!([error.found_shape(), error.expected_shape()], shapes, "{error}");
+    // Nothing that the methods tell is missing in the message.
+    let message = error.to_string();
+    let told = [tensor, array, setting].into_iter().flatten().map(str::to_owned);
+    let told = told.chain(index.map(|index| format!("{index:?}")));
+    let told = told.chain(value.map(|value| value.to_string()));
+    let told = told.chain(shapes.into_iter().flatten().map(|shape| format!("{shape:?}")));
+    for text in told {
+        assert!(message.contains(&text), "no {text} in: {message}");
+    }
+    assert_eq!(format!("{error:?}"), format!("{message} ({kind:?})"));
+}
+
+#[test]
+fn settings_tell_their_name_and_value() -> Result<(), Error> {
+    let of =
+        |setting, value| Facts { setting: Some(setting), value, ..only(ErrorKind::Hyperparameter) };
+    assert_facts(BETA1(1.5).build(), &of("beta1", Some(1.5)));
+    assert_facts(LEARNING_RATE(f64::NAN).build(), &of("learning rate", Some(f64::NAN)));
+    assert_facts(CLIP_VALUE(-0.0).build(), &of("clip value", Some(-0.0)));
+    assert_facts(Schedule::step(0, 0.5), &of("number of steps", Some(0.0)));
+    assert_facts(Schedule::piecewise_linear([]), &of("point", None));
+    assert_facts(first_step::<f32>(&EPSILON(1e39).build()?), &of("epsilon", None));
+    let product = "learning rate * weight decay";
+    assert_facts(first_step::<f32>(&DECOUPLED(1e42).build()?), &of(product, None));
+    assert_facts(Average::new(1.0, &array![0.0]), &of("decay of the average", Some(1.0)));
+    Ok(())
+}
+
+#[test]
+fn elements_tell_their_array_index_and_value() {
+    use ErrorKind::{NegativeNorm, NonFinite};
+    let at = |kind, array, index, value| Facts {
+        array: Some(array),
+        index: Some(index),
+        value: Some(value),
+        ..only(kind)
+    };
+    let rule = Adamax::default();
+    let step = adamax_step(1.0, &f64::INFINITY, 0.0, 0.0, 1, &rule);
+    assert_facts(step, &at(NonFinite, "gradient", &[], f64::INFINITY));
+    let step = adamax_step(1.0, &0.1, 0.0, -0.5, 1, &rule);
+    assert_facts(step, &at(NegativeNorm, "infinity norm", &[], -0.5));
+
+    let good = array![[0.1, 0.2]].into_dyn();
+    let bad = array![[0.1, f64::NAN]].into_dyn();
+    let state = State::from_parts(1, bad.clone(), good.clone());
+    assert_facts(state, &at(NonFinite, "first moment", &[0, 1], f64::NAN));
+    let state = State::from_parts(1, good.clone(), bad.clone());
+    assert_facts(state, &at(NonFinite, "infinity norm", &[0, 1], f64::NAN));
+    let check = check_gradient(&bad, &good, |_| 1.0);
+    assert_facts(check, &at(NonFinite, "parameter", &[0, 1], f64::NAN));
+    let check = check_gradient(&good, &good, |x| if x[[0, 1]] == 0.2 { 1.0 } else { f64::NAN });
+    let of_objective = Facts { index: Some(&[0, 1]), value: Some(f64::NAN), ..only(NonFinite) };
+    assert_facts(check, &of_objective);
+}
+
+#[test]
+fn shapes_are_told() -> Result<(), Error> {
+    let of = |array, found, expected| Facts {
+        array: Some(array),
+        shapes: [Some(found), Some(expected)],
+        ..only(ErrorKind::Shape)
+    };
+    let (x, g) = (zeros::<f64>(&[2, 3]), zeros(&[3, 2]));
+    let step = Adamax::default().step(&mut State::zeros_like(&x), &mut x.clone(), &g);
+    assert_facts(step, &of("gradient", &[3, 2], &[2, 3]));
+    let state = State::from_parts(0, zeros::<f64>(&[]), zeros(&[1]));
+    assert_facts(state, &of("infinity norm", &[1], &[]));
+    let updated = Average::new(0.5, &x)?.update(&g);
+    assert_facts(updated, &of("parameter", &[3, 2], &[2, 3]));
+    Ok(())
+}
+
+#[test]
+fn tensors_are_told() -> Result<(), Error> {
+    let (mut x, g) = (array![1.0], array![0.1]);
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slot = optimizer.register("bias", &x)?;
+    let in_bias = |facts| Facts { tensor: Some("bias"), ..facts };
+
+    let stepped = optimizer.step(&mut [slot.bind(&mut x, &array![f64::NAN])]);
+    let of_gradient = Facts {
+        array: Some("gradient"),
+        index: Some(&[0]),
+        value: Some(f64::NAN),
+        ..only(ErrorKind::NonFinite)
+    };
+    assert_facts(stepped, &in_bias(of_gradient));
+    let stepped = optimizer.step(&mut [slot.bind(&mut x, &array![0.1, 0.2])]);
+    let of_gradient = Facts {
+        array: Some("gradient"),
+        shapes: [Some(&[2]), Some(&[1])],
+        ..only(ErrorKind::Shape)
+    };
+    assert_facts(stepped, &in_bias(of_gradient));
+
+    let mut copy = x.clone();
+    let twice = &mut [slot.bind(&mut x, &g), slot.bind(&mut copy, &g)];
+    assert_facts(optimizer.step(twice), &in_bias(only(ErrorKind::Repeated)));
+    assert_facts(optimizer.register("bias", &x), &in_bias(only(ErrorKind::Name)));
+
+    let mut other = Optimizer::<f64>::new(Adamax::default());
+    let missing = optimizer.restore(&other.snapshot());
+    assert_facts(missing, &in_bias(only(ErrorKind::Snapshot)));
+    assert_facts(other.restore(&optimizer.snapshot()), &in_bias(only(ErrorKind::Snapshot)));
+    let stepped = other.step(&mut [slot.bind(&mut x, &g)]);
+    assert_facts(stepped, &only(ErrorKind::Foreign));
+    let group = other.add_group(Adamax::default());
+    assert_facts(optimizer.set_rule(group, Adamax::default()), &only(ErrorKind::Foreign));
+    assert_facts(optimizer.restore(&other.snapshot()), &only(ErrorKind::Snapshot));
+    Ok(())
+}
+
+#[test]
+fn step_numbers_tell_only_their_kind() {
+    let step = adamax_step(1.0, &0.1, 0.0, 0.0, 0, &Adamax::default());
+    assert_facts(step, &only(ErrorKind::StepCount));
+}
+
+#[cfg(feature = "safetensors")]
+#[test]
+fn files_tell_where_they_are_wrong() -> Result<(), Box<dyn std::error::Error>> {
+    use adamax::Checkpoint;
+
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    assert_facts(Checkpoint::<f64>::load(&path), &only(ErrorKind::Io));
+
+    let mut optimizer = Optimizer::new(LEARNING_RATE(0.25).build()?);
+    optimizer.register("w", &array![1.0, 2.0])?;
+    let mut checkpoint = Checkpoint::new(optimizer.snapshot());
+    checkpoint.add_parameter("w", &array![1.0, 2.0])?.add_note("epoch", "1")?;
+    assert_facts(checkpoint.add_note("epoch", "2"), &only(ErrorKind::Name));
+    let named = |facts| Facts { tensor: Some("w"), ..facts };
+    let added = checkpoint.add_parameter("w", &array![1.0]);
+    assert_facts(added, &named(only(ErrorKind::Name)));
+    let of_saved = Facts {
+        array: Some("saved parameter"),
+        shapes: [Some(&[2]), Some(&[1])],
+        ..only(ErrorKind::Shape)
+    };
+    let assigned = checkpoint.assign_parameter("w", &mut array![1.0]);
+    assert_facts(assigned, &named(of_saved));
+    let axes = Facts { shapes: [Some(&[2]), None], ..only(ErrorKind::Format) };
+    assert_facts(checkpoint.parameter::<f64, ndarray::Ix2>("w"), &axes);
+
+    // Errors of a file begin with its path, whatever their kind.
+    let sound = checkpoint.to_bytes()?;
+    let spoilt = |from: &str, to: &str| -> Result<Error, Box<dyn std::error::Error>> {
+        let place = sound.windows(from.len()).position(|text| text == from.as_bytes());
+        let mut bytes = sound.clone();
+        let place = place.ok_or_else(|| from.to_owned())?;
+        bytes[place..place + from.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(&path, bytes)?;
+        let error = Checkpoint::<f64>::load(&path).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
+        Ok(error)
+    };
+    let damaged = spoilt("\"U32\"", "\"F32\"")?;
+    assert!(damaged.source().is_none());
+    assert_facts::<()>(Err(damaged), &only(ErrorKind::Format));
+    let json = spoilt("\"U32\"", "\"U32?")?;
+    let source = json.source().and_then(|source| source.downcast_ref::<serde_json::Error>());
+    assert!(source.is_some(), "{json}");
+    assert_facts::<()>(Err(json), &only(ErrorKind::Format));
+    let of_rule =
+        Facts { setting: Some("beta1"), value: Some(9.9), ..only(ErrorKind::Hyperparameter) };
+    let error = spoilt("beta1\\\":0.9", "beta1\\\":9.9")?;
+    assert!(
+        error.to_string().ends_with(": group 0: beta1 is 9.9, but must be in [0, 1)"),
+        "{error}"
+    );
+    assert_facts::<()>(Err(error), &of_rule);
+    Ok(())
+}
 
 #[test]
 fn an_error_is_an_error() {
     let error = adamax_step(1.0, &f64::NAN, 0.0, 0.0, 1, &Adamax::default()).unwrap_err();
-    assert_eq!(
-        format!("{error:?}"),
-        "Error { kind: NonFinite, message: gradient is NaN at index [] }"
-    );
+    // What `fn main() -> Result` prints after "Error: ".
+    assert_eq!(format!("{error:?}"), "gradient is NaN at index [] (NonFinite)");
+    assert_eq!(format!("{error:#?}"), "gradient is NaN at index [] (NonFinite)");
     assert!(error.source().is_none(), "there is nothing behind it");
     assert_eq!(size_of::<Error>(), size_of::<usize>());
 
@@ -445,6 +664,16 @@ fn an_error_is_an_error() {
     assert_eq!(boxed.to_string(), "beta1 is 2, but must be in [0, 1)");
     let kind = boxed.downcast_ref::<Error>().map(Error::kind);
     assert_eq!(kind, Some(ErrorKind::Hyperparameter));
+}
+
+#[test]
+fn settings_print_as_plain_numbers() -> Result<(), Error> {
+    let text = format!("{:?}", Adamax::default());
+    let start = "Adamax { learning_rate: 0.002, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, ";
+    assert!(text.starts_with(start), "{text}");
+    let text = format!("{:?}", Average::new(0.75, &array![0.0])?);
+    assert!(text.starts_with("Average { decay: 0.75, "), "{text}");
+    Ok(())
 }
 
 /// Lower case, no full stop, one line.

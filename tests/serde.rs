@@ -317,7 +317,7 @@ fn snapshots_are_checked() {
     };
     let message = "snapshot has version 2, but this release reads versions up to 1";
     refused("/version", json!(2), message);
-    refused("/version", json!(0), "snapshot has version 0");
+    refused("/version", json!(0), "snapshot has version 0, but versions start at 1");
     refused("/version", json!("1"), "invalid type");
     refused("/tensors/1/name", json!("bias"), "tensor `bias`: name is taken");
     let message = "tensor `bias`: in group 2 of a snapshot with 2 groups";

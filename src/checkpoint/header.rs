@@ -12,11 +12,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::unique::Unique;
-use crate::{
-    error::{Detail, EntryFault, Error},
-    real::Real,
+use super::{
+    error::{EntryFault, FileError},
+    unique::Unique,
 };
+use crate::{error::Error, real::Real};
 
 /// The name of the map of strings in the header.
 pub(super) const METADATA: &str = "__metadata__";
@@ -141,12 +141,12 @@ pub(super) fn parse(file: &[u8]) -> Result<Container<'_>, Error> {
 fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let (prefix, rest) = file
         .split_first_chunk::<PREFIX>()
-        .ok_or(Detail::FileTooShort { found: file.len(), expected: PREFIX })?;
+        .ok_or(FileError::TooShort { found: file.len(), expected: PREFIX })?;
     let length = u64::from_le_bytes(*prefix);
     let (header, data) = usize::try_from(length)
         .ok()
         .and_then(|length| rest.split_at_checked(length))
-        .ok_or(Detail::HeaderLength { length, rest: rest.len() })?;
+        .ok_or(FileError::HeaderLength { length, rest: rest.len() })?;
     check_length(header)?;
     Ok((header, data))
 }
@@ -155,12 +155,12 @@ fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
 fn check_length(header: &[u8]) -> Result<(), Error> {
     match header.len() {
         ..=LONGEST => Ok(()),
-        length => Err(Detail::HeaderTooLong { length, longest: LONGEST }.into()),
+        length => Err(FileError::HeaderTooLong { length, longest: LONGEST }.into()),
     }
 }
 
 pub(super) fn from_json<'a, T: Deserialize<'a>>(part: &str, json: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(json).map_err(|source| Detail::Json { part: part.into(), source }.into())
+    serde_json::from_slice(json).map_err(|source| FileError::json(part, source))
 }
 
 impl Entry {
@@ -190,7 +190,7 @@ fn check_cover(arrays: &BTreeMap<String, View<'_>>, data: &[u8]) -> Result<(), E
     }
     match data.len() - covered {
         0 => Ok(()),
-        surplus => Err(Detail::Surplus { surplus }.into()),
+        surplus => Err(FileError::Surplus { surplus }.into()),
     }
 }
 
@@ -224,7 +224,7 @@ pub(super) fn format<'a>(
         start = end;
     }
     let mut header = serde_json::to_vec(&Header { metadata, entries })
-        .map_err(|source| Detail::Json { part: "header".into(), source })?;
+        .map_err(|source| FileError::json("header", source))?;
     // Numbers of up to eight bytes are then aligned in the file.
     header.resize(header.len().next_multiple_of(PREFIX), b' ');
     check_length(&header)?;

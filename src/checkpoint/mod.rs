@@ -1,5 +1,6 @@
 //! State files: what a run leaves behind, on disk.
 
+mod error;
 mod header;
 mod layout;
 mod read;
@@ -20,9 +21,14 @@ use std::{fs::File, io, path::Path};
 
 use ndarray::{Array, ArrayRef, Dimension};
 
-use self::{replace::Previous, tensor::Tensor, write::Writable};
+use self::{
+    error::{EntryFault, FileError},
+    replace::Previous,
+    tensor::Tensor,
+    write::Writable,
+};
 use crate::{
-    error::{Detail, EntryFault, Error, Role},
+    error::{Detail, Error, same},
     optimizer::snapshot::Snapshot,
     real::Real,
 };
@@ -149,6 +155,11 @@ pub struct Checkpoint<A = f64> {
 
 /// Putting one together.
 impl<A: Real> Checkpoint<A> {
+    /// The version of the format of state files that this release writes, and the newest it reads.
+    ///
+    /// It changes independently of [`Snapshot::VERSION`].
+    pub const VERSION: u32 = 1;
+
     /// A checkpoint of this snapshot, without parameters and notes.
     ///
     /// ```
@@ -210,7 +221,7 @@ impl<A: Real> Checkpoint<A> {
     /// ```
     pub fn add_note(&mut self, key: &str, text: &str) -> Result<&mut Self, Error> {
         if key == record::KEY || self.notes.contains_key(key) {
-            return Err(Detail::NoteTaken { key: key.into() }.into());
+            return Err(FileError::NoteTaken { key: key.into() }.into());
         }
         self.notes.insert(key.into(), text.into());
         Ok(self)
@@ -304,9 +315,10 @@ impl<A: Real> Checkpoint<A> {
         param: &mut ArrayRef<B, D>,
     ) -> Result<(), Error> {
         let saved: Array<B, D> = self.parameter(name)?;
-        let roles = [Role::SavedParameter, Role::Parameter];
-        Error::check_shapes((roles[0], saved.shape()), (roles[1], param.shape()))
-            .map_err(|error| error.in_tensor(name))?;
+        if !same(saved.shape(), param.shape()) {
+            let (found, expected) = (saved.shape().to_vec(), param.shape().to_vec());
+            return Err(Error::from(FileError::Shape { found, expected }).in_tensor(name));
+        }
         param.assign(&saved);
         Ok(())
     }
@@ -431,8 +443,8 @@ impl<A: Real> Checkpoint<A> {
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = contents(path).map_err(|source| io_error("read", path, source))?;
-        Checkpoint::from_bytes(&file)
+        let file = contents(path).map_err(|source| FileError::io("read", path, source))?;
+        Checkpoint::from_bytes(&file).map_err(|error| error.within(path.display()))
     }
 
     /// The bytes of the file.
@@ -451,7 +463,7 @@ impl<A: Real> Checkpoint<A> {
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let written = self.writable()?.write_to(&mut bytes);
-        written.map_err(|source| io_error("write", Path::new("to memory"), source))?;
+        written.map_err(|source| FileError::io("write", Path::new("to memory"), source))?;
         Ok(bytes)
     }
 
@@ -540,7 +552,7 @@ impl<A: Real> Snapshot<A> {
 
 fn save<A: Real>(file: &Writable<'_, A>, path: &Path, previous: Previous) -> Result<(), Error> {
     replace::replace(path, previous, |out| file.write_to(out))
-        .map_err(|source| io_error("write", path, source))
+        .map_err(|source| FileError::io("write", path, source))
 }
 
 /// The bytes of a file, as many as it has when it is opened: a device may have no end.
@@ -551,8 +563,4 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
     io::Read::read_to_end(&mut io::Read::take(file, length), &mut bytes)?;
     Ok(bytes)
-}
-
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Detail::Io { action, path: path.to_owned(), source }.into()
 }

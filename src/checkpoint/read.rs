@@ -4,15 +4,12 @@ use alloc::{collections::BTreeMap, string::String};
 
 use super::{
     Checkpoint,
+    error::{EntryFault, FileError},
     header::{self, Container, Dtype, View},
     layout::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     record::{self, Record},
 };
-use crate::{
-    error::{Detail, EntryFault, Error},
-    real::Real,
-    state::State,
-};
+use crate::{error::Error, real::Real, state::State};
 
 type Arrays<'a> = BTreeMap<String, View<'a>>;
 
@@ -20,7 +17,7 @@ pub(super) fn read<A: Real>(file: &[u8]) -> Result<Checkpoint<A>, Error> {
     let Container { metadata: mut notes, mut arrays } = header::parse(file)?;
     let checksum = arrays.remove(CHECKSUM);
 
-    let record = notes.remove(record::KEY).ok_or(Detail::NoRecord { key: record::KEY })?;
+    let record = notes.remove(record::KEY).ok_or(FileError::NoRecord { key: record::KEY })?;
     let snapshot =
         Record::from_json(&record)?.into_snapshot(|name, steps| state(&mut arrays, name, steps))?;
 
@@ -56,7 +53,7 @@ fn check_sum(file: &[u8], checksum: &View<'_>) -> Result<(), Error> {
             if found == expected {
                 Ok(())
             } else {
-                Err(Detail::Checksum { found, expected }.into())
+                Err(FileError::Checksum { found, expected }.into())
             }
         }
         _ => Err(EntryFault::Checksum.of(CHECKSUM)),

@@ -4,13 +4,14 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::{header, unique::Unique};
+use super::{Checkpoint, error::FileError, header, unique::Unique};
 use crate::{
-    error::{Detail, Error},
-    optimizer::snapshot::{self, Snapshot, TensorSnapshot},
+    error::Error,
+    optimizer::snapshot::{Snapshot, TensorSnapshot},
     real::Real,
     reduce::norm::MaxNorm,
-    serde::RuleData,
+    rule::Adamax,
+    serde::{RuleData, check_version},
     state::State,
 };
 
@@ -42,7 +43,7 @@ impl Record {
             (name.clone(), TensorRecord { group: tensor.group, steps: tensor.state.steps() })
         });
         Record {
-            version: Snapshot::<A>::VERSION,
+            version: Checkpoint::<A>::VERSION,
             groups: snapshot.groups().iter().map(RuleData::from).collect(),
             tensors: Unique(tensors.collect()),
             lr_scale: snapshot.lr_scale(),
@@ -51,8 +52,7 @@ impl Record {
     }
 
     pub(super) fn to_json(&self) -> Result<String, Error> {
-        serde_json::to_string(self)
-            .map_err(|source| Detail::Json { part: KEY.into(), source }.into())
+        serde_json::to_string(self).map_err(|source| FileError::json(KEY, source))
     }
 
     pub(super) fn from_json(json: &str) -> Result<Self, Error> {
@@ -62,7 +62,7 @@ impl Record {
             version: u32,
         }
         let Versioned { version } = header::from_json(KEY, json.as_bytes())?;
-        snapshot::check_version(version)?;
+        check_version("state file", version, Checkpoint::<f64>::VERSION)?;
         header::from_json(KEY, json.as_bytes())
     }
 
@@ -73,14 +73,14 @@ impl Record {
     ) -> Result<Snapshot<A>, Error> {
         let mut groups = Vec::new();
         for (index, data) in self.groups.into_iter().enumerate() {
-            let rule = data.try_into().map_err(|source| Detail::Group { index, source })?;
-            groups.push(rule);
+            let rule = Adamax::try_from(data);
+            groups.push(rule.map_err(|error| error.within(format_args!("group {index}")))?);
         }
         let mut tensors = Vec::new();
         for (name, TensorRecord { group, steps }) in self.tensors.0 {
             let state = state(&name, steps)?;
             tensors.push((name, TensorSnapshot { group, state }));
         }
-        Snapshot::from_foreign(self.version, groups, tensors, self.lr_scale, self.max_norm)
+        Snapshot::from_foreign(groups, tensors, self.lr_scale, self.max_norm)
     }
 }

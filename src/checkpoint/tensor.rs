@@ -5,8 +5,11 @@ use core::fmt;
 
 use ndarray::{Array, ArrayRef, Dimension, IxDyn};
 
-use super::header::{Dtype, View};
-use crate::{error::EntryFault, real::Real};
+use super::{
+    error::EntryFault,
+    header::{Dtype, View},
+};
+use crate::real::Real;
 
 /// A parameter as a file holds it: little-endian, in row-major order. Equal if the bits are.
 #[derive(Clone, PartialEq)]

@@ -1,9 +1,11 @@
 //! Decay rates: how much weight a decaying mean has gathered.
 
+use core::fmt;
+
 use crate::error::{Detail, Error};
 
 /// A decay rate β in [0, 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) struct DecayRate {
     rate: f64,
     /// A number of steps from which on 1 − βᵗ is 1 to the last bit; follows from `rate`.
@@ -35,6 +37,13 @@ impl DecayRate {
     #[inline]
     pub(crate) fn total_weight(self, t: u64) -> f64 {
         if t >= self.settled_from { 1.0 } else { 1.0 - power(self.rate, t) }
+    }
+}
+
+/// Only the rate: the other field follows from it.
+impl fmt::Debug for DecayRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.rate, f)
     }
 }
 

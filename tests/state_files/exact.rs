@@ -208,7 +208,7 @@ fn a_parameter_must_be_what_is_asked_for() -> Tested {
         ),
         (
             checkpoint.assign_parameter("layer.0/weight", &mut x),
-            "tensor `layer.0/weight`: saved parameter has shape [3, 4], but parameter has shape [4, 3]",
+            "tensor `layer.0/weight`: saved parameter has shape [3, 4], but parameter has shape [4, 3] (transposed?)",
         ),
     ];
     for (result, message) in cases {

@@ -246,10 +246,14 @@ fn a_wrong_record_is_refused() -> Tested {
         (
             &|r| r["version"] = json!(2),
             Snapshot,
-            "snapshot has version 2, but this release reads versions up to 1",
+            "state file has version 2, but this release reads versions up to 1",
         ),
-        (&|r| *r = json!({"version": 7, "new": []}), Snapshot, "snapshot has version 7"),
-        (&|r| r["version"] = json!(0), Snapshot, "snapshot has version 0"),
+        (&|r| *r = json!({"version": 7, "new": []}), Snapshot, "state file has version 7"),
+        (
+            &|r| r["version"] = json!(0),
+            Snapshot,
+            "state file has version 0, but versions start at 1",
+        ),
         (&|r| r["version"] = json!(1_u64 << 32), Format, "adamax: invalid value"),
         (
             &|r| r["groups"] = json!([]),
@@ -436,5 +440,8 @@ fn what_is_no_file_is_an_error() -> Tested {
 #[test]
 fn a_device_is_no_file() {
     let error = Checkpoint::<f64>::load(Path::new("/dev/zero")).unwrap_err();
-    assert_eq!(error.to_string(), "file has 0 bytes, but the length of its header takes 8");
+    assert_eq!(
+        error.to_string(),
+        "/dev/zero: file has 0 bytes, but the length of its header takes 8"
+    );
 }
