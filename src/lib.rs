@@ -64,6 +64,11 @@
 //! | `serde` | serialisation of rules, states, snapshots, schedules and averages, validated when read back |
 //! | `safetensors` | state files |
 //! | `argmin` | a solver for the argmin framework; needs Rust 1.87 |
+//!
+//! Documents of `serde` and state files of old releases stay readable. A setting that a document
+//! leaves out takes its default, an unknown one is an error. Both need a format that names fields,
+//! such as JSON, TOML or CBOR. Formats without names (postcard, bincode) read back only what the same
+//! release wrote.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! From bytes to a checkpoint. Nothing is taken on trust.
+//! Reading: from bytes to a checkpoint. Every claim of the file is checked.
 
 use alloc::{collections::BTreeMap, string::String};
 
@@ -30,7 +30,7 @@ pub(super) fn read<A: Real>(file: &[u8]) -> Result<Checkpoint<A>, Error> {
             _ => return Err(EntryFault::Unknown.of(&entry)),
         }
     }
-    // Last, since what is wrong with one entry is better said of that entry.
+    // The checksum comes last: an error that names an entry is more useful.
     checksum.map_or(Ok(()), |checksum| check_sum(file, &checksum))?;
     Ok(Checkpoint { snapshot, parameters, notes })
 }
@@ -45,7 +45,7 @@ fn state<A: Real>(arrays: &mut Arrays<'_>, name: &str, steps: u64) -> Result<Sta
     State::from_parts(steps, m, u).map_err(|error| error.in_tensor(name))
 }
 
-/// Refuses a file whose bytes are not those that were written.
+/// Refuses a file whose bytes have changed since it was written.
 fn check_sum(file: &[u8], checksum: &View<'_>) -> Result<(), Error> {
     match file.split_last_chunk() {
         Some((rest, last)) if checksum.dtype == Dtype::U32 && checksum.bytes == last => {

@@ -1,4 +1,7 @@
-//! What the metadata of a file say of a snapshot: everything but its arrays.
+//! The record of a file: everything of a snapshot except its arrays, as JSON in the metadata.
+//!
+//! As in documents of serde, settings that are left out take their defaults and unknown ones are
+//! errors.
 
 use alloc::{string::String, vec::Vec};
 
@@ -11,11 +14,11 @@ use crate::{
     real::Real,
     reduce::norm::MaxNorm,
     rule::Adamax,
-    serde::{RuleData, check_version},
+    serde::{RuleData, check_version, default_lr_scale},
     state::State,
 };
 
-/// The key of the record.
+/// The key of the record in the metadata.
 pub(super) const KEY: &str = "adamax";
 
 /// JSON under [`KEY`].
@@ -25,8 +28,10 @@ pub(super) struct Record {
     version: u32,
     groups: Vec<RuleData>,
     tensors: Unique<TensorRecord>,
+    #[serde(default = "default_lr_scale")]
     lr_scale: f64,
-    /// `None` also for ∞, which JSON cannot write, and which clips nothing either.
+    /// `None` also stands for ∞, which JSON cannot write, and which clips nothing either.
+    #[serde(default)]
     max_norm: Option<MaxNorm>,
 }
 
@@ -56,7 +61,8 @@ impl Record {
     }
 
     pub(super) fn from_json(json: &str) -> Result<Self, Error> {
-        /// What a record of any version says; the rest may be new.
+        /// The part of a record that every version has. It is read alone first, so that an old
+        /// release complains of the version and not of an unknown field.
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
@@ -66,7 +72,7 @@ impl Record {
         header::from_json(KEY, json.as_bytes())
     }
 
-    /// The snapshot, with a state for each tensor from its name and number of steps.
+    /// Makes the snapshot. `state` gets the name and the number of steps of each tensor.
     pub(super) fn into_snapshot<A: Real>(
         self,
         mut state: impl FnMut(&str, u64) -> Result<State<A>, Error>,

@@ -327,6 +327,51 @@ fn a_wrong_record_is_refused() -> Tested {
     Ok(())
 }
 
+/// As in documents of serde.
+#[test]
+fn settings_that_are_left_out_take_their_defaults() -> Tested {
+    let read = |spoil: &dyn Fn(&mut Value)| -> Result<Checkpoint<f64>, Box<dyn Error>> {
+        let mut parts = Parts::sound()?;
+        parts.record(|record| {
+            // No setting has its default value.
+            record["groups"][0] = json!({
+                "learning_rate": 0.25, "beta1": 0.5, "beta2": 0.75, "epsilon": 0.0,
+                "epsilon_placement": "InsideMax", "bias_correction": "Off",
+                "weight_decay": {"L2": 0.125}, "clip_value": 8.0, "objective": "Maximize",
+                "non_finite": "Skip",
+            });
+            record["lr_scale"] = json!(0.5);
+            record["max_norm"] = json!({"Global": 4.0});
+            spoil(record);
+        })?;
+        Ok(Checkpoint::from_bytes(&parts.file())?)
+    };
+    let defaults = serde_json::to_value(adamax::Adamax::default())?;
+    let complete = read(&|_| {})?;
+    for (setting, default) in defaults.as_object().ok_or("no object")? {
+        let left_out = read(&|record| {
+            record["groups"][0].as_object_mut().expect("settings").remove(setting);
+        })?;
+        let set = read(&|record| record["groups"][0][setting] = default.clone())?;
+        assert_eq!(left_out, set, "{setting}");
+        assert_ne!(left_out, complete, "{setting} is new: name it above");
+    }
+    for (setting, default) in [("lr_scale", json!(1.0)), ("max_norm", Value::Null)] {
+        let left_out =
+            read(&|record| drop(record.as_object_mut().expect("a record").remove(setting)))?;
+        let set = read(&|record| record[setting] = default.clone())?;
+        assert_eq!(left_out, set, "{setting}");
+        assert_ne!(left_out, complete, "{setting}");
+    }
+    for required in ["version", "groups", "tensors"] {
+        let without =
+            read(&|record| drop(record.as_object_mut().expect("a record").remove(required)));
+        let message = without.err().ok_or("accepted")?.to_string();
+        assert!(message.contains(&format!("missing field `{required}`")), "{message}");
+    }
+    Ok(())
+}
+
 #[test]
 fn counters_end_where_u64_does() -> Tested {
     let with_steps = |steps: &str| -> Result<Vec<u8>, Box<dyn Error>> {
