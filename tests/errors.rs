@@ -1,4 +1,4 @@
-//! Bad input to one tensor: what is refused, under which kind, and in which words.
+//! Errors: the inputs that are refused, kinds, messages, and facts for programs.
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::error::Error as _;
 
 const TOO_SMALL: f64 = -5e-324;
 
-/// Asserts that something was refused, under this kind and in these words.
+/// Asserts that a call was refused with this kind and message.
 #[track_caller]
 fn assert_refused<T>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
     let Err(error) = result else { panic!("accepted, instead of: {message}") };
@@ -22,7 +22,7 @@ fn assert_refused<T>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
 
 // ---------------------------------------------------------------- hyperparameters
 
-/// A setting by itself.
+/// Sets one setting.
 type Set = fn(f64) -> AdamaxBuilder;
 
 const LEARNING_RATE: Set = |value| Adamax::builder().learning_rate(value);
@@ -33,7 +33,7 @@ const L2: Set = |value| Adamax::builder().weight_decay(WeightDecay::L2(value));
 const DECOUPLED: Set = |value| Adamax::builder().weight_decay(WeightDecay::Decoupled(value));
 const CLIP_VALUE: Set = |value| Adamax::builder().clip_value(value);
 
-/// What a setting is called, how it is set, and what range it has.
+// Settings by their range: the name in messages, and the setter.
 const NOT_NEGATIVE: [(&str, Set); 4] = [
     ("learning rate", LEARNING_RATE),
     ("epsilon", EPSILON),
@@ -94,7 +94,7 @@ fn the_ends_of_the_ranges_are_accepted() {
     }
 }
 
-/// −0 is 0, not a small negative number: no sign of it shows in a step.
+/// −0 counts as 0, and the sign has no effect on a step.
 #[test]
 fn settings_of_minus_zero_are_zero() -> Result<(), Error> {
     for (name, set) in NOT_NEGATIVE.iter().chain(&DECAY_RATES) {
@@ -125,8 +125,7 @@ fn presets_check_their_argument() {
 
 // ---------------------------------------------------------------- shapes
 
-/// Shapes that do not fit each other: of another length, rank or order, though as long; some would
-/// fit if they were broadcast.
+/// Pairs of different shapes: other lengths, ranks or orders. Some would fit by broadcasting.
 const MISFITS: [(&[usize], &[usize]); 8] = [
     (&[3], &[4]),
     (&[2, 3], &[3, 2]),
@@ -231,7 +230,7 @@ fn gradients_that_are_not_finite() {
     );
 }
 
-/// In every layout it is the first in logical order that is named, not the first in memory.
+/// In every layout, the first index in logical order is named, not the first in memory.
 #[test]
 fn the_first_bad_index_is_named() {
     let rule = Adamax::default();
@@ -254,7 +253,7 @@ fn the_first_bad_index_is_named() {
     }
 }
 
-/// The largest finite number is not infinite, whatever is done to find out.
+/// The check for infinities must not overflow for the largest finite numbers.
 #[test]
 fn the_largest_gradients_are_finite() -> Result<(), Error> {
     fn largest<A: Float>() -> Result<(), Error> {
@@ -268,7 +267,7 @@ fn the_largest_gradients_are_finite() -> Result<(), Error> {
     largest::<f32>()
 }
 
-/// No value of a parameter is refused: what to do with a lost one is the user's to say.
+/// No value of a parameter is refused: the user decides what to do with NaN there.
 #[test]
 fn parameters_are_not_checked() -> Result<(), Error> {
     let mut x = array![f64::NAN, f64::INFINITY, 1.0];
@@ -329,7 +328,7 @@ fn moments_that_no_run_can_have() {
             let step = adamax_step(good.clone(), &good, m.clone(), u.clone(), 1, &rule);
             assert_refused(step, kind, message);
         }
-        // Who lets NaN through lets it through everywhere; a negative norm is none for anybody.
+        // `Propagate` accepts NaN in moments too, but no policy accepts a negative norm.
         let rule = Adamax::builder().non_finite(adamax::NonFinite::Propagate).build().unwrap();
         let accepted = adamax_step(good.clone(), &good, m, u.clone(), 1, &rule).is_ok();
         assert_eq!(accepted, !u.iter().any(|&u| u < 0.0), "{message}");
@@ -362,7 +361,7 @@ fn steps_are_counted_from_one() {
     let zero = array![0.0];
     let step = adamax_step(zero.clone(), &zero, zero.clone(), zero.clone(), 0, &rule);
     assert_refused(step, StepCount, message);
-    // Not even where nothing would be done.
+    // Also if the step would be skipped.
     let skip = Adamax::builder().non_finite(NonFinite::Skip).build().unwrap();
     assert_refused(adamax_step(1.0, &f64::NAN, 0.0, 0.0, 0, &skip), StepCount, message);
 }
@@ -384,7 +383,7 @@ fn the_counter_has_an_end() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- range of the precision
 
-/// Settings that are in range, but not in that of the tensor, and what becomes of them.
+/// Settings in range whose coefficients overflow in the precision of the tensor.
 #[test]
 fn coefficients_that_overflow() -> Result<(), Error> {
     let per_correction = "learning rate / (1 - beta1^t)";
@@ -414,7 +413,7 @@ fn coefficients_that_overflow() -> Result<(), Error> {
         ErrorKind::Hyperparameter,
         "learning rate / (1 - beta1^t) is too large for f32",
     );
-    // A bound beyond the range of f32 bounds nothing.
+    // A clip value beyond the range of f32 has no effect.
     assert_eq!(first_step::<f32>(&CLIP_VALUE(1e39).build()?)?, Outcome::Applied);
     Ok(())
 }
@@ -676,7 +675,7 @@ fn settings_print_as_plain_numbers() -> Result<(), Error> {
     Ok(())
 }
 
-/// Lower case, no full stop, one line.
+/// Messages are in lower case, have no full stop, and take one line.
 #[test]
 fn messages_are_in_house_style() {
     let errors = [
@@ -692,7 +691,7 @@ fn messages_are_in_house_style() {
     }
 }
 
-/// Each coefficient is judged by itself, however large the others are.
+/// Coefficients are checked one by one, so that their sum may overflow.
 #[test]
 fn large_coefficients_that_are_finite_are_taken() -> Result<(), Error> {
     let rule = Adamax::builder().epsilon(1.5e308).weight_decay(WeightDecay::L2(1.5e308)).build()?;
