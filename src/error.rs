@@ -90,12 +90,12 @@ pub enum ErrorKind {
     StepCount,
     /// A slot or a group belongs to another optimizer.
     Foreign,
-    /// A slot comes twice in one batch.
+    /// A slot occurs twice in one batch.
     Repeated,
     /// A name, or the key of a note, is taken.
     Name,
-    /// A snapshot does not fit the optimizer: tensors or groups are missing, too many, or assigned
-    /// otherwise.
+    /// A snapshot does not fit the optimizer: tensors or groups are missing, surplus, or assigned
+    /// differently. Or its version, or that of its file, is unknown.
     Snapshot,
     /// A file cannot be read or written; [`source`](core::error::Error::source) says why.
     #[cfg(feature = "safetensors")]

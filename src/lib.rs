@@ -65,10 +65,10 @@
 //! | `safetensors` | state files |
 //! | `argmin` | a solver for the argmin framework; needs Rust 1.87 |
 //!
-//! Documents of `serde` and state files of old releases stay readable. A setting that a document
-//! leaves out takes its default, an unknown one is an error. Both need a format that names fields,
-//! such as JSON, TOML or CBOR. Formats without names (postcard, bincode) read back only what the same
-//! release wrote.
+//! State files and documents of `serde` that an old release wrote stay readable: a setting that is
+//! left out takes its default, and an unknown one is an error. For `serde` this needs a format that
+//! names fields, such as JSON, TOML or CBOR. Formats without names (postcard, bincode) do not know what
+//! is left out, and read back only what a release with the same settings wrote.
 
 #![no_std]
 #![forbid(unsafe_code)]

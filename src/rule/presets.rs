@@ -45,7 +45,7 @@ impl Adamax {
     }
 
     /// `optax.adamax(learning_rate)`: ε 1e-8 inside the max. (`optax.adamaxw` adds
-    /// [`WeightDecay::Decoupled`] of 1e-4.)
+    /// [`WeightDecay::Decoupled`](crate::WeightDecay::Decoupled) of 1e-4.)
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `learning_rate` is not
