@@ -1,33 +1,61 @@
-//! What can go wrong, and where.
+//! The error type of the crate: why a call was refused, and where.
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
-/// Why a call was refused.
+/// The reason why a call was refused.
 ///
-/// Every fallible function of this crate checks its whole input before it writes anything: where an
-/// `Error` comes back, all parameters, moments and counters are as they were, bit for bit.
+/// Every fallible function checks its whole input before it writes anything. After an error, all
+/// parameters, moments and counters have the bits they had before.
 ///
-/// [`kind`](Error::kind) tells the kinds apart for a program; the message tells a person which
-/// tensor, which shapes, which index and which value:
+/// The message says which tensor, which index, which value and which shapes. A program gets the
+/// same facts from methods; those that do not apply to an error return `None`.
 ///
+/// | method | returns |
+/// |---|---|
+/// | [`kind`](Error::kind) | the kind of error |
+/// | [`tensor`](Error::tensor) | the name of the tensor |
+/// | [`array`](Error::array) | the array of that tensor: `gradient`, `first moment`, … |
+/// | [`index`](Error::index) | the first bad element of that array |
+/// | [`setting`](Error::setting) | the hyperparameter or argument that is out of range |
+/// | [`value`](Error::value) | the bad element, or the bad setting |
+/// | [`found_shape`](Error::found_shape), [`expected_shape`](Error::expected_shape) | two shapes that should be equal |
+/// | [`source`](core::error::Error::source) | the error of the operating system or of the JSON parser |
+///
+/// An `Error` is one pointer wide, so that the `Result` of a step fits into registers.
+///
+/// # Examples
 /// ```
-/// use adamax::{Adamax, ErrorKind, State};
-/// use ndarray::array;
+/// use adamax::{Adamax, ErrorKind, Optimizer};
+/// use ndarray::{Array2, array};
 ///
 /// let mut x = array![[1.0, 2.0], [3.0, 4.0]];
-/// let mut state = State::zeros_like(&x);
-/// let g = array![[0.1, 0.2], [f64::NAN, 0.4]];
-/// let error = Adamax::default().step(&mut state, &mut x, &g).unwrap_err();
-/// assert_eq!(error.kind(), ErrorKind::NonFinite);
-/// assert_eq!(error.to_string(), "gradient is NaN at index [1, 0]");
-/// ```
+/// let mut optimizer = Optimizer::new(Adamax::default());
+/// let weights = optimizer.register("weights", &x)?;
 ///
-/// One pointer wide, so that a `Result` of a step costs nothing to hand back.
+/// let g = array![[0.1, 0.2], [f64::INFINITY, 0.4]];
+/// let error = optimizer.step(&mut [weights.bind(&mut x, &g)]).unwrap_err();
+/// assert_eq!(error.to_string(), "tensor `weights`: gradient is inf at index [1, 0]");
+/// assert_eq!(error.kind(), ErrorKind::NonFinite);
+/// assert_eq!((error.tensor(), error.array()), (Some("weights"), Some("gradient")));
+/// assert_eq!((error.index(), error.value()), (Some(&[1, 0][..]), Some(f64::INFINITY)));
+///
+/// let g = Array2::zeros((2, 3));
+/// let error = optimizer.step(&mut [weights.bind(&mut x, &g)]).unwrap_err();
+/// assert_eq!(error.found_shape(), Some(&[2, 3][..]));
+/// assert_eq!(error.expected_shape(), Some(&[2, 2][..]));
+///
+/// let error = Adamax::builder().beta1(1.5).build().unwrap_err();
+/// assert_eq!(error.to_string(), "beta1 is 1.5, but must be in [0, 1)");
+/// assert_eq!((error.setting(), error.value()), (Some("beta1"), Some(1.5)));
+/// # Ok::<(), adamax::Error>(())
+/// ```
 pub struct Error(Box<Repr>);
 
 struct Repr {
-    /// The name under which the tensor was registered, where it has one.
+    /// The place outside of the program where the error was found, such as a file; empty if none.
+    context: String,
+    /// The name under which the tensor was registered, if it was.
     tensor: Option<String>,
     detail: Detail,
 }
@@ -62,17 +90,17 @@ pub enum ErrorKind {
     StepCount,
     /// A slot or a group belongs to another optimizer.
     Foreign,
-    /// A slot comes twice in one batch.
+    /// A slot occurs twice in one batch.
     Repeated,
     /// A name, or the key of a note, is taken.
     Name,
-    /// A snapshot does not fit the optimizer: tensors or groups are missing, too many, or assigned
-    /// otherwise.
+    /// A snapshot does not fit the optimizer: tensors or groups are missing, surplus, or assigned
+    /// differently. Or its version, or that of its file, is unknown.
     Snapshot,
     /// A file cannot be read or written; [`source`](core::error::Error::source) says why.
     #[cfg(feature = "safetensors")]
     Io,
-    /// What has been read is not a state file, or a damaged one, or not of the precision asked for.
+    /// The bytes are not a state file, or damaged, or of another precision than asked for.
     #[cfg(feature = "safetensors")]
     Format,
 }
@@ -85,25 +113,27 @@ pub(crate) enum Role {
     FirstMoment,
     InfNorm,
     Average,
-    #[cfg(feature = "safetensors")]
-    SavedParameter,
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
             Role::Parameter => "parameter",
             Role::Gradient => "gradient",
             Role::FirstMoment => "first moment",
             Role::InfNorm => "infinity norm",
             Role::Average => "average",
-            #[cfg(feature = "safetensors")]
-            Role::SavedParameter => "saved parameter",
-        })
+        }
     }
 }
 
-/// Text of any length as a message quotes it: whole if it is short, else only how it begins and ends.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Text that a message quotes. Long text is cut in the middle: names may come from a hostile file.
 pub(crate) struct Abbreviated<'a> {
     text: &'a str,
     /// In characters.
@@ -111,15 +141,13 @@ pub(crate) struct Abbreviated<'a> {
 }
 
 impl<'a> Abbreviated<'a> {
-    /// A name, perhaps from a file.
+    /// A name, cut to 100 characters.
     pub(crate) fn name(text: &'a str) -> Self {
-        Abbreviated { text, longest: 100 }
+        Abbreviated::to(100, text)
     }
 
-    /// What a parser has to say; long enough for the names of all settings.
-    #[cfg(feature = "safetensors")]
-    fn message(text: &'a str) -> Self {
-        Abbreviated { text, longest: 300 }
+    pub(crate) fn to(longest: usize, text: &'a str) -> Self {
+        Abbreviated { text, longest }
     }
 }
 
@@ -130,11 +158,16 @@ impl fmt::Display for Abbreviated<'_> {
             return f.write_str(text);
         }
         let half = longest / 2;
-        // Both are places of characters.
+        // `split_at` does not panic here: both offsets are character boundaries.
         let head = text.char_indices().nth(half).map_or("", |(end, _)| text.split_at(end).0);
         let tail = text.char_indices().nth_back(half - 1).map_or("", |(at, _)| text.split_at(at).1);
         write!(f, "{head}…{tail}")
     }
+}
+
+/// Returns a hint for the usual cause of a wrong shape, to be appended to the message.
+pub(crate) fn hint(found: &[usize], expected: &[usize]) -> &'static str {
+    if found.len() > 1 && found.iter().eq(expected.iter().rev()) { " (transposed?)" } else { "" }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +180,10 @@ pub(crate) enum Detail {
     Empty { name: &'static str },
     #[error("{name} is too large for {precision}")]
     Overflow { name: &'static str, precision: &'static str },
-    #[error("{role} has shape {found:?}, but {reference} has shape {expected:?}")]
+    #[error(
+        "{role} has shape {found:?}, but {reference} has shape {expected:?}{}",
+        hint(found, expected)
+    )]
     Shape { role: Role, found: Vec<usize>, reference: Role, expected: Vec<usize> },
     #[error("{role} is {value} at index {index:?}")]
     NonFinite { role: Role, index: Vec<usize>, value: f64 },
@@ -168,8 +204,11 @@ pub(crate) enum Detail {
     #[error("name is taken")]
     NameTaken,
     #[cfg(feature = "serde")]
-    #[error("snapshot has version {found}, but this release reads versions up to {newest}")]
-    Version { found: u32, newest: u32 },
+    #[error("{document} has version {found}, but this release reads versions up to {newest}")]
+    FutureVersion { document: &'static str, found: u32, newest: u32 },
+    #[cfg(feature = "serde")]
+    #[error("{document} has version 0, but versions start at 1")]
+    VersionZero { document: &'static str },
     #[cfg(feature = "serde")]
     #[error("in group {found} of a snapshot with {groups} groups")]
     NoSuchGroup { found: usize, groups: usize },
@@ -181,108 +220,96 @@ pub(crate) enum Detail {
     OtherGroup { found: usize, expected: usize },
     #[error("the snapshot has {found} groups, but the optimizer has {expected}")]
     GroupCount { found: usize, expected: usize },
+    /// An error that an adapter defines.
     #[cfg(feature = "safetensors")]
-    #[error("note `{}` is taken", Abbreviated::name(key))]
-    NoteTaken { key: String },
-    #[cfg(feature = "safetensors")]
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io { action: &'static str, path: std::path::PathBuf, source: std::io::Error },
-    #[cfg(feature = "safetensors")]
-    #[error("{}: {}", Abbreviated::name(part), Abbreviated::message(&alloc::format!("{source}")))]
-    Json { part: String, source: serde_json::Error },
-    #[cfg(feature = "safetensors")]
-    #[error("file has {found} bytes, but the length of its header takes {expected}")]
-    FileTooShort { found: usize, expected: usize },
-    #[cfg(feature = "safetensors")]
-    #[error("header should have {length} bytes, but {rest} bytes are left of the file")]
-    HeaderLength { length: u64, rest: usize },
-    #[cfg(feature = "safetensors")]
-    #[error("header takes {length} bytes, but at most {longest} can be read")]
-    HeaderTooLong { length: usize, longest: usize },
-    #[cfg(feature = "safetensors")]
-    #[error("the last {surplus} bytes of the file belong to no entry")]
-    Surplus { surplus: usize },
-    #[cfg(feature = "safetensors")]
-    #[error("checksum is {found:#010x}, but that of the file is {expected:#010x}")]
-    Checksum { found: u32, expected: u32 },
-    #[cfg(feature = "safetensors")]
-    #[error("not a state file: no `{key}` in the metadata")]
-    NoRecord { key: &'static str },
-    #[cfg(feature = "safetensors")]
-    #[error("group {index}: {source}")]
-    Group { index: usize, source: Error },
-    #[cfg(feature = "safetensors")]
-    #[error("entry `{}` {fault}", Abbreviated::name(entry))]
-    Entry { entry: String, fault: EntryFault },
+    #[error("{0}")]
+    Adapter(Box<dyn AdapterError>),
 }
 
-/// What is wrong with one array in a file.
+/// An error that an adapter defines in its own module, so that this one need not know its cases.
 #[cfg(feature = "safetensors")]
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EntryFault {
-    #[error("takes bytes {start} to {end} of the data, which has {length}")]
-    Outside { start: usize, end: usize, length: usize },
-    #[error("has {found} bytes, which is not the size of {dtype} numbers of shape {shape:?}")]
-    Size { dtype: &'static str, shape: Vec<usize>, found: usize },
-    #[error("begins at byte {found} of the data, but the one before ends at byte {expected}")]
-    Place { found: usize, expected: usize },
-    #[error("is of type {found}, but {expected} is asked for")]
-    Dtype { found: &'static str, expected: &'static str },
-    #[error("has shape {shape:?}, but the number of axes asked for is {expected}")]
-    Axes { shape: Vec<usize>, expected: usize },
-    #[error("is missing")]
-    Missing,
-    #[error("has no place in a state file")]
-    Unknown,
-    #[error("is not one U32 at the end of the file")]
-    Checksum,
-    #[error("has a shape that cannot be written: {shape:?}")]
-    Unwritable { shape: Vec<usize> },
+pub(crate) trait AdapterError: core::error::Error + Send + Sync {
+    fn facts(&self) -> Facts<'_>;
 }
 
-#[cfg(feature = "safetensors")]
-impl EntryFault {
-    #[cold]
-    pub(crate) fn of(self, entry: &str) -> Error {
-        Detail::Entry { entry: entry.to_owned(), fault: self }.into()
+/// Everything that the methods of [`Error`] return, except the name of the tensor.
+pub(crate) struct Facts<'a> {
+    pub(crate) kind: ErrorKind,
+    pub(crate) array: Option<&'a str>,
+    pub(crate) index: Option<&'a [usize]>,
+    pub(crate) setting: Option<&'a str>,
+    pub(crate) value: Option<f64>,
+    pub(crate) found_shape: Option<&'a [usize]>,
+    pub(crate) expected_shape: Option<&'a [usize]>,
+}
+
+impl Facts<'_> {
+    /// Nothing but a kind: the base to which other facts are added.
+    pub(crate) fn of(kind: ErrorKind) -> Self {
+        Facts {
+            kind,
+            array: None,
+            index: None,
+            setting: None,
+            value: None,
+            found_shape: None,
+            expected_shape: None,
+        }
     }
 }
 
 impl Detail {
-    fn kind(&self) -> ErrorKind {
+    fn facts(&self) -> Facts<'_> {
         match self {
-            Detail::Hyperparameter { .. }
-            | Detail::Count { .. }
-            | Detail::Empty { .. }
-            | Detail::Overflow { .. } => ErrorKind::Hyperparameter,
-            Detail::Shape { .. } => ErrorKind::Shape,
-            Detail::NonFinite { .. } | Detail::Objective { .. } => ErrorKind::NonFinite,
-            Detail::NegativeNorm { .. } => ErrorKind::NegativeNorm,
-            Detail::StepZero | Detail::StepOverflow => ErrorKind::StepCount,
-            Detail::ForeignGroup | Detail::ForeignSlot { .. } => ErrorKind::Foreign,
-            Detail::Repeated => ErrorKind::Repeated,
-            Detail::NameTaken => ErrorKind::Name,
+            Detail::Hyperparameter { name, value, .. } => Facts {
+                setting: Some(name),
+                value: Some(*value),
+                ..Facts::of(ErrorKind::Hyperparameter)
+            },
+            #[expect(clippy::cast_precision_loss, reason = "the message has all digits")]
+            Detail::Count { name, value, .. } => Facts {
+                setting: Some(name),
+                value: Some(*value as f64),
+                ..Facts::of(ErrorKind::Hyperparameter)
+            },
+            Detail::Empty { name } | Detail::Overflow { name, .. } => {
+                Facts { setting: Some(name), ..Facts::of(ErrorKind::Hyperparameter) }
+            }
+            Detail::Shape { role, found, expected, .. } => Facts {
+                array: Some(role.name()),
+                found_shape: Some(found),
+                expected_shape: Some(expected),
+                ..Facts::of(ErrorKind::Shape)
+            },
+            Detail::NonFinite { role, index, value } => Facts {
+                array: Some(role.name()),
+                index: Some(index),
+                value: Some(*value),
+                ..Facts::of(ErrorKind::NonFinite)
+            },
+            Detail::Objective { index, value, .. } => {
+                Facts { index: Some(index), value: Some(*value), ..Facts::of(ErrorKind::NonFinite) }
+            }
+            Detail::NegativeNorm { index, value } => Facts {
+                array: Some(Role::InfNorm.name()),
+                index: Some(index),
+                value: Some(*value),
+                ..Facts::of(ErrorKind::NegativeNorm)
+            },
+            Detail::StepZero | Detail::StepOverflow => Facts::of(ErrorKind::StepCount),
+            Detail::ForeignGroup | Detail::ForeignSlot { .. } => Facts::of(ErrorKind::Foreign),
+            Detail::Repeated => Facts::of(ErrorKind::Repeated),
+            Detail::NameTaken => Facts::of(ErrorKind::Name),
             #[cfg(feature = "serde")]
-            Detail::Version { .. } | Detail::NoSuchGroup { .. } => ErrorKind::Snapshot,
+            Detail::FutureVersion { .. }
+            | Detail::VersionZero { .. }
+            | Detail::NoSuchGroup { .. } => Facts::of(ErrorKind::Snapshot),
             Detail::Missing
             | Detail::Unregistered
             | Detail::OtherGroup { .. }
-            | Detail::GroupCount { .. } => ErrorKind::Snapshot,
+            | Detail::GroupCount { .. } => Facts::of(ErrorKind::Snapshot),
             #[cfg(feature = "safetensors")]
-            Detail::Io { .. } => ErrorKind::Io,
-            #[cfg(feature = "safetensors")]
-            Detail::Group { source, .. } => source.kind(),
-            #[cfg(feature = "safetensors")]
-            Detail::NoteTaken { .. } => ErrorKind::Name,
-            #[cfg(feature = "safetensors")]
-            Detail::Json { .. }
-            | Detail::FileTooShort { .. }
-            | Detail::HeaderLength { .. }
-            | Detail::HeaderTooLong { .. }
-            | Detail::Surplus { .. }
-            | Detail::Checksum { .. }
-            | Detail::NoRecord { .. }
-            | Detail::Entry { .. } => ErrorKind::Format,
+            Detail::Adapter(error) => error.facts(),
         }
     }
 }
@@ -290,48 +317,87 @@ impl Detail {
 impl From<Detail> for Error {
     #[cold]
     fn from(detail: Detail) -> Self {
-        Error(Box::new(Repr { tensor: None, detail }))
+        Error(Box::new(Repr { context: String::new(), tensor: None, detail }))
     }
 }
 
+/// The facts of an error, for a program; see the table above.
 impl Error {
-    /// The kind of this error.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, ErrorKind};
-    /// let error = Adamax::builder().beta1(1.0).build().unwrap_err();
-    /// assert_eq!(error.kind(), ErrorKind::Hyperparameter);
-    /// ```
+    /// Returns the kind of this error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        self.0.detail.kind()
+        self.facts().kind
     }
 
-    /// The name of the tensor that it is about, where that is one registered with an
-    /// [`Optimizer`](crate::Optimizer).
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Optimizer};
-    /// # use ndarray::array;
-    /// let mut x = array![1.0];
-    /// let mut optimizer = Optimizer::new(Adamax::default());
-    /// let slot = optimizer.register("bias", &x)?;
-    /// let error = optimizer.step(&mut [slot.bind(&mut x, &array![f64::NAN])]).unwrap_err();
-    /// assert_eq!(error.tensor(), Some("bias"));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the name of the tensor, if it has one: tensors of an [`Optimizer`](crate::Optimizer)
+    /// and of a file do.
     #[must_use]
     pub fn tensor(&self) -> Option<&str> {
         self.0.tensor.as_deref()
     }
 
+    /// Returns the array that is wrong: `parameter`, `gradient`, `first moment`, `infinity norm`,
+    /// `average` or `saved parameter`.
+    #[must_use]
+    pub fn array(&self) -> Option<&str> {
+        self.facts().array
+    }
+
+    /// Returns the index of the first bad element, in logical order. It is empty for an array
+    /// without axes. If an objective is not finite, this is the index of the parameter's element
+    /// that was varied.
+    #[must_use]
+    pub fn index(&self) -> Option<&[usize]> {
+        self.facts().index
+    }
+
+    /// Returns the name of the hyperparameter or argument that is out of range, as the message
+    /// spells it. If several overflow together, this is their product, such as
+    /// `learning rate * weight decay`.
+    #[must_use]
+    pub fn setting(&self) -> Option<&str> {
+        self.facts().setting
+    }
+
+    /// Returns the value of the bad element or setting. Counts are rounded to `f64`.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        self.facts().value
+    }
+
+    /// Returns the shape of the array that does not fit.
+    #[must_use]
+    pub fn found_shape(&self) -> Option<&[usize]> {
+        self.facts().found_shape
+    }
+
+    /// Returns the shape that the array should have.
+    #[must_use]
+    pub fn expected_shape(&self) -> Option<&[usize]> {
+        self.facts().expected_shape
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        self.0.detail.facts()
+    }
+}
+
+impl Error {
     #[cold]
     pub(crate) fn in_tensor(mut self, name: &str) -> Self {
         self.0.tensor = Some(name.to_owned());
         self
     }
 
-    /// Refuses `found` where it differs from `expected`.
+    /// Puts a place in front of the message. Repeated calls go from the inside to the outside.
+    #[cfg(feature = "safetensors")]
+    #[cold]
+    pub(crate) fn within(mut self, place: impl fmt::Display) -> Self {
+        self.0.context = alloc::format!("{place}: {}", self.0.context);
+        self
+    }
+
+    /// Refuses `found` if it differs from `expected`.
     #[inline]
     pub(crate) fn check_shapes(
         (role, found): (Role, &[usize]),
@@ -350,8 +416,8 @@ impl Error {
     }
 }
 
-/// Whether two shapes, or the strides of two arrays, are the same. Not `==`, which is a call of a
-/// function for a few numbers; and without a loop for one axis.
+/// Compares two shapes, or the strides of two arrays. Slices' `==` calls `memcmp`, which costs more
+/// than comparing a few numbers in place; the case of one axis needs no loop.
 #[inline(always)]
 pub(crate) fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
     match (a, b) {
@@ -362,29 +428,33 @@ pub(crate) fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(name) = &self.0.tensor {
+        let Repr { context, tensor, detail } = &*self.0;
+        f.write_str(context)?;
+        if let Some(name) = tensor {
             write!(f, "tensor `{}`: ", Abbreviated::name(name))?;
         }
-        fmt::Display::fmt(&self.0.detail, f)
+        fmt::Display::fmt(detail, f)
     }
 }
 
+/// The message and the kind, since this is what `fn main() -> Result` and `unwrap` print.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.kind())
-            .field("message", &format_args!("{self}"))
-            .finish()
+        write!(f, "{self} ({:?})", self.kind())
     }
 }
 
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        core::error::Error::source(&self.0.detail)
+        match &self.0.detail {
+            #[cfg(feature = "safetensors")]
+            Detail::Adapter(error) => error.source(),
+            _ => None,
+        }
     }
 }
 
-// An error is never changed once it is made, also where it holds an `io::Error`, which does not
-// promise that. Auto traits must not depend on features.
+// An `io::Error` inside would take these traits away, but traits must not depend on features. They
+// hold, since an error never changes after it is made.
 impl core::panic::UnwindSafe for Error {}
 impl core::panic::RefUnwindSafe for Error {}

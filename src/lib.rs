@@ -65,6 +65,11 @@
 //! | `serde` | serialisation of rules, states, snapshots, schedules and averages, validated when read back |
 //! | `safetensors` | state files |
 //! | `argmin` | a solver for the argmin framework; needs Rust 1.87 |
+//!
+//! State files and documents of `serde` that an old release wrote stay readable: a setting that is
+//! left out takes its default, and an unknown one is an error. For `serde` this needs a format that
+//! names fields, such as JSON, TOML or CBOR. Formats without names (postcard, bincode) do not know what
+//! is left out, and read back only what a release with the same settings wrote.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,4 +1,8 @@
-//! What serde writes and reads: plain data, turned into valid values by the same checks as building.
+//! Serialisation: plain data, turned into valid values by the checks that also guard building.
+//!
+//! A document may leave out any setting, which then takes its default. So a setting that a later
+//! release adds does not make older documents unreadable. An unknown setting is an error: ignoring
+//! it would train with another rule than the one saved.
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
@@ -9,8 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::argmin::AdamaxSolver;
 use crate::{
     average::Average,
-    error::Error,
-    optimizer::snapshot::{self, Snapshot, TensorSnapshot},
+    error::{Detail, Error},
+    optimizer::snapshot::{Snapshot, TensorSnapshot},
     real::Real,
     reduce::norm::MaxNorm,
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
@@ -18,9 +22,9 @@ use crate::{
     state::State,
 };
 
-/// A rule before, or after, it is checked.
+/// A rule as a document holds it, not checked.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename = "Adamax", deny_unknown_fields)]
+#[serde(rename = "Adamax", default, deny_unknown_fields)]
 pub(crate) struct RuleData {
     learning_rate: f64,
     beta1: f64,
@@ -33,6 +37,13 @@ pub(crate) struct RuleData {
     clip_value: Option<f64>,
     objective: Objective,
     non_finite: NonFinite,
+}
+
+/// The settings that a document leaves out.
+impl Default for RuleData {
+    fn default() -> Self {
+        RuleData::from(&Adamax::default())
+    }
 }
 
 impl From<&Adamax> for RuleData {
@@ -93,7 +104,7 @@ struct StateData<'a, A: Real> {
 }
 
 impl<'a, A: Real> StateData<'a, A> {
-    /// Refuses to write what could not be read back, and must not be taken for saved.
+    /// Refuses moments that reading would refuse: a run must not believe that it is saved.
     fn of(state: &'a State<A>) -> Result<Self, Error> {
         state.check()?;
         Ok(StateData {
@@ -120,7 +131,8 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for State<A> {
     }
 }
 
-/// One tensor of a snapshot. A list of them, not a map, so that a repeated name is noticed.
+/// One tensor of a snapshot. Snapshots hold a list of these instead of a map: most parsers keep the
+/// last of two equal keys without a word.
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "Tensor", deny_unknown_fields)]
 #[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
@@ -137,8 +149,10 @@ struct SnapshotData<'a, A: Real> {
     version: Version,
     groups: Cow<'a, [Adamax]>,
     tensors: Vec<TensorData<'a, A>>,
+    #[serde(default = "default_lr_scale")]
     lr_scale: f64,
-    /// `None` also for ∞, which clips nothing either.
+    /// `None` also stands for ∞, which clips nothing either.
+    #[serde(default)]
     max_norm: Option<MaxNorm>,
 }
 
@@ -155,16 +169,30 @@ impl<'a, A: Real> TensorData<'a, A> {
     }
 }
 
-/// The version of a snapshot's layout. It comes first and is checked at once: an older release
-/// should complain of it, and not of what is new.
+/// The scale of a snapshot that does not name one.
+pub(crate) fn default_lr_scale() -> f64 {
+    1.0
+}
+
+/// The version of a snapshot's layout. As the first field it is checked before the others are read,
+/// so that an old release complains of the version and not of an unknown field.
 #[derive(Serialize)]
 struct Version(u32);
 
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let version = u32::deserialize(deserializer)?;
-        snapshot::check_version(version).map_err(de::Error::custom)?;
+        check_version("snapshot", version, Snapshot::<f64>::VERSION).map_err(de::Error::custom)?;
         Ok(Version(version))
+    }
+}
+
+/// Refuses a version that this release cannot read.
+pub(crate) fn check_version(document: &'static str, found: u32, newest: u32) -> Result<(), Error> {
+    match found {
+        0 => Err(Detail::VersionZero { document }.into()),
+        _ if found > newest => Err(Detail::FutureVersion { document, found, newest }.into()),
+        _ => Ok(()),
     }
 }
 
@@ -188,7 +216,6 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
         let read = || -> Result<Self, Error> {
             let tensors = data.tensors.into_iter().map(TensorData::read);
             Snapshot::from_foreign(
-                data.version.0,
                 data.groups.into_owned(),
                 tensors.collect::<Result<Vec<_>, _>>()?,
                 data.lr_scale,
@@ -271,9 +298,13 @@ impl<'de> Deserialize<'de> for ReduceOnPlateau {
 #[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
 struct SolverData<'a, A: Real> {
     rule: Adamax,
+    #[serde(default)]
     schedule: Option<Cow<'a, Schedule>>,
+    #[serde(default)]
     tolerance_grad: f64,
+    #[serde(default)]
     tolerance_step: f64,
+    #[serde(default)]
     state: Option<Cow<'a, State<A>>>,
 }
 

@@ -1,9 +1,10 @@
-//! Bad input to one tensor: what is refused, under which kind, and in which words.
+//! Errors: the inputs that are refused, kinds, messages, and facts for programs.
 
 mod common;
 
 use adamax::{
-    Adamax, AdamaxBuilder, Error, ErrorKind, NonFinite, Outcome, State, WeightDecay, adamax_step,
+    Adamax, AdamaxBuilder, Average, Error, ErrorKind, NonFinite, Optimizer, Outcome, State,
+    WeightDecay, adamax_step, check_gradient, schedule::Schedule,
 };
 use common::{Float, assert_untouched, layout::LAYOUTS};
 use ndarray::{Array1, ArrayD, arr0, array};
@@ -11,7 +12,7 @@ use std::error::Error as _;
 
 const TOO_SMALL: f64 = -5e-324;
 
-/// Asserts that something was refused, under this kind and in these words.
+/// Asserts that a call was refused with this kind and message.
 #[track_caller]
 fn assert_refused<T>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
     let Err(error) = result else { panic!("accepted, instead of: {message}") };
@@ -21,7 +22,7 @@ fn assert_refused<T>(result: Result<T, Error>, kind: ErrorKind, message: &str) {
 
 // ---------------------------------------------------------------- hyperparameters
 
-/// A setting by itself.
+/// Sets one setting.
 type Set = fn(f64) -> AdamaxBuilder;
 
 const LEARNING_RATE: Set = |value| Adamax::builder().learning_rate(value);
@@ -32,7 +33,7 @@ const L2: Set = |value| Adamax::builder().weight_decay(WeightDecay::L2(value));
 const DECOUPLED: Set = |value| Adamax::builder().weight_decay(WeightDecay::Decoupled(value));
 const CLIP_VALUE: Set = |value| Adamax::builder().clip_value(value);
 
-/// What a setting is called, how it is set, and what range it has.
+// Settings by their range: the name in messages, and the setter.
 const NOT_NEGATIVE: [(&str, Set); 4] = [
     ("learning rate", LEARNING_RATE),
     ("epsilon", EPSILON),
@@ -93,7 +94,7 @@ fn the_ends_of_the_ranges_are_accepted() {
     }
 }
 
-/// −0 is 0, not a small negative number: no sign of it shows in a step.
+/// −0 counts as 0, and the sign has no effect on a step.
 #[test]
 fn settings_of_minus_zero_are_zero() -> Result<(), Error> {
     for (name, set) in NOT_NEGATIVE.iter().chain(&DECAY_RATES) {
@@ -124,8 +125,7 @@ fn presets_check_their_argument() {
 
 // ---------------------------------------------------------------- shapes
 
-/// Shapes that do not fit each other: of another length, rank or order, though as long; some would
-/// fit if they were broadcast.
+/// Pairs of different shapes: other lengths, ranks or orders. Some would fit by broadcasting.
 const MISFITS: [(&[usize], &[usize]); 8] = [
     (&[3], &[4]),
     (&[2, 3], &[3, 2]),
@@ -157,7 +157,12 @@ fn shapes_that_differ<A: Float>() {
     for (good, bad) in MISFITS {
         let (right, wrong) = (zeros::<A>(good), zeros::<A>(bad));
         let message = |role: &str, reference: &str| {
-            format!("{role} has shape {bad:?}, but {reference} has shape {good:?}")
+            let hint = if bad.len() > 1 && bad.iter().eq(good.iter().rev()) {
+                " (transposed?)"
+            } else {
+                ""
+            };
+            format!("{role} has shape {bad:?}, but {reference} has shape {good:?}{hint}")
         };
         let gradient = message("gradient", "parameter");
         let first_moment = message("first moment", "parameter");
@@ -225,7 +230,7 @@ fn gradients_that_are_not_finite() {
     );
 }
 
-/// In every layout it is the first in logical order that is named, not the first in memory.
+/// In every layout, the first index in logical order is named, not the first in memory.
 #[test]
 fn the_first_bad_index_is_named() {
     let rule = Adamax::default();
@@ -248,7 +253,7 @@ fn the_first_bad_index_is_named() {
     }
 }
 
-/// The largest finite number is not infinite, whatever is done to find out.
+/// The check for infinities must not overflow for the largest finite numbers.
 #[test]
 fn the_largest_gradients_are_finite() -> Result<(), Error> {
     fn largest<A: Float>() -> Result<(), Error> {
@@ -262,7 +267,7 @@ fn the_largest_gradients_are_finite() -> Result<(), Error> {
     largest::<f32>()
 }
 
-/// No value of a parameter is refused: what to do with a lost one is the user's to say.
+/// No value of a parameter is refused: the user decides what to do with NaN there.
 #[test]
 fn parameters_are_not_checked() -> Result<(), Error> {
     let mut x = array![f64::NAN, f64::INFINITY, 1.0];
@@ -323,7 +328,7 @@ fn moments_that_no_run_can_have() {
             let step = adamax_step(good.clone(), &good, m.clone(), u.clone(), 1, &rule);
             assert_refused(step, kind, message);
         }
-        // Who lets NaN through lets it through everywhere; a negative norm is none for anybody.
+        // `Propagate` accepts NaN in moments too, but no policy accepts a negative norm.
         let rule = Adamax::builder().non_finite(adamax::NonFinite::Propagate).build().unwrap();
         let accepted = adamax_step(good.clone(), &good, m, u.clone(), 1, &rule).is_ok();
         assert_eq!(accepted, !u.iter().any(|&u| u < 0.0), "{message}");
@@ -356,7 +361,7 @@ fn steps_are_counted_from_one() {
     let zero = array![0.0];
     let step = adamax_step(zero.clone(), &zero, zero.clone(), zero.clone(), 0, &rule);
     assert_refused(step, StepCount, message);
-    // Not even where nothing would be done.
+    // Also if the step would be skipped.
     let skip = Adamax::builder().non_finite(NonFinite::Skip).build().unwrap();
     assert_refused(adamax_step(1.0, &f64::NAN, 0.0, 0.0, 0, &skip), StepCount, message);
 }
@@ -378,7 +383,7 @@ fn the_counter_has_an_end() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- range of the precision
 
-/// Settings that are in range, but not in that of the tensor, and what becomes of them.
+/// Settings in range whose coefficients overflow in the precision of the tensor.
 #[test]
 fn coefficients_that_overflow() -> Result<(), Error> {
     let per_correction = "learning rate / (1 - beta1^t)";
@@ -408,7 +413,7 @@ fn coefficients_that_overflow() -> Result<(), Error> {
         ErrorKind::Hyperparameter,
         "learning rate / (1 - beta1^t) is too large for f32",
     );
-    // A bound beyond the range of f32 bounds nothing.
+    // A clip value beyond the range of f32 has no effect.
     assert_eq!(first_step::<f32>(&CLIP_VALUE(1e39).build()?)?, Outcome::Applied);
     Ok(())
 }
@@ -428,15 +433,228 @@ fn an_overflow_may_pass() -> Result<(), Error> {
     Ok(())
 }
 
-// ---------------------------------------------------------------- what an error is
+// ---------------------------------------------------------------- what an error tells
+
+/// Everything that the methods of an error return.
+#[derive(Debug)]
+struct Facts {
+    kind: ErrorKind,
+    tensor: Option<&'static str>,
+    array: Option<&'static str>,
+    index: Option<&'static [usize]>,
+    setting: Option<&'static str>,
+    value: Option<f64>,
+    /// Found and expected.
+    shapes: [Option<&'static [usize]>; 2],
+}
+
+/// An error of this kind that tells nothing else.
+const fn only(kind: ErrorKind) -> Facts {
+    Facts {
+        kind,
+        tensor: None,
+        array: None,
+        index: None,
+        setting: None,
+        value: None,
+        shapes: [None; 2],
+    }
+}
+
+#[track_caller]
+fn assert_facts<T>(result: Result<T, Error>, expected: &Facts) {
+    let Err(error) = result else { panic!("accepted, instead of {expected:?}") };
+    let Facts { kind, tensor, array, index, setting, value, shapes } = *expected;
+    assert_eq!(error.kind(), kind, "{error}");
+    assert_eq!(error.tensor(), tensor, "{error}");
+    assert_eq!(error.array(), array, "{error}");
+    assert_eq!(error.index(), index, "{error}");
+    assert_eq!(error.setting(), setting, "{error}");
+    let bits = |value: Option<f64>| value.map(f64::to_bits);
+    assert_eq!(bits(error.value()), bits(value), "{error}");
+    assert_eq!([error.found_shape(), error.expected_shape()], shapes, "{error}");
+    // Nothing that the methods tell is missing in the message.
+    let message = error.to_string();
+    let told = [tensor, array, setting].into_iter().flatten().map(str::to_owned);
+    let told = told.chain(index.map(|index| format!("{index:?}")));
+    let told = told.chain(value.map(|value| value.to_string()));
+    let told = told.chain(shapes.into_iter().flatten().map(|shape| format!("{shape:?}")));
+    for text in told {
+        assert!(message.contains(&text), "no {text} in: {message}");
+    }
+    assert_eq!(format!("{error:?}"), format!("{message} ({kind:?})"));
+}
+
+#[test]
+fn settings_tell_their_name_and_value() -> Result<(), Error> {
+    let of =
+        |setting, value| Facts { setting: Some(setting), value, ..only(ErrorKind::Hyperparameter) };
+    assert_facts(BETA1(1.5).build(), &of("beta1", Some(1.5)));
+    assert_facts(LEARNING_RATE(f64::NAN).build(), &of("learning rate", Some(f64::NAN)));
+    assert_facts(CLIP_VALUE(-0.0).build(), &of("clip value", Some(-0.0)));
+    assert_facts(Schedule::step(0, 0.5), &of("number of steps", Some(0.0)));
+    assert_facts(Schedule::piecewise_linear([]), &of("point", None));
+    assert_facts(first_step::<f32>(&EPSILON(1e39).build()?), &of("epsilon", None));
+    let product = "learning rate * weight decay";
+    assert_facts(first_step::<f32>(&DECOUPLED(1e42).build()?), &of(product, None));
+    assert_facts(Average::new(1.0, &array![0.0]), &of("decay of the average", Some(1.0)));
+    Ok(())
+}
+
+#[test]
+fn elements_tell_their_array_index_and_value() {
+    use ErrorKind::{NegativeNorm, NonFinite};
+    let at = |kind, array, index, value| Facts {
+        array: Some(array),
+        index: Some(index),
+        value: Some(value),
+        ..only(kind)
+    };
+    let rule = Adamax::default();
+    let step = adamax_step(1.0, &f64::INFINITY, 0.0, 0.0, 1, &rule);
+    assert_facts(step, &at(NonFinite, "gradient", &[], f64::INFINITY));
+    let step = adamax_step(1.0, &0.1, 0.0, -0.5, 1, &rule);
+    assert_facts(step, &at(NegativeNorm, "infinity norm", &[], -0.5));
+
+    let good = array![[0.1, 0.2]].into_dyn();
+    let bad = array![[0.1, f64::NAN]].into_dyn();
+    let state = State::from_parts(1, bad.clone(), good.clone());
+    assert_facts(state, &at(NonFinite, "first moment", &[0, 1], f64::NAN));
+    let state = State::from_parts(1, good.clone(), bad.clone());
+    assert_facts(state, &at(NonFinite, "infinity norm", &[0, 1], f64::NAN));
+    let check = check_gradient(&bad, &good, |_| 1.0);
+    assert_facts(check, &at(NonFinite, "parameter", &[0, 1], f64::NAN));
+    let check = check_gradient(&good, &good, |x| if x[[0, 1]] == 0.2 { 1.0 } else { f64::NAN });
+    let of_objective = Facts { index: Some(&[0, 1]), value: Some(f64::NAN), ..only(NonFinite) };
+    assert_facts(check, &of_objective);
+}
+
+#[test]
+fn shapes_are_told() -> Result<(), Error> {
+    let of = |array, found, expected| Facts {
+        array: Some(array),
+        shapes: [Some(found), Some(expected)],
+        ..only(ErrorKind::Shape)
+    };
+    let (x, g) = (zeros::<f64>(&[2, 3]), zeros(&[3, 2]));
+    let step = Adamax::default().step(&mut State::zeros_like(&x), &mut x.clone(), &g);
+    assert_facts(step, &of("gradient", &[3, 2], &[2, 3]));
+    let state = State::from_parts(0, zeros::<f64>(&[]), zeros(&[1]));
+    assert_facts(state, &of("infinity norm", &[1], &[]));
+    let updated = Average::new(0.5, &x)?.update(&g);
+    assert_facts(updated, &of("parameter", &[3, 2], &[2, 3]));
+    Ok(())
+}
+
+#[test]
+fn tensors_are_told() -> Result<(), Error> {
+    let (mut x, g) = (array![1.0], array![0.1]);
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slot = optimizer.register("bias", &x)?;
+    let in_bias = |facts| Facts { tensor: Some("bias"), ..facts };
+
+    let stepped = optimizer.step(&mut [slot.bind(&mut x, &array![f64::NAN])]);
+    let of_gradient = Facts {
+        array: Some("gradient"),
+        index: Some(&[0]),
+        value: Some(f64::NAN),
+        ..only(ErrorKind::NonFinite)
+    };
+    assert_facts(stepped, &in_bias(of_gradient));
+    let stepped = optimizer.step(&mut [slot.bind(&mut x, &array![0.1, 0.2])]);
+    let of_gradient = Facts {
+        array: Some("gradient"),
+        shapes: [Some(&[2]), Some(&[1])],
+        ..only(ErrorKind::Shape)
+    };
+    assert_facts(stepped, &in_bias(of_gradient));
+
+    let mut copy = x.clone();
+    let twice = &mut [slot.bind(&mut x, &g), slot.bind(&mut copy, &g)];
+    assert_facts(optimizer.step(twice), &in_bias(only(ErrorKind::Repeated)));
+    assert_facts(optimizer.register("bias", &x), &in_bias(only(ErrorKind::Name)));
+
+    let mut other = Optimizer::<f64>::new(Adamax::default());
+    let missing = optimizer.restore(&other.snapshot());
+    assert_facts(missing, &in_bias(only(ErrorKind::Snapshot)));
+    assert_facts(other.restore(&optimizer.snapshot()), &in_bias(only(ErrorKind::Snapshot)));
+    let stepped = other.step(&mut [slot.bind(&mut x, &g)]);
+    assert_facts(stepped, &only(ErrorKind::Foreign));
+    let group = other.add_group(Adamax::default());
+    assert_facts(optimizer.set_rule(group, Adamax::default()), &only(ErrorKind::Foreign));
+    assert_facts(optimizer.restore(&other.snapshot()), &only(ErrorKind::Snapshot));
+    Ok(())
+}
+
+#[test]
+fn step_numbers_tell_only_their_kind() {
+    let step = adamax_step(1.0, &0.1, 0.0, 0.0, 0, &Adamax::default());
+    assert_facts(step, &only(ErrorKind::StepCount));
+}
+
+#[cfg(feature = "safetensors")]
+#[test]
+fn files_tell_where_they_are_wrong() -> Result<(), Box<dyn std::error::Error>> {
+    use adamax::Checkpoint;
+
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    assert_facts(Checkpoint::<f64>::load(&path), &only(ErrorKind::Io));
+
+    let mut optimizer = Optimizer::new(LEARNING_RATE(0.25).build()?);
+    optimizer.register("w", &array![1.0, 2.0])?;
+    let mut checkpoint = Checkpoint::new(optimizer.snapshot());
+    checkpoint.add_parameter("w", &array![1.0, 2.0])?.add_note("epoch", "1")?;
+    assert_facts(checkpoint.add_note("epoch", "2"), &only(ErrorKind::Name));
+    let named = |facts| Facts { tensor: Some("w"), ..facts };
+    let added = checkpoint.add_parameter("w", &array![1.0]);
+    assert_facts(added, &named(only(ErrorKind::Name)));
+    let of_saved = Facts {
+        array: Some("saved parameter"),
+        shapes: [Some(&[2]), Some(&[1])],
+        ..only(ErrorKind::Shape)
+    };
+    let assigned = checkpoint.assign_parameter("w", &mut array![1.0]);
+    assert_facts(assigned, &named(of_saved));
+    let axes = Facts { shapes: [Some(&[2]), None], ..only(ErrorKind::Format) };
+    assert_facts(checkpoint.parameter::<f64, ndarray::Ix2>("w"), &axes);
+
+    // Errors of a file begin with its path, whatever their kind.
+    let sound = checkpoint.to_bytes()?;
+    let spoilt = |from: &str, to: &str| -> Result<Error, Box<dyn std::error::Error>> {
+        let place = sound.windows(from.len()).position(|text| text == from.as_bytes());
+        let mut bytes = sound.clone();
+        let place = place.ok_or_else(|| from.to_owned())?;
+        bytes[place..place + from.len()].copy_from_slice(to.as_bytes());
+        std::fs::write(&path, bytes)?;
+        let error = Checkpoint::<f64>::load(&path).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{}: ", path.display())), "{error}");
+        Ok(error)
+    };
+    let damaged = spoilt("\"U32\"", "\"F32\"")?;
+    assert!(damaged.source().is_none());
+    assert_facts::<()>(Err(damaged), &only(ErrorKind::Format));
+    let json = spoilt("\"U32\"", "\"U32?")?;
+    let source = json.source().and_then(|source| source.downcast_ref::<serde_json::Error>());
+    assert!(source.is_some(), "{json}");
+    assert_facts::<()>(Err(json), &only(ErrorKind::Format));
+    let of_rule =
+        Facts { setting: Some("beta1"), value: Some(9.9), ..only(ErrorKind::Hyperparameter) };
+    let error = spoilt("beta1\\\":0.9", "beta1\\\":9.9")?;
+    assert!(
+        error.to_string().ends_with(": group 0: beta1 is 9.9, but must be in [0, 1)"),
+        "{error}"
+    );
+    assert_facts::<()>(Err(error), &of_rule);
+    Ok(())
+}
 
 #[test]
 fn an_error_is_an_error() {
     let error = adamax_step(1.0, &f64::NAN, 0.0, 0.0, 1, &Adamax::default()).unwrap_err();
-    assert_eq!(
-        format!("{error:?}"),
-        "Error { kind: NonFinite, message: gradient is NaN at index [] }"
-    );
+    // What `fn main() -> Result` prints after "Error: ".
+    assert_eq!(format!("{error:?}"), "gradient is NaN at index [] (NonFinite)");
+    assert_eq!(format!("{error:#?}"), "gradient is NaN at index [] (NonFinite)");
     assert!(error.source().is_none(), "there is nothing behind it");
     assert_eq!(size_of::<Error>(), size_of::<usize>());
 
@@ -447,7 +665,17 @@ fn an_error_is_an_error() {
     assert_eq!(kind, Some(ErrorKind::Hyperparameter));
 }
 
-/// Lower case, no full stop, one line.
+#[test]
+fn settings_print_as_plain_numbers() -> Result<(), Error> {
+    let text = format!("{:?}", Adamax::default());
+    let start = "Adamax { learning_rate: 0.002, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, ";
+    assert!(text.starts_with(start), "{text}");
+    let text = format!("{:?}", Average::new(0.75, &array![0.0])?);
+    assert!(text.starts_with("Average { decay: 0.75, "), "{text}");
+    Ok(())
+}
+
+/// Messages are in lower case, have no full stop, and take one line.
 #[test]
 fn messages_are_in_house_style() {
     let errors = [
@@ -463,7 +691,7 @@ fn messages_are_in_house_style() {
     }
 }
 
-/// Each coefficient is judged by itself, however large the others are.
+/// Coefficients are checked one by one, so that their sum may overflow.
 #[test]
 fn large_coefficients_that_are_finite_are_taken() -> Result<(), Error> {
     let rule = Adamax::builder().epsilon(1.5e308).weight_decay(WeightDecay::L2(1.5e308)).build()?;

@@ -232,7 +232,7 @@ const MISFITS: [Misfit; 9] = [
         tensors: &[("a", &[3, 2], 0), ("b", &[4], 1)],
         kind: ErrorKind::Shape,
         named: Some("a"),
-        message: "tensor `a`: first moment has shape [3, 2], but parameter has shape [2, 3]",
+        message: "tensor `a`: first moment has shape [3, 2], but parameter has shape [2, 3] (transposed?)",
     },
     Misfit {
         groups: 2,

@@ -1,7 +1,7 @@
 //! The safetensors container: a length, a JSON header, the data.
 //!
-//! Read by own code, since the reference library accepts names that come twice, overflows on shapes
-//! made for it, and does not say which entry is wrong.
+//! The reference library is not used: it accepts repeated names, overflows on shapes made for that,
+//! and does not say which entry is wrong.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::fmt;
@@ -12,22 +12,22 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::unique::Unique;
-use crate::{
-    error::{Detail, EntryFault, Error},
-    real::Real,
+use super::{
+    error::{EntryFault, FileError},
+    unique::Unique,
 };
+use crate::{error::Error, real::Real};
 
-/// The name of the map of strings in the header.
+/// The key of the metadata, a map of strings, in the header.
 pub(super) const METADATA: &str = "__metadata__";
-/// The length of what says how long the header is.
+/// The size of the number at the start of a file, which is the length of the header.
 const PREFIX: usize = size_of::<u64>();
-/// A longer header is refused by all readers of the format.
+/// The longest header that readers of this format accept.
 const LONGEST: usize = 100_000_000;
 /// The most axes that NumPy and PyTorch have.
 const MOST_AXES: usize = 64;
 
-/// What the numbers of an entry are.
+/// The type of the numbers of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Dtype {
     F64,
@@ -40,7 +40,7 @@ impl Dtype {
         if size_of::<A>() == size_of::<f64>() { Dtype::F64 } else { Dtype::F32 }
     }
 
-    /// What the format calls it.
+    /// The name in the format.
     pub(super) fn name(self) -> &'static str {
         match self {
             Dtype::F64 => "F64",
@@ -49,7 +49,7 @@ impl Dtype {
         }
     }
 
-    /// In bytes.
+    /// The size of one number in bytes.
     fn width(self) -> usize {
         match self {
             Dtype::F64 => 8,
@@ -57,9 +57,10 @@ impl Dtype {
         }
     }
 
-    /// The bytes of an array of this shape; `None` where no array can be so large.
+    /// Returns the size in bytes of an array of this shape, or `None` if ndarray would refuse it as
+    /// too large.
     pub(super) fn size_of(self, shape: &[usize]) -> Option<usize> {
-        // As ndarray counts: an axis of length 0 does not make the others harmless.
+        // As ndarray demands, the other lengths must not overflow even if one length is 0.
         let lengths = shape.iter().filter(|&&length| length != 0);
         let places = lengths.copied().try_fold(self.width(), usize::checked_mul)?;
         let size = if shape.contains(&0) { 0 } else { places };
@@ -67,7 +68,7 @@ impl Dtype {
     }
 }
 
-/// What the header says of one array.
+/// The description of one array in the header.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -77,7 +78,7 @@ struct Entry {
     data_offsets: (usize, usize),
 }
 
-/// Reads a shape, without making room for more axes than there can be.
+/// Reads a shape. Stops at the first surplus axis, so that memory stays small.
 fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
     struct Shape;
     impl<'de> Visitor<'de> for Shape {
@@ -106,20 +107,20 @@ fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Er
 pub(super) struct View<'a> {
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
-    /// As many as dtype and shape ask for.
+    /// The data; the length agrees with dtype and shape.
     pub(super) bytes: &'a [u8],
-    /// Where they begin.
+    /// The offset in the data of the file.
     start: usize,
 }
 
-/// A file taken apart.
+/// The parts of a file.
 #[derive(Debug)]
 pub(super) struct Container<'a> {
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) arrays: BTreeMap<String, View<'a>>,
 }
 
-/// Takes a file apart, and refuses one whose entries do not cover its data exactly once.
+/// Splits a file into its parts. Refuses entries that do not cover the data exactly once.
 pub(super) fn parse(file: &[u8]) -> Result<Container<'_>, Error> {
     let (header, data) = split(file)?;
     let Unique(mut entries): Unique<&RawValue> = from_json("header", header)?;
@@ -137,16 +138,16 @@ pub(super) fn parse(file: &[u8]) -> Result<Container<'_>, Error> {
     Ok(Container { metadata, arrays })
 }
 
-/// Header and data.
+/// Splits a file into header and data.
 fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
     let (prefix, rest) = file
         .split_first_chunk::<PREFIX>()
-        .ok_or(Detail::FileTooShort { found: file.len(), expected: PREFIX })?;
+        .ok_or(FileError::TooShort { found: file.len(), expected: PREFIX })?;
     let length = u64::from_le_bytes(*prefix);
     let (header, data) = usize::try_from(length)
         .ok()
         .and_then(|length| rest.split_at_checked(length))
-        .ok_or(Detail::HeaderLength { length, rest: rest.len() })?;
+        .ok_or(FileError::HeaderLength { length, rest: rest.len() })?;
     check_length(header)?;
     Ok((header, data))
 }
@@ -155,12 +156,12 @@ fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Error> {
 fn check_length(header: &[u8]) -> Result<(), Error> {
     match header.len() {
         ..=LONGEST => Ok(()),
-        length => Err(Detail::HeaderTooLong { length, longest: LONGEST }.into()),
+        length => Err(FileError::HeaderTooLong { length, longest: LONGEST }.into()),
     }
 }
 
 pub(super) fn from_json<'a, T: Deserialize<'a>>(part: &str, json: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(json).map_err(|source| Detail::Json { part: part.into(), source }.into())
+    serde_json::from_slice(json).map_err(|source| FileError::json(part, source))
 }
 
 impl Entry {
@@ -176,7 +177,7 @@ impl Entry {
     }
 }
 
-/// Refuses entries that overlap, and bytes that belong to none.
+/// Refuses entries that overlap, and bytes that belong to no entry.
 fn check_cover(arrays: &BTreeMap<String, View<'_>>, data: &[u8]) -> Result<(), Error> {
     let mut places: Vec<_> =
         arrays.iter().map(|(name, view)| (view.start, view.bytes.len(), name)).collect();
@@ -186,22 +187,22 @@ fn check_cover(arrays: &BTreeMap<String, View<'_>>, data: &[u8]) -> Result<(), E
         if start != covered {
             return Err(EntryFault::Place { found: start, expected: covered }.of(name));
         }
-        covered += length; // the end of a slice of the data
+        covered += length; // no overflow: entries are slices of the data
     }
     match data.len() - covered {
         0 => Ok(()),
-        surplus => Err(Detail::Surplus { surplus }.into()),
+        surplus => Err(FileError::Surplus { surplus }.into()),
     }
 }
 
-/// An array on its way into a file.
+/// An array that will be written.
 pub(super) struct Announced<'a> {
     pub(super) name: String,
     pub(super) dtype: Dtype,
     pub(super) shape: &'a [usize],
 }
 
-/// The beginning of a file, up to the data of these arrays, in this order.
+/// Returns the bytes of a file before the data, for these arrays in this order.
 pub(super) fn format<'a>(
     metadata: &BTreeMap<&str, &str>,
     arrays: impl IntoIterator<Item = &'a Announced<'a>>,
@@ -224,8 +225,8 @@ pub(super) fn format<'a>(
         start = end;
     }
     let mut header = serde_json::to_vec(&Header { metadata, entries })
-        .map_err(|source| Detail::Json { part: "header".into(), source })?;
-    // Numbers of up to eight bytes are then aligned in the file.
+        .map_err(|source| FileError::json("header", source))?;
+    // Padded with spaces, so that the data are aligned to 8 bytes.
     header.resize(header.len().next_multiple_of(PREFIX), b' ');
     check_length(&header)?;
     let prefix = u64::try_from(header.len()).unwrap_or(u64::MAX).to_le_bytes();

@@ -1,12 +1,12 @@
-//! What the arrays in a file are called.
+//! The names of arrays in a file.
 
 use alloc::{format, string::String};
 
-/// The parts that an array can play; each is a folder of names.
+// Each kind of array has a prefix; the name of the tensor follows.
 pub(super) const PARAMETER: &str = "parameter/";
 pub(super) const FIRST_MOMENT: &str = "first_moment/";
 pub(super) const INF_NORM: &str = "inf_norm/";
-/// One number, the last of the file: the CRC-32 of all bytes before it.
+/// The CRC-32 of all bytes before it, which is the last number of the file.
 pub(super) const CHECKSUM: &str = "checksum";
 
 pub(super) fn entry(part: &str, name: &str) -> String {

@@ -1,5 +1,6 @@
-//! State files: what a run leaves behind, on disk.
+//! State files: saving and resuming a run.
 
+mod error;
 mod header;
 mod layout;
 mod read;
@@ -20,19 +21,23 @@ use std::{fs::File, io, path::Path};
 
 use ndarray::{Array, ArrayRef, Dimension};
 
-use self::{replace::Previous, tensor::Tensor, write::Writable};
+use self::{
+    error::{EntryFault, FileError},
+    replace::Previous,
+    tensor::Tensor,
+    write::Writable,
+};
 use crate::{
-    error::{Detail, EntryFault, Error, Role},
+    error::{Detail, Error, same},
     optimizer::snapshot::Snapshot,
     real::Real,
 };
 
-/// Everything a run needs to go on after a crash, as one file: a [`Snapshot`] of the optimizer, the
-/// parameters it belongs to, and notes of the user's.
+/// The content of a state file: a [`Snapshot`] of an optimizer, the parameters, and notes.
 ///
-/// Kept in one file, model and optimizer cannot get out of step. All numbers keep their exact bits,
-/// so that a run that is killed and resumed, however often, ends with the bits of one that never
-/// stopped.
+/// Model and optimizer are in one file, so that they always belong to the same step. All numbers keep
+/// their exact bits: a run that is killed and resumed, however often, ends with the bits of one that
+/// was never interrupted.
 ///
 /// # Examples
 /// ```
@@ -51,7 +56,7 @@ use crate::{
 ///     .add_note("epoch", "1")?
 ///     .save(&path)?;
 ///
-/// // Another process: build and register as before, then take over what the file holds.
+/// // Another process: build and register as before, then restore.
 /// let mut resumed_weights = array![[0.0, 0.0], [0.0, 0.0]];
 /// let mut resumed = Optimizer::new(Adamax::default());
 /// let slot = resumed.register("weights", &resumed_weights)?;
@@ -66,18 +71,18 @@ use crate::{
 ///
 /// # Crash safety
 /// [`save`](Checkpoint::save) writes to a temporary file in the same folder, syncs it to the disk,
-/// renames it and syncs the folder. Whenever a process is killed or the disk is full, `path` is the
-/// old file or the new one, whole, also for a reader at that very moment; what a killed writer leaves
-/// (`.run.safetensors.….tmp`) the next one removes. One process at a time may save to a path: of two,
-/// one may fail, but neither spoils the file. A symbolic link at `path` is replaced, not followed.
+/// renames it and syncs the folder. If the process is killed or the disk is full, `path` is either the
+/// whole old file or the whole new one. The next writer removes the temporary file of a killed one
+/// (`.run.safetensors.….tmp`). Only one process at a time should save to a path: of two, one may fail,
+/// but the file stays whole. A symbolic link at `path` is replaced, not followed.
 ///
 /// | | Linux, macOS, other Unix | Windows |
 /// |---|---|---|
-/// | killed process, full disk | old file or new file | the same, where the file system renames at one stroke (NTFS does) |
-/// | power failure | after `save` has returned, the new file, as far as the disk keeps what it has acknowledged | old file or new file: the folder cannot be synced |
+/// | killed process, full disk | old file or new file | the same, if the file system renames atomically (NTFS does) |
+/// | power failure | the new file once `save` has returned, if the disk keeps what it has acknowledged | old file or new file: the folder cannot be synced |
 ///
-/// [`save_keeping_previous`](Checkpoint::save_keeping_previous) keeps the file that was there under
-/// the name with `.prev` appended. To fall back on it where the newest file is damaged, say so:
+/// [`save_keeping_previous`](Checkpoint::save_keeping_previous) also keeps the old file, under its
+/// name with `.prev` appended. A program that wants to fall back on it does so itself:
 /// ```
 /// # use adamax::{Adamax, Checkpoint, Optimizer};
 /// # let folder = tempfile::tempdir()?;
@@ -102,10 +107,10 @@ use crate::{
 /// |---|---|---|
 /// | `first_moment/NAME` | `F64` or `F32` | m, of the shape of the parameter |
 /// | `inf_norm/NAME` | the same | u, of the same shape, ≥ 0 |
-/// | `parameter/NAME` | `F64` or `F32` | a parameter of the user's, of any shape; NaN is allowed here |
-/// | `checksum` | `U32`, no axes | the last 4 bytes of the file: CRC-32 (that of zlib) of all bytes before; a file from elsewhere may do without |
+/// | `parameter/NAME` | `F64` or `F32` | a parameter, of any shape; NaN is allowed here |
+/// | `checksum` | `U32`, no axes | the last 4 bytes of the file: CRC-32 (that of zlib) of all bytes before; optional |
 ///
-/// Its metadata hold the notes, and under the key `adamax` everything else, as JSON:
+/// The metadata hold the notes, and everything else as JSON under the key `adamax`:
 /// ```text
 /// {"version": 1,
 ///  "groups": [{"learning_rate": 0.002, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
@@ -116,8 +121,11 @@ use crate::{
 ///  "max_norm": {"Global": 1.0}}
 /// ```
 /// Names and values are those of [`Adamax`](crate::Adamax) and [`MaxNorm`](crate::MaxNorm); `null`
-/// stands for ∞, or for no bound. All of them must be there. Numbers are written so that they are
-/// read back exactly. The same checkpoint always gives the same bytes.
+/// means ∞, or no bound. Numbers are written with all digits that their exact value needs. The same
+/// checkpoint always gives the same bytes.
+///
+/// Later releases read the files of earlier ones. A setting that is left out takes its default; an
+/// unknown one is an error that names it, and so is a later [`VERSION`](Checkpoint::VERSION).
 ///
 /// # In Python
 /// With the `safetensors` package and NumPy alone:
@@ -126,20 +134,20 @@ use crate::{
 /// ```
 ///
 /// # Exchange with PyTorch
-/// These two functions write the state of a `torch.optim.Adamax` to a file for
-/// [`Checkpoint::load`], and take over a file that [`Checkpoint::save`] wrote; then the other side
-/// goes on where the first stopped. Parameters go by the names that `model.named_parameters()`
-/// gives. To go to PyTorch, a rule must be what PyTorch can do: derived from
-/// [`Adamax::pytorch`](crate::Adamax::pytorch), without a norm bound or value clipping.
+/// A run can start in PyTorch and go on here, or the other way round. `save` writes the state of a
+/// `torch.optim.Adamax` to a file for [`Checkpoint::load`], and `load` reads a file that
+/// [`Checkpoint::save`] wrote. Parameters have the names of `model.named_parameters()`. PyTorch needs
+/// a rule derived from [`Adamax::pytorch`](crate::Adamax::pytorch), without a norm bound or value
+/// clipping.
 /// ```python
 #[doc = include_str!("../../tests/state_files/torch_state.py")]
 /// ```
 ///
 /// # Damaged and hostile files
-/// Reading takes nothing on trust: every entry must be expected, of the right type, shape and place,
-/// every number in its range, every byte accounted for and the checksum right. What a header claims
-/// is compared with the bytes that are there before anything is allocated for it. Errors name the
-/// entry. The checksum finds accidents, not forgeries.
+/// Reading checks everything: the type, shape and position of every entry, the range of every number,
+/// and the checksum. Unknown entries and unused bytes are errors. Sizes in the header are compared
+/// with the length of the file before memory is allocated. Errors name the entry, and its file. The
+/// checksum detects accidents, not forgeries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint<A = f64> {
     snapshot: Snapshot<A>,
@@ -147,17 +155,14 @@ pub struct Checkpoint<A = f64> {
     notes: BTreeMap<String, String>,
 }
 
-/// Putting one together.
+/// Construction.
 impl<A: Real> Checkpoint<A> {
-    /// A checkpoint of this snapshot, without parameters and notes.
+    /// The version of the format of state files that this release writes, and the newest it reads.
     ///
-    /// ```
-    /// # use adamax::{Adamax, Checkpoint, Optimizer};
-    /// let optimizer = Optimizer::<f64>::new(Adamax::keras());
-    /// let checkpoint = Checkpoint::new(optimizer.snapshot());
-    /// assert_eq!(checkpoint.snapshot().groups(), [Adamax::keras()]);
-    /// assert_eq!(checkpoint.parameter_names().count(), 0);
-    /// ```
+    /// It changes independently of [`Snapshot::VERSION`].
+    pub const VERSION: u32 = 1;
+
+    /// Creates a checkpoint of this snapshot, without parameters and notes.
     #[must_use]
     pub fn new(snapshot: Snapshot<A>) -> Self {
         Checkpoint { snapshot, parameters: BTreeMap::new(), notes: BTreeMap::new() }
@@ -165,8 +170,8 @@ impl<A: Real> Checkpoint<A> {
 
     /// Adds a copy of `param`, an array of either precision, any shape and any memory order.
     ///
-    /// The name need not be that of a tensor in the snapshot: whatever belongs to the run can be
-    /// kept, averages or the mean of the data for instance.
+    /// The name need not be that of a tensor in the snapshot: any array can be saved, such as averages
+    /// or the mean of the data.
     ///
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken.
@@ -197,7 +202,7 @@ impl<A: Real> Checkpoint<A> {
     /// Adds a note: any text under any key, such as the epoch or the version of the data.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key is taken, as `adamax` always is.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key is taken; `adamax` always is.
     ///
     /// # Examples
     /// ```
@@ -210,52 +215,31 @@ impl<A: Real> Checkpoint<A> {
     /// ```
     pub fn add_note(&mut self, key: &str, text: &str) -> Result<&mut Self, Error> {
         if key == record::KEY || self.notes.contains_key(key) {
-            return Err(Detail::NoteTaken { key: key.into() }.into());
+            return Err(FileError::NoteTaken { key: key.into() }.into());
         }
         self.notes.insert(key.into(), text.into());
         Ok(self)
     }
 }
 
-/// Looking inside.
+/// Content.
 impl<A: Real> Checkpoint<A> {
-    /// The state of the optimizer, for [`Optimizer::restore`](crate::Optimizer::restore).
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Checkpoint, Optimizer};
-    /// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
-    /// optimizer.set_lr_scale(0.5)?;
-    /// let checkpoint = Checkpoint::new(optimizer.snapshot());
-    ///
-    /// let mut resumed = Optimizer::new(Adamax::default());
-    /// resumed.restore(checkpoint.snapshot())?;
-    /// assert_eq!(resumed.lr_scale(), 0.5);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the state of the optimizer, for [`Optimizer::restore`](crate::Optimizer::restore).
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot<A> {
         &self.snapshot
     }
 
-    /// The names of the parameters, in alphabetical order.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Checkpoint, Optimizer};
-    /// # use ndarray::array;
-    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
-    /// checkpoint.add_parameter("weights", &array![1.0])?.add_parameter("bias", &array![0.5_f32])?;
-    /// assert!(checkpoint.parameter_names().eq(["bias", "weights"]));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the names of the parameters, in alphabetical order.
     pub fn parameter_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.keys().map(String::as_str)
     }
 
-    /// A copy of a parameter, in row-major order.
+    /// Returns a copy of a parameter, in row-major order.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`](crate::ErrorKind::Format) if there is none of this name, precision and
-    /// number of axes.
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) if no parameter has this name, or if it has
+    /// another precision or number of axes.
     ///
     /// # Examples
     /// ```
@@ -275,14 +259,14 @@ impl<A: Real> Checkpoint<A> {
             .map_err(|fault| fault.of(&layout::entry(layout::PARAMETER, name)))
     }
 
-    /// Copies a parameter into `param`, whose memory order stays.
+    /// Copies a parameter into `param`, which keeps its memory order.
     ///
     /// # Errors
-    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if there is none of this name, precision and
-    ///   number of axes;
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if no parameter has this name, or if it has
+    ///   another precision or number of axes;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it has another shape.
     ///
-    /// `param` is as it was then.
+    /// `param` has not been changed then.
     ///
     /// # Examples
     /// ```
@@ -304,38 +288,21 @@ impl<A: Real> Checkpoint<A> {
         param: &mut ArrayRef<B, D>,
     ) -> Result<(), Error> {
         let saved: Array<B, D> = self.parameter(name)?;
-        let roles = [Role::SavedParameter, Role::Parameter];
-        Error::check_shapes((roles[0], saved.shape()), (roles[1], param.shape()))
-            .map_err(|error| error.in_tensor(name))?;
+        if !same(saved.shape(), param.shape()) {
+            let (found, expected) = (saved.shape().to_vec(), param.shape().to_vec());
+            return Err(Error::from(FileError::Shape { found, expected }).in_tensor(name));
+        }
         param.assign(&saved);
         Ok(())
     }
 
-    /// The text of a note.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Checkpoint, Optimizer};
-    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
-    /// checkpoint.add_note("epoch", "12")?;
-    /// let epoch: Option<u32> = checkpoint.note("epoch").and_then(|text| text.parse().ok());
-    /// assert_eq!(epoch, Some(12));
-    /// assert_eq!(checkpoint.note("seed"), None);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the text of a note.
     #[must_use]
     pub fn note(&self, key: &str) -> Option<&str> {
         self.notes.get(key).map(String::as_str)
     }
 
-    /// All notes, keys in alphabetical order.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Checkpoint, Optimizer};
-    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
-    /// checkpoint.add_note("seed", "7")?.add_note("epoch", "12")?;
-    /// assert!(checkpoint.notes().eq([("epoch", "12"), ("seed", "7")]));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns all notes as keys and texts, in alphabetical order of the keys.
     pub fn notes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.notes.iter().map(|(key, text)| (key.as_str(), text.as_str()))
     }
@@ -343,22 +310,20 @@ impl<A: Real> Checkpoint<A> {
 
 /// Writing and reading.
 impl<A: Real> Checkpoint<A> {
-    /// Writes the file, in the place of the one that may be there; see
-    /// [Crash safety](Checkpoint#crash-safety).
+    /// Writes the file and replaces the one at `path`; see [Crash safety](Checkpoint#crash-safety).
     ///
     /// # Errors
-    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written, or not synced;
-    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
-    ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if a state holds what could not
-    ///   be read back, which only steps under [`NonFinite::Propagate`](crate::NonFinite::Propagate)
-    ///   can have left;
-    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if an array has more than 64 axes, or the
-    ///   names and notes take more than 100 MB, which nobody could read.
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written or synced;
+    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if a state holds NaN or infinities,
+    ///   which could not be read back. Only steps under
+    ///   [`NonFinite::Propagate`](crate::NonFinite::Propagate) leave them;
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if an array has more than 64 axes, or if names
+    ///   and notes take more than 100 MB, which other readers refuse.
     ///
-    /// The old file is as it was then, unless it is only the folder that could not be synced.
+    /// The old file has not been changed then, unless only syncing the folder failed.
     ///
     /// # Allocation
-    /// The header; numbers are written from where they are.
+    /// The header. Numbers are written without a copy.
     ///
     /// # Examples
     /// ```
@@ -376,11 +341,11 @@ impl<A: Real> Checkpoint<A> {
         save(&self.writable()?, path.as_ref(), Previous::Drop)
     }
 
-    /// [`save`](Checkpoint::save), after which the file that was there is found under the name with
+    /// Writes the file as [`save`](Checkpoint::save) does, and keeps the old one under its name with
     /// `.prev` appended.
     ///
-    /// There is a file at `path` at every moment; there may be none at `.prev` for an instant. The
-    /// file system must know hard links, as those of Unix and NTFS do.
+    /// There is a file at `path` at every moment, but for an instant there may be none at `.prev`. The
+    /// file system must have hard links, as those of Unix and NTFS do.
     ///
     /// # Errors
     /// As [`save`](Checkpoint::save).
@@ -404,21 +369,21 @@ impl<A: Real> Checkpoint<A> {
         save(&self.writable()?, path.as_ref(), Previous::Keep)
     }
 
-    /// Reads a file that [`save`](Checkpoint::save) wrote, or a Python program.
+    /// Reads a file that [`save`](Checkpoint::save) or a Python program wrote.
     ///
     /// # Errors
     /// As [`from_bytes`](Checkpoint::from_bytes), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the
     /// file cannot be read.
     ///
     /// # Allocation
-    /// The size of the file twice.
+    /// Twice the size of the file.
     ///
     /// # Examples
     /// ```
     /// # use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("run.safetensors");
-    /// // The first run finds no file and starts afresh.
+    /// // The first run finds no file and starts from the beginning.
     /// let start = match Checkpoint::<f64>::load(&path) {
     ///     Err(error) if error.kind() == ErrorKind::Io => {
     ///         Checkpoint::new(Optimizer::new(Adamax::default()).snapshot())
@@ -431,48 +396,48 @@ impl<A: Real> Checkpoint<A> {
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let file = contents(path).map_err(|source| io_error("read", path, source))?;
-        Checkpoint::from_bytes(&file)
+        let file = contents(path).map_err(|source| FileError::io("read", path, source))?;
+        Checkpoint::from_bytes(&file).map_err(|error| error.within(path.display()))
     }
 
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
     ///
     /// # Errors
-    /// As [`save`](Checkpoint::save), but for those of writing.
+    /// As [`save`](Checkpoint::save), except [`ErrorKind::Io`](crate::ErrorKind::Io).
     ///
     /// # Examples
     /// ```
     /// # use adamax::{Adamax, Checkpoint, Optimizer};
     /// let checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
-    /// let bytes = checkpoint.to_bytes()?;                   // to be sent somewhere, for instance
+    /// let bytes = checkpoint.to_bytes()?;                   // to send over a network, for instance
     /// assert_eq!(Checkpoint::from_bytes(&bytes)?, checkpoint);
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         let written = self.writable()?.write_to(&mut bytes);
-        written.map_err(|source| io_error("write", Path::new("to memory"), source))?;
+        written.map_err(|source| FileError::io("write", Path::new("to memory"), source))?;
         Ok(bytes)
     }
 
-    /// A checkpoint from the bytes of a file. See
+    /// Reads a checkpoint from the bytes of a file. See
     /// [Damaged and hostile files](Checkpoint#damaged-and-hostile-files).
     ///
     /// # Errors
-    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if this is no whole state file, or one of the
-    ///   other precision;
-    /// - [`ErrorKind::Snapshot`](crate::ErrorKind::Snapshot) if it is of a later version, or assigns
-    ///   a tensor to a group that is not there;
-    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting is out of its
-    ///   range;
-    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape),
-    ///   [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
-    ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if the moments of a tensor
-    ///   differ in shape or hold what no step leaves.
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if the bytes are not a complete state file, or
+    ///   one of the other precision;
+    /// - [`ErrorKind::Snapshot`](crate::ErrorKind::Snapshot) if its version is unknown, or if a tensor
+    ///   is in a group that does not exist;
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting is out of range;
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the two moments of a tensor differ in shape;
+    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
+    ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if a moment has values that no
+    ///   step produces.
     ///
     /// # Allocation
-    /// The numbers once, and the names. Whatever the file claims, no single allocation is larger than
-    /// it, apart from a few kB; text with escapes, or quoted by an error, may take twice its length.
+    /// The numbers and the names once. No single allocation is larger than the file plus a few kB,
+    /// whatever the header claims. Only text with escapes, or text that an error quotes, may take twice
+    /// its length.
     ///
     /// # Examples
     /// ```
@@ -496,7 +461,7 @@ impl<A: Real> Checkpoint<A> {
 
 /// State files.
 impl<A: Real> Snapshot<A> {
-    /// Writes a [`Checkpoint`] of nothing but this snapshot.
+    /// Writes a [`Checkpoint`] of this snapshot alone.
     ///
     /// # Errors
     /// As [`Checkpoint::save`].
@@ -540,10 +505,10 @@ impl<A: Real> Snapshot<A> {
 
 fn save<A: Real>(file: &Writable<'_, A>, path: &Path, previous: Previous) -> Result<(), Error> {
     replace::replace(path, previous, |out| file.write_to(out))
-        .map_err(|source| io_error("write", path, source))
+        .map_err(|source| FileError::io("write", path, source))
 }
 
-/// The bytes of a file, as many as it has when it is opened: a device may have no end.
+/// Reads as many bytes as the file has when it is opened: a device may be endless.
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -551,8 +516,4 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
     io::Read::read_to_end(&mut io::Read::take(file, length), &mut bytes)?;
     Ok(bytes)
-}
-
-fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Detail::Io { action, path: path.to_owned(), source }.into()
 }

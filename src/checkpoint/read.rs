@@ -1,18 +1,15 @@
-//! From bytes to a checkpoint. Nothing is taken on trust.
+//! Reading: from bytes to a checkpoint. Every claim of the file is checked.
 
 use alloc::{collections::BTreeMap, string::String};
 
 use super::{
     Checkpoint,
+    error::{EntryFault, FileError},
     header::{self, Container, Dtype, View},
     layout::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     record::{self, Record},
 };
-use crate::{
-    error::{Detail, EntryFault, Error},
-    real::Real,
-    state::State,
-};
+use crate::{error::Error, real::Real, state::State};
 
 type Arrays<'a> = BTreeMap<String, View<'a>>;
 
@@ -20,7 +17,7 @@ pub(super) fn read<A: Real>(file: &[u8]) -> Result<Checkpoint<A>, Error> {
     let Container { metadata: mut notes, mut arrays } = header::parse(file)?;
     let checksum = arrays.remove(CHECKSUM);
 
-    let record = notes.remove(record::KEY).ok_or(Detail::NoRecord { key: record::KEY })?;
+    let record = notes.remove(record::KEY).ok_or(FileError::NoRecord { key: record::KEY })?;
     let snapshot =
         Record::from_json(&record)?.into_snapshot(|name, steps| state(&mut arrays, name, steps))?;
 
@@ -33,7 +30,7 @@ pub(super) fn read<A: Real>(file: &[u8]) -> Result<Checkpoint<A>, Error> {
             _ => return Err(EntryFault::Unknown.of(&entry)),
         }
     }
-    // Last, since what is wrong with one entry is better said of that entry.
+    // The checksum comes last: an error that names an entry is more useful.
     checksum.map_or(Ok(()), |checksum| check_sum(file, &checksum))?;
     Ok(Checkpoint { snapshot, parameters, notes })
 }
@@ -48,7 +45,7 @@ fn state<A: Real>(arrays: &mut Arrays<'_>, name: &str, steps: u64) -> Result<Sta
     State::from_parts(steps, m, u).map_err(|error| error.in_tensor(name))
 }
 
-/// Refuses a file whose bytes are not those that were written.
+/// Refuses a file whose bytes have changed since it was written.
 fn check_sum(file: &[u8], checksum: &View<'_>) -> Result<(), Error> {
     match file.split_last_chunk() {
         Some((rest, last)) if checksum.dtype == Dtype::U32 && checksum.bytes == last => {
@@ -56,7 +53,7 @@ fn check_sum(file: &[u8], checksum: &View<'_>) -> Result<(), Error> {
             if found == expected {
                 Ok(())
             } else {
-                Err(Detail::Checksum { found, expected }.into())
+                Err(FileError::Checksum { found, expected }.into())
             }
         }
         _ => Err(EntryFault::Checksum.of(CHECKSUM)),

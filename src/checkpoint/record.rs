@@ -1,20 +1,24 @@
-//! What the metadata of a file say of a snapshot: everything but its arrays.
+//! The record of a file: everything of a snapshot except its arrays, as JSON in the metadata.
+//!
+//! As in documents of serde, settings that are left out take their defaults and unknown ones are
+//! errors.
 
 use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use super::{header, unique::Unique};
+use super::{Checkpoint, error::FileError, header, unique::Unique};
 use crate::{
-    error::{Detail, Error},
-    optimizer::snapshot::{self, Snapshot, TensorSnapshot},
+    error::Error,
+    optimizer::snapshot::{Snapshot, TensorSnapshot},
     real::Real,
     reduce::norm::MaxNorm,
-    serde::RuleData,
+    rule::Adamax,
+    serde::{RuleData, check_version, default_lr_scale},
     state::State,
 };
 
-/// The key of the record.
+/// The key of the record in the metadata.
 pub(super) const KEY: &str = "adamax";
 
 /// JSON under [`KEY`].
@@ -24,8 +28,10 @@ pub(super) struct Record {
     version: u32,
     groups: Vec<RuleData>,
     tensors: Unique<TensorRecord>,
+    #[serde(default = "default_lr_scale")]
     lr_scale: f64,
-    /// `None` also for ∞, which JSON cannot write, and which clips nothing either.
+    /// `None` also stands for ∞, which JSON cannot write, and which clips nothing either.
+    #[serde(default)]
     max_norm: Option<MaxNorm>,
 }
 
@@ -42,7 +48,7 @@ impl Record {
             (name.clone(), TensorRecord { group: tensor.group, steps: tensor.state.steps() })
         });
         Record {
-            version: Snapshot::<A>::VERSION,
+            version: Checkpoint::<A>::VERSION,
             groups: snapshot.groups().iter().map(RuleData::from).collect(),
             tensors: Unique(tensors.collect()),
             lr_scale: snapshot.lr_scale(),
@@ -51,36 +57,36 @@ impl Record {
     }
 
     pub(super) fn to_json(&self) -> Result<String, Error> {
-        serde_json::to_string(self)
-            .map_err(|source| Detail::Json { part: KEY.into(), source }.into())
+        serde_json::to_string(self).map_err(|source| FileError::json(KEY, source))
     }
 
     pub(super) fn from_json(json: &str) -> Result<Self, Error> {
-        /// What a record of any version says; the rest may be new.
+        /// The part of a record that every version has. It is read alone first, so that an old
+        /// release complains of the version and not of an unknown field.
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
         }
         let Versioned { version } = header::from_json(KEY, json.as_bytes())?;
-        snapshot::check_version(version)?;
+        check_version("state file", version, Checkpoint::<f64>::VERSION)?;
         header::from_json(KEY, json.as_bytes())
     }
 
-    /// The snapshot, with a state for each tensor from its name and number of steps.
+    /// Makes the snapshot. `state` gets the name and the number of steps of each tensor.
     pub(super) fn into_snapshot<A: Real>(
         self,
         mut state: impl FnMut(&str, u64) -> Result<State<A>, Error>,
     ) -> Result<Snapshot<A>, Error> {
         let mut groups = Vec::new();
         for (index, data) in self.groups.into_iter().enumerate() {
-            let rule = data.try_into().map_err(|source| Detail::Group { index, source })?;
-            groups.push(rule);
+            let rule = Adamax::try_from(data);
+            groups.push(rule.map_err(|error| error.within(format_args!("group {index}")))?);
         }
         let mut tensors = Vec::new();
         for (name, TensorRecord { group, steps }) in self.tensors.0 {
             let state = state(&name, steps)?;
             tensors.push((name, TensorSnapshot { group, state }));
         }
-        Snapshot::from_foreign(self.version, groups, tensors, self.lr_scale, self.max_norm)
+        Snapshot::from_foreign(groups, tensors, self.lr_scale, self.max_norm)
     }
 }

@@ -1,4 +1,4 @@
-//! Replacing a file by another as a whole, or not at all.
+//! Atomic replacement of a file.
 
 use alloc::borrow::ToOwned;
 use std::{
@@ -10,18 +10,18 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
-/// What becomes of the file that is there already.
+/// The fate of the file that is replaced.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Previous {
     Drop,
-    /// It is kept beside, as [`previous`] says.
+    /// Keep it under the name that [`previous`] returns.
     Keep,
 }
 
-/// Puts what `write` writes in the place of `path`.
+/// Replaces the file at `path` by the bytes that `write` writes.
 ///
-/// Whatever happens on the way, `path` is the old file or the new one, whole: the new one is written
-/// and synced under another name in the same folder, where it takes the other's name at one stroke.
+/// The new file is written and synced under a temporary name in the same folder and then renamed.
+/// Renaming is atomic, so that a crash at any moment leaves the whole old file or the whole new one.
 pub(super) fn replace(
     path: &Path,
     previous: Previous,
@@ -45,7 +45,7 @@ pub(super) fn replace(
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
-/// How the names begin under which new files for `path` are written.
+/// The start of the names of temporary files for `path`.
 fn temporary_prefix(path: &Path) -> io::Result<OsString> {
     let name = path.file_name().ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
     let mut prefix = OsString::from(".");
@@ -54,7 +54,7 @@ fn temporary_prefix(path: &Path) -> io::Result<OsString> {
     Ok(prefix)
 }
 
-/// Removes what writers have left that were killed: a disk is soon full of it.
+/// Removes the temporary files of killed writers, which would fill the disk in time.
 fn remove_leftovers(folder: &Path, prefix: &OsString) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
@@ -71,21 +71,20 @@ fn remove_leftovers(folder: &Path, prefix: &OsString) -> io::Result<()> {
 fn create(folder: &Path, prefix: &OsString) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(prefix).suffix(TEMPORARY_SUFFIX);
-    // As other new files, not only for the owner's eyes.
+    // The permissions of any new file; those of tempfile are for the owner only.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder)
 }
 
-/// Gives the file a second name, so that it outlives its first. Not renamed, lest there be a moment
-/// without a file.
+/// Gives the file a second name. Renaming it would leave no file at `path` for a moment.
 fn keep(path: &Path) -> io::Result<()> {
     let previous = previous(path);
     remove_if_there(&previous)?;
     ignore_absence(fs::hard_link(path, previous))
 }
 
-/// The name of the previous generation.
+/// The path of the previous generation.
 fn previous(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".prev");
@@ -103,13 +102,13 @@ fn ignore_absence(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Makes a new name last through a power failure.
+/// Syncs a folder, so that a new name in it survives a power failure.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Elsewhere a folder cannot be opened as a file; the system decides when the name is on the disk.
+/// Does nothing: other systems cannot open a folder as a file.
 #[cfg(not(unix))]
 fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
@@ -129,7 +128,7 @@ mod tests {
     use super::{Previous, replace};
     use crate::{Adamax, Checkpoint, Optimizer};
 
-    /// Takes so many bytes, and then fails.
+    /// Accepts `room` bytes and then fails.
     struct Faulty<W> {
         out: W,
         room: usize,
@@ -157,7 +156,7 @@ mod tests {
         let path = folder.path().join("run.safetensors");
         fs::write(&path, "old")?;
         let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
-        // Longer than the buffer of the writer, so that it is written in several pieces.
+        // More than the buffer of the writer holds, so that several writes happen.
         checkpoint.add_parameter("values", &Array1::<f64>::zeros(1050))?;
         let (file, expected) = (checkpoint.writable()?, checkpoint.to_bytes()?);
         let write =

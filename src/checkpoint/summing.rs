@@ -1,10 +1,10 @@
-//! A writer that sums up what it writes.
+//! A writer that computes a checksum.
 
 use std::io::{self, Write};
 
 use crc32fast::Hasher;
 
-/// Writes to `out` and keeps the CRC-32 of what it has written.
+/// Writes to `out` and computes the CRC-32 of all bytes written.
 pub(super) struct Summing<W> {
     out: W,
     hasher: Hasher,

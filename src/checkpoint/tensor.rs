@@ -1,14 +1,18 @@
-//! Arrays of either precision, as bytes.
+//! Arrays of either precision as bytes.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use ndarray::{Array, ArrayRef, Dimension, IxDyn};
 
-use super::header::{Dtype, View};
-use crate::{error::EntryFault, real::Real};
+use super::{
+    error::EntryFault,
+    header::{Dtype, View},
+};
+use crate::real::Real;
 
-/// A parameter as a file holds it: little-endian, in row-major order. Equal if the bits are.
+/// A parameter as a file holds it: little-endian, in row-major order. `==` compares bits, so that
+/// NaN equals itself.
 #[derive(Clone, PartialEq)]
 pub(super) struct Tensor {
     pub(super) dtype: Dtype,
@@ -25,10 +29,10 @@ impl Tensor {
         Tensor { dtype: Dtype::of::<A>(), shape: array.shape().to_vec(), bytes }
     }
 
-    /// The array; it must be of this precision and have this number of axes.
+    /// Decodes the array. Refuses another precision or number of axes than asked for.
     pub(super) fn to_array<A: Real, D: Dimension>(&self) -> Result<Array<A, D>, EntryFault> {
         let array = decode(self.dtype, &self.shape, &self.bytes)?;
-        // A dynamic dimension takes any number of axes.
+        // `None` is a dynamic dimension, which takes any number of axes.
         let expected = D::NDIM.unwrap_or(array.ndim());
         array
             .into_dimensionality()
@@ -66,7 +70,7 @@ fn decode<A: Real>(
 }
 
 impl fmt::Debug for Tensor {
-    /// Without the bytes, which may be many.
+    /// Leaves out the bytes, which may be many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tensor")
             .field("dtype", &self.dtype)

@@ -1,4 +1,4 @@
-//! Maps from names, as JSON objects.
+//! JSON objects with unique names.
 
 use alloc::{
     collections::{BTreeMap, btree_map::Entry},
@@ -13,7 +13,7 @@ use serde::{
 
 use crate::error::Abbreviated;
 
-/// An object in which no name comes twice: where JSON lets the last one win, this refuses.
+/// A map from an object whose names are unique. `serde_json` itself keeps the last of two values.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(super) struct Unique<V>(pub(super) BTreeMap<String, V>);

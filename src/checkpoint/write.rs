@@ -1,4 +1,4 @@
-//! From a checkpoint to bytes.
+//! Writing: from a checkpoint to bytes.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use std::io::{self, BufWriter, Write};
@@ -14,14 +14,15 @@ use super::{
 };
 use crate::{error::Error, optimizer::snapshot::Snapshot, real::Real};
 
-/// What goes into a file, checked: what could not be read back must not be taken for saved.
+/// The content of a file. It is checked before the first byte is written: a run must not believe that
+/// it is saved if the file cannot be read back.
 pub(super) struct Writable<'a, A> {
-    /// All bytes before the data.
+    /// The bytes before the data.
     header: Vec<u8>,
     data: Vec<Data<'a, A>>,
 }
 
-/// The numbers of one array.
+/// The data of one array.
 enum Data<'a, A> {
     Array(&'a Array<A, IxDyn>),
     Bytes(&'a [u8]),
@@ -49,7 +50,7 @@ impl<'a, A: Real> Writable<'a, A> {
         for (name, Tensor { dtype, shape, bytes }) in parameters {
             arrays.push((announce(PARAMETER, name, *dtype, shape), Data::Bytes(bytes)));
         }
-        // The widest first, so that all are aligned.
+        // Wide numbers first: then all are aligned to their size.
         arrays.sort_by(|(a, _), (b, _)| (a.dtype, &a.name).cmp(&(b.dtype, &b.name)));
 
         let record = Record::of(snapshot).to_json()?;

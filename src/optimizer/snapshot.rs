@@ -65,13 +65,11 @@ impl<A: Real> Snapshot<A> {
     /// Puts a snapshot together from parts read from outside.
     #[cfg(feature = "serde")]
     pub(crate) fn from_foreign(
-        version: u32,
         groups: Vec<Adamax>,
         tensors: impl IntoIterator<Item = (String, TensorSnapshot<A>)>,
         lr_scale: f64,
         max_norm: Option<MaxNorm>,
     ) -> Result<Self, Error> {
-        check_version(version)?;
         let mut by_name = BTreeMap::new();
         for (name, tensor) in tensors {
             if tensor.group >= groups.len() {
@@ -173,11 +171,4 @@ impl<A: Real> Snapshot<A> {
     pub(crate) fn tensor(&self, name: &str) -> Option<&TensorSnapshot<A>> {
         self.tensors.get(name)
     }
-}
-
-/// Refuses snapshots of a layout that this release does not know.
-#[cfg(feature = "serde")]
-pub(crate) fn check_version(found: u32) -> Result<(), Error> {
-    let newest = Snapshot::<f64>::VERSION;
-    if found == newest { Ok(()) } else { Err(Detail::Version { found, newest }.into()) }
 }

@@ -1,9 +1,11 @@
 //! Decay rates, and the total weight 1 − βᵗ of a decaying mean.
 
+use core::fmt;
+
 use crate::error::{Detail, Error};
 
 /// A decay rate β in [0, 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) struct DecayRate {
     rate: f64,
     /// For t at or above this number of steps, 1 − βᵗ is exactly 1. Computed from `rate`.
@@ -29,12 +31,19 @@ impl DecayRate {
         self.rate
     }
 
-    /// 1 − βᵗ, the total weight of t values in a mean that started at 0.
+    /// Returns 1 − βᵗ, the total weight of t values in a mean that started at 0.
     ///
     /// Does not use `f64::powi`, which may differ between platforms and takes an `i32`.
     #[inline]
     pub(crate) fn total_weight(self, t: u64) -> f64 {
         if t >= self.settled_from { 1.0 } else { 1.0 - power(self.rate, t) }
+    }
+}
+
+/// Only the rate: the other field follows from it.
+impl fmt::Debug for DecayRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.rate, f)
     }
 }
 

@@ -74,7 +74,7 @@ pub enum Threshold {
 #[cfg_attr(
     feature = "serde",
     derive(serde::Serialize, serde::Deserialize),
-    serde(deny_unknown_fields)
+    serde(default, deny_unknown_fields) // as `RuleData` in serde.rs
 )]
 pub(crate) struct Settings {
     objective: Objective,
@@ -84,6 +84,21 @@ pub(crate) struct Settings {
     cooldown: u64,
     min_scale: f64,
     epsilon: f64,
+}
+
+/// PyTorch's defaults.
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            objective: Objective::Minimize,
+            factor: 0.1,
+            patience: 10,
+            threshold: Threshold::Relative(1e-4),
+            cooldown: 0,
+            min_scale: 0.0,
+            epsilon: 1e-8,
+        }
+    }
 }
 
 /// The state after the losses observed so far.
@@ -104,16 +119,7 @@ pub(crate) struct Observed {
 impl ReduceOnPlateau {
     /// Returns a builder that starts from PyTorch's defaults.
     pub fn builder() -> ReduceOnPlateauBuilder {
-        let settings = Settings {
-            objective: Objective::Minimize,
-            factor: 0.1,
-            patience: 10,
-            threshold: Threshold::Relative(1e-4),
-            cooldown: 0,
-            min_scale: 0.0,
-            epsilon: 1e-8,
-        };
-        ReduceOnPlateauBuilder { settings }
+        ReduceOnPlateauBuilder { settings: Settings::default() }
     }
 
     /// Processes a loss and returns the factor on the learning rate from now on.

@@ -1,4 +1,4 @@
-//! Writers that are killed, or run out of disk.
+//! Writers that are killed or run out of disk space.
 
 use std::{
     env,
@@ -18,14 +18,15 @@ use crate::common::input;
 
 type Tested = Result<(), Box<dyn Error>>;
 
-/// Where a child process writes; it is this test program, told to run nothing but [`writer`].
+/// The variable that tells a child process where to write. The child is this test program, which then
+/// runs only [`writer`].
 const PATH: &str = "ADAMAX_TEST_WRITER_PATH";
-/// At least so often a writer is killed.
+/// The number of killed writers.
 const KILLS: usize = 200;
-/// A file of 256 kB takes long enough to be killed in.
+/// 256 kB: writing takes long enough to be interrupted.
 const LENGTH: usize = 1 << 15;
 
-/// A checkpoint all of whose numbers are of one generation, so that two cannot be mixed unnoticed.
+/// A checkpoint whose numbers all equal its generation, so that a mix of two would be noticed.
 #[allow(clippy::cast_precision_loss)] // small numbers
 fn checkpoint(generation: u64) -> Result<Checkpoint<f64>, adamax::Error> {
     let values = Array1::from_elem(LENGTH, generation as f64);
@@ -35,7 +36,7 @@ fn checkpoint(generation: u64) -> Result<Checkpoint<f64>, adamax::Error> {
     Ok(checkpoint)
 }
 
-/// The generation in a file, which must be whole.
+/// Returns the generation of a file and checks that the file is whole.
 fn generation(path: &Path) -> Result<u64, Box<dyn Error>> {
     let found = Checkpoint::load(path)?;
     let generation = found.note("generation").ok_or("no generation")?.parse()?;
@@ -43,7 +44,7 @@ fn generation(path: &Path) -> Result<u64, Box<dyn Error>> {
     Ok(generation)
 }
 
-/// Saves one generation after the other, until killed; or once, where a disk ends.
+/// Saves one generation after the other until it is killed.
 #[test]
 #[ignore = "the child process of the other tests"]
 fn writer() -> Tested {
@@ -79,7 +80,7 @@ fn whenever_a_writer_is_killed_there_is_a_whole_file() -> Tested {
     let (mut newest, mut killed_while_writing) = (0, 0);
     for _ in 0..KILLS {
         let mut child = as_writer(&mut Command::new(env::current_exe()?), &path)?;
-        // Only once it is at work, and then at any moment.
+        // Wait until it is at work, then kill it at a random moment.
         let started = Instant::now();
         while generation(&path)? == newest && started.elapsed() < Duration::from_secs(30) {}
         std::thread::sleep(Duration::from_micros(rng.random_range(0..10_000)));
@@ -105,7 +106,7 @@ fn whenever_a_writer_is_killed_there_is_a_whole_file() -> Tested {
     Ok(())
 }
 
-/// The number of files that writers have left unfinished.
+/// Counts the temporary files that writers have left.
 fn leftovers(folder: &Path) -> Result<usize, std::io::Error> {
     let mut count = 0;
     for entry in fs::read_dir(folder)? {
@@ -115,9 +116,9 @@ fn leftovers(folder: &Path) -> Result<usize, std::io::Error> {
     Ok(count)
 }
 
-/// Errors after the new file has been written.
+/// These errors happen after the new file has been written.
 #[test]
-fn what_stands_in_the_way_leaves_the_old_file() -> Tested {
+fn a_folder_in_the_way_leaves_the_old_file() -> Tested {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("run.safetensors");
     let previous = folder.path().join("run.safetensors.prev");
@@ -134,8 +135,7 @@ fn what_stands_in_the_way_leaves_the_old_file() -> Tested {
     Ok(())
 }
 
-/// The limit on the size of files ends a write as a full disk does: some bytes go through, the next
-/// do not.
+/// A limit on the size of files acts like a full disk: some bytes are written, the next are refused.
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_old_file() -> Tested {
@@ -144,7 +144,7 @@ fn a_full_disk_leaves_the_old_file() -> Tested {
     checkpoint(0)?.save(&path)?;
     let before = fs::read(&path)?;
     let mut shell = Command::new("sh");
-    // In blocks of 512 bytes or 1024: in any case less than the file needs, and more than nothing.
+    // Blocks are 512 or 1024 bytes, so the limit is less than the file needs and more than nothing.
     shell.args(["-c", r#"trap '' XFSZ; ulimit -f 100; exec "$0" "$@""#]).arg(env::current_exe()?);
     shell.args(["--exact", "crash::writer_on_a_full_disk", "--ignored"]).env(PATH, &path);
     let output = shell.output()?;

@@ -11,14 +11,14 @@ use crate::common::Float;
 
 type Tested = Result<(), Box<dyn Error>>;
 
-/// On either side of the change.
+/// The steps before the exchange, and those after it.
 const STEPS: u32 = 20;
 
-// As in golden.rs, in units of the rounding unit.
+// Tolerances as in golden.rs, in units of the rounding unit.
 
-/// For x, relative to max(|x|, α).
+/// Tolerance of x, relative to max(|x|, α).
 const X_UNITS: f64 = 4.0;
-/// For m and u, relative to max(u, λ|x|), where g + λx must be formed first, which may cancel.
+/// Tolerance of m and u, relative to max(u, λ|x|): in g + λx, terms of this size may cancel.
 const MOMENT_UNITS: f64 = 2.0;
 
 /// The learning rates and the L2 factor of `exchange.py`.
@@ -72,7 +72,7 @@ impl<A: Float> Run<A> {
     }
 }
 
-/// `fill` of `exchange.py`.
+/// The same values as `fill` in `exchange.py`.
 fn fill<A: Float, Sh: ndarray::ShapeBuilder>(
     name: &str,
     shape: Sh,
@@ -127,7 +127,7 @@ fn agree_in<A: Float, D: Dimension>(
 }
 
 #[test]
-fn what_pytorch_began_is_finished_here() -> Tested {
+fn a_run_of_pytorch_is_finished_here() -> Tested {
     finish_here::<f64>("f64")?;
     finish_here::<f32>("f32")
 }
@@ -145,7 +145,7 @@ fn finish_here<A: Float>(precision: &str) -> Tested {
 }
 
 #[test]
-fn what_began_here_is_finished_by_pytorch() -> Tested {
+fn a_run_of_this_crate_is_finished_by_pytorch() -> Tested {
     finish_there::<f64>("f64")?;
     finish_there::<f32>("f32")
 }
@@ -153,8 +153,8 @@ fn what_began_here_is_finished_by_pytorch() -> Tested {
 fn finish_there<A: Float>(precision: &str) -> Tested {
     let mut run = Run::<A>::new()?;
     run.advance(1..=STEPS)?;
-    let handed_over = fs::read(file(&format!("from_crate_{precision}")))?;
-    assert_eq!(run.checkpoint()?.to_bytes()?, handed_over, "PyTorch was given another file");
+    let handed_over = Checkpoint::load(file(&format!("from_crate_{precision}")))?;
+    assert_eq!(run.checkpoint()?, handed_over, "PyTorch was given another state");
     run.advance(STEPS + 1..=2 * STEPS)?;
     let there = Checkpoint::load(file(&format!("torch_took_over_{precision}")))?;
     assert_agree(&run.checkpoint()?, &there)

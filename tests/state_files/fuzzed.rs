@@ -1,4 +1,4 @@
-//! The fuzzer's work, repeated without the fuzzer.
+//! The checks of the fuzz target, on random and on saved inputs.
 
 use std::{error::Error, fs, path::Path};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::{common::Float, sample};
 
-/// What `fuzz/fuzz_targets/load.rs` asks of any bytes.
+/// The check of `fuzz/fuzz_targets/load.rs`: any bytes are refused, or survive a round trip.
 fn round_trip<A: Float>(file: &[u8]) -> Result<(), TestCaseError> {
     if let Ok(checkpoint) = Checkpoint::<A>::from_bytes(file) {
         let written =
@@ -22,7 +22,7 @@ fn round_trips(file: &[u8]) -> Result<(), TestCaseError> {
     round_trip::<f32>(file)
 }
 
-/// A way to spoil a file; places are taken modulo its length.
+/// A change to a file. Places are taken modulo its length.
 #[derive(Clone, Debug)]
 enum Spoil {
     Flip(usize, u8),
@@ -60,7 +60,7 @@ impl Spoil {
     }
 }
 
-/// Bytes that mean something somewhere in a file.
+/// Bytes with a meaning in some place of a file.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 1..9),
@@ -122,7 +122,7 @@ proptest! {
     }
 }
 
-/// Inputs with which the fuzzer reached every part of the reader that it ever has.
+/// Inputs that together reach every part of the reader that the fuzzer has found.
 #[test]
 fn the_finds_of_the_fuzzer_are_errors_or_checkpoints() -> Result<(), Box<dyn Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");

@@ -1,4 +1,4 @@
-//! Files that are damaged, foreign or made to do harm: an error that says where, and no panic.
+//! Damaged, foreign and malicious files: errors that name the place, and no panic.
 
 use std::{error::Error, fs, path::Path};
 
@@ -9,19 +9,23 @@ use crate::sample;
 
 type Tested = Result<(), Box<dyn Error>>;
 
-/// A file taken apart without any checks, to be spoilt and put together again.
-struct Parts {
-    header: Value,
-    data: Vec<u8>,
+/// The parts of a file, split without any checks, so that they can be changed and joined again.
+pub(crate) struct Parts {
+    pub(crate) header: Value,
+    pub(crate) data: Vec<u8>,
 }
 
 impl Parts {
-    /// A sound file, without checksum, so that nothing but the spoilt part can be wrong.
-    fn sound() -> Result<Self, Box<dyn Error>> {
-        let file = sample::small::<f64>()?.to_bytes()?;
+    #[expect(clippy::needless_pass_by_value, reason = "for `map`")]
+    pub(crate) fn of(file: Vec<u8>) -> Result<Self, Box<dyn Error>> {
         let (length, rest) = file.split_first_chunk().ok_or("short")?;
         let (header, data) = rest.split_at(usize::try_from(u64::from_le_bytes(*length))?);
-        let mut parts = Parts { header: serde_json::from_slice(header)?, data: data.to_vec() };
+        Ok(Parts { header: serde_json::from_slice(header)?, data: data.to_vec() })
+    }
+
+    /// A valid file without checksum, so that only the part that a test spoils is wrong.
+    fn sound() -> Result<Self, Box<dyn Error>> {
+        let mut parts = Parts::of(sample::small::<f64>()?.to_bytes()?)?;
         parts.header.as_object_mut().ok_or("no object")?.remove("checksum");
         parts.data.truncate(parts.data.len() - 4);
         Ok(parts)
@@ -29,6 +33,12 @@ impl Parts {
 
     fn file(&self) -> Vec<u8> {
         file(&self.header.to_string(), &self.data)
+    }
+
+    /// Removes and returns the record under `adamax`.
+    pub(crate) fn take_record(&mut self) -> Result<Value, Box<dyn Error>> {
+        let text = self.header["__metadata__"]["adamax"].take();
+        Ok(serde_json::from_str(text.as_str().ok_or("no text")?)?)
     }
 
     /// Changes the record under `adamax`.
@@ -97,7 +107,7 @@ fn a_file_with_any_bit_flipped_is_refused() -> Tested {
     Ok(())
 }
 
-/// Each spoils the header of a sound file in one place.
+/// Each case spoils one place in the header of a valid file.
 #[test]
 fn a_wrong_header_is_refused() -> Tested {
     const M: &str = "first_moment/w";
@@ -153,7 +163,7 @@ fn a_wrong_header_is_refused() -> Tested {
             "entry `parameter/empty` has no place in a state file",
         ),
         (
-            // Times 8 this is 16, and 2⁶⁴ over.
+            // 8 times this is 2⁶⁴ + 16, which wraps to the right size.
             &|h| h["parameter/w"]["shape"] = json!([(1_u64 << 61) + 2]),
             "entry `parameter/w` has 16 bytes, which is not the size of F64 numbers of shape [2305",
         ),
@@ -189,7 +199,7 @@ fn a_wrong_header_is_refused() -> Tested {
     Ok(())
 }
 
-/// The reference library takes such files, overflows or runs out of memory on them.
+/// The reference library accepts such files, overflows, or runs out of memory.
 #[test]
 fn a_header_made_to_do_harm_is_refused() {
     let largest = (1_u64 << 61) - 1;
@@ -237,7 +247,7 @@ fn a_header_made_to_do_harm_is_refused() {
     assert_refused(&file("{}", &[0]), ErrorKind::Format, "the last 1 bytes");
 }
 
-/// Each spoils the record of a sound file in one place.
+/// Each case spoils one place in the record of a valid file.
 #[test]
 fn a_wrong_record_is_refused() -> Tested {
     use ErrorKind::{Format, Hyperparameter, Snapshot};
@@ -246,10 +256,14 @@ fn a_wrong_record_is_refused() -> Tested {
         (
             &|r| r["version"] = json!(2),
             Snapshot,
-            "snapshot has version 2, but this release reads versions up to 1",
+            "state file has version 2, but this release reads versions up to 1",
         ),
-        (&|r| *r = json!({"version": 7, "new": []}), Snapshot, "snapshot has version 7"),
-        (&|r| r["version"] = json!(0), Snapshot, "snapshot has version 0"),
+        (&|r| *r = json!({"version": 7, "new": []}), Snapshot, "state file has version 7"),
+        (
+            &|r| r["version"] = json!(0),
+            Snapshot,
+            "state file has version 0, but versions start at 1",
+        ),
         (&|r| r["version"] = json!(1_u64 << 32), Format, "adamax: invalid value"),
         (
             &|r| r["groups"] = json!([]),
@@ -319,6 +333,51 @@ fn a_wrong_record_is_refused() -> Tested {
         let mut parts = Parts::sound()?;
         parts.record(spoil)?;
         assert_refused(&parts.file(), kind, message);
+    }
+    Ok(())
+}
+
+/// The same holds for documents of serde.
+#[test]
+fn settings_that_are_left_out_take_their_defaults() -> Tested {
+    let read = |spoil: &dyn Fn(&mut Value)| -> Result<Checkpoint<f64>, Box<dyn Error>> {
+        let mut parts = Parts::sound()?;
+        parts.record(|record| {
+            // No setting has its default value.
+            record["groups"][0] = json!({
+                "learning_rate": 0.25, "beta1": 0.5, "beta2": 0.75, "epsilon": 0.0,
+                "epsilon_placement": "InsideMax", "bias_correction": "Off",
+                "weight_decay": {"L2": 0.125}, "clip_value": 8.0, "objective": "Maximize",
+                "non_finite": "Skip",
+            });
+            record["lr_scale"] = json!(0.5);
+            record["max_norm"] = json!({"Global": 4.0});
+            spoil(record);
+        })?;
+        Ok(Checkpoint::from_bytes(&parts.file())?)
+    };
+    let defaults = serde_json::to_value(adamax::Adamax::default())?;
+    let complete = read(&|_| {})?;
+    for (setting, default) in defaults.as_object().ok_or("no object")? {
+        let left_out = read(&|record| {
+            record["groups"][0].as_object_mut().expect("settings").remove(setting);
+        })?;
+        let set = read(&|record| record["groups"][0][setting] = default.clone())?;
+        assert_eq!(left_out, set, "{setting}");
+        assert_ne!(left_out, complete, "{setting} is new: name it above");
+    }
+    for (setting, default) in [("lr_scale", json!(1.0)), ("max_norm", Value::Null)] {
+        let left_out =
+            read(&|record| drop(record.as_object_mut().expect("a record").remove(setting)))?;
+        let set = read(&|record| record[setting] = default.clone())?;
+        assert_eq!(left_out, set, "{setting}");
+        assert_ne!(left_out, complete, "{setting}");
+    }
+    for required in ["version", "groups", "tensors"] {
+        let without =
+            read(&|record| drop(record.as_object_mut().expect("a record").remove(required)));
+        let message = without.err().ok_or("accepted")?.to_string();
+        assert!(message.contains(&format!("missing field `{required}`")), "{message}");
     }
     Ok(())
 }
@@ -404,7 +463,7 @@ fn a_file_of_the_other_precision_is_refused() -> Tested {
 }
 
 #[test]
-fn what_is_no_file_is_an_error() -> Tested {
+fn a_missing_file_and_a_folder_are_errors() -> Tested {
     let folder = tempfile::tempdir()?;
     let missing = folder.path().join("missing");
     let error = Checkpoint::<f64>::load(&missing).unwrap_err();
@@ -431,10 +490,13 @@ fn what_is_no_file_is_an_error() -> Tested {
     Ok(())
 }
 
-/// A device without end must not be read to its end.
+/// An endless device must not be read to its end.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_device_is_no_file() {
     let error = Checkpoint::<f64>::load(Path::new("/dev/zero")).unwrap_err();
-    assert_eq!(error.to_string(), "file has 0 bytes, but the length of its header takes 8");
+    assert_eq!(
+        error.to_string(),
+        "/dev/zero: file has 0 bytes, but the length of its header takes 8"
+    );
 }

@@ -1,4 +1,4 @@
-//! Reading takes no more memory than the file is large, whatever the file claims.
+//! Reading takes no more memory than the size of the file, whatever the file claims.
 
 use std::{error::Error, fs, path::Path};
 
@@ -14,7 +14,7 @@ use crate::{
 
 type Tested = Result<(), Box<dyn Error>>;
 
-/// For what does not grow with the file: the error and the first node of a map.
+/// Allowance for allocations of constant size: the error and the first node of a map.
 const SMALL: usize = 3_000;
 
 fn read<A: Float>(file: &[u8]) -> (Allocated, Option<String>) {
@@ -75,7 +75,7 @@ fn claims_cost_nothing() {
 
 const GIANT: usize = 1_000_000;
 
-/// Headers with a text of about [`GIANT`] letters where there should be a short one.
+/// Headers with a text of about [`GIANT`] letters in place of a short one.
 fn giants(letters: &str) -> Vec<Vec<u8>> {
     let entry = r#"{"dtype":"F64","shape":[],"data_offsets":[0,8]}"#;
     [
@@ -95,7 +95,7 @@ fn giants(letters: &str) -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Text with escapes is decoded, and text that is refused is quoted, in memory that grows by doubling.
+/// Text with escapes, and text that an error quotes, is copied to memory that grows by doubling.
 #[test]
 fn giant_texts_take_twice_their_length_at_most_and_are_quoted_in_short() {
     let plain = "x".repeat(GIANT);

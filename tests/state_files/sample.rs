@@ -1,4 +1,4 @@
-//! Checkpoints to write, read and spoil.
+//! Checkpoints for the tests.
 
 use adamax::{
     Adamax, BiasCorrection, Checkpoint, EpsilonPlacement, Error, MaxNorm, NonFinite, Objective,
@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, ArrayD, arr0, array};
 
 use crate::common::{Float, input, layout::Layout};
 
-/// Rules that have no setting in common, as far as there are enough values.
+/// Rules that differ in every setting, as far as there are enough values.
 fn rules() -> Result<[Adamax; 3], Error> {
     Ok([
         Adamax::default(),
@@ -68,7 +68,7 @@ pub(crate) fn optimizer<A: Float>() -> Result<Optimizer<A>, Error> {
     Ok(optimizer)
 }
 
-/// That optimizer's snapshot, parameters of both precisions and notes.
+/// The snapshot of [`optimizer`], parameters of both precisions, and notes.
 pub(crate) fn checkpoint<A: Float>() -> Result<Checkpoint<A>, Error> {
     let mut checkpoint = Checkpoint::new(optimizer::<A>()?.snapshot());
     checkpoint
@@ -83,7 +83,7 @@ pub(crate) fn checkpoint<A: Float>() -> Result<Checkpoint<A>, Error> {
     Ok(checkpoint)
 }
 
-/// A checkpoint as small as it can be and still have one of everything.
+/// The smallest checkpoint with one of everything.
 pub(crate) fn small<A: Float>() -> Result<Checkpoint<A>, Error> {
     let mut param = array![A::of(1.0), A::of(-2.0)];
     let mut optimizer = Optimizer::new(Adamax::default());

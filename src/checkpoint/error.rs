@@ -1,0 +1,128 @@
+//! Errors of state files.
+
+use alloc::{borrow::ToOwned, boxed::Box, format, string::String, vec::Vec};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Abbreviated, AdapterError, Detail, Error, ErrorKind, Facts, hint};
+
+/// The longest part of a parser's message that is quoted: enough for the names of all settings.
+const LONGEST_MESSAGE: usize = 300;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    #[error("note `{}` is taken", Abbreviated::name(key))]
+    NoteTaken { key: String },
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{}: {}", Abbreviated::name(part), Abbreviated::to(LONGEST_MESSAGE, &format!("{source}")))]
+    Json { part: String, source: serde_json::Error },
+    #[error("file has {found} bytes, but the length of its header takes {expected}")]
+    TooShort { found: usize, expected: usize },
+    #[error("header should have {length} bytes, but {rest} bytes are left of the file")]
+    HeaderLength { length: u64, rest: usize },
+    #[error("header takes {length} bytes, but at most {longest} can be read")]
+    HeaderTooLong { length: usize, longest: usize },
+    #[error("the last {surplus} bytes of the file belong to no entry")]
+    Surplus { surplus: usize },
+    #[error("checksum is {found:#010x}, but that of the file is {expected:#010x}")]
+    Checksum { found: u32, expected: u32 },
+    #[error("not a state file: no `{key}` in the metadata")]
+    NoRecord { key: &'static str },
+    #[error("entry `{}` {fault}", Abbreviated::name(entry))]
+    Entry { entry: String, fault: EntryFault },
+    #[error(
+        "{SAVED} has shape {found:?}, but parameter has shape {expected:?}{}",
+        hint(found, expected)
+    )]
+    Shape { found: Vec<usize>, expected: Vec<usize> },
+}
+
+/// The name of a parameter in a file, as [`Error::array`] returns it.
+const SAVED: &str = "saved parameter";
+
+/// A fault of one array in a file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EntryFault {
+    #[error("takes bytes {start} to {end} of the data, which has {length}")]
+    Outside { start: usize, end: usize, length: usize },
+    #[error("has {found} bytes, which is not the size of {dtype} numbers of shape {shape:?}")]
+    Size { dtype: &'static str, shape: Vec<usize>, found: usize },
+    #[error("begins at byte {found} of the data, but the one before ends at byte {expected}")]
+    Place { found: usize, expected: usize },
+    #[error("is of type {found}, but {expected} is asked for")]
+    Dtype { found: &'static str, expected: &'static str },
+    #[error("has shape {shape:?}, but the number of axes asked for is {expected}")]
+    Axes { shape: Vec<usize>, expected: usize },
+    #[error("is missing")]
+    Missing,
+    #[error("has no place in a state file")]
+    Unknown,
+    #[error("is not one U32 at the end of the file")]
+    Checksum,
+    #[error("has a shape that cannot be written: {shape:?}")]
+    Unwritable { shape: Vec<usize> },
+}
+
+impl AdapterError for FileError {
+    fn facts(&self) -> Facts<'_> {
+        match self {
+            FileError::NoteTaken { .. } => Facts::of(ErrorKind::Name),
+            FileError::Io { .. } => Facts::of(ErrorKind::Io),
+            FileError::Shape { found, expected } => Facts {
+                array: Some(SAVED),
+                found_shape: Some(found),
+                expected_shape: Some(expected),
+                ..Facts::of(ErrorKind::Shape)
+            },
+            FileError::Entry { fault, .. } => {
+                Facts { found_shape: fault.shape(), ..Facts::of(ErrorKind::Format) }
+            }
+            FileError::Json { .. }
+            | FileError::TooShort { .. }
+            | FileError::HeaderLength { .. }
+            | FileError::HeaderTooLong { .. }
+            | FileError::Surplus { .. }
+            | FileError::Checksum { .. }
+            | FileError::NoRecord { .. } => Facts::of(ErrorKind::Format),
+        }
+    }
+}
+
+impl From<FileError> for Error {
+    #[cold]
+    fn from(error: FileError) -> Self {
+        Detail::Adapter(Box::new(error)).into()
+    }
+}
+
+impl FileError {
+    #[cold]
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Error {
+        FileError::Io { action, path: path.to_owned(), source }.into()
+    }
+
+    #[cold]
+    pub(super) fn json(part: &str, source: serde_json::Error) -> Error {
+        FileError::Json { part: part.to_owned(), source }.into()
+    }
+}
+
+impl EntryFault {
+    #[cold]
+    pub(super) fn of(self, entry: &str) -> Error {
+        FileError::Entry { entry: entry.to_owned(), fault: self }.into()
+    }
+
+    /// Returns the shape that the file claims, if it is at fault.
+    fn shape(&self) -> Option<&[usize]> {
+        match self {
+            EntryFault::Size { shape, .. }
+            | EntryFault::Axes { shape, .. }
+            | EntryFault::Unwritable { shape } => Some(shape),
+            _ => None,
+        }
+    }
+}
