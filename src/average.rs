@@ -2,14 +2,14 @@
 
 use core::fmt;
 
-use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn};
+use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn, Zip};
 
 use crate::{
     error::{Error, Role},
+    layout::placement,
     real::Real,
     rule::decay_rate::DecayRate,
-    state::placement,
-    update,
+    simd::{Loop, dispatch},
 };
 
 /// A bias-corrected exponential moving average of a parameter. The paper's §7.2 suggests to
@@ -97,7 +97,7 @@ impl<A: Real> Average<A> {
     pub fn update<D: Dimension>(&mut self, param: &ArrayRef<A, D>) -> Result<(), Error> {
         self.check(param.shape())?;
         self.updates = self.updates.saturating_add(1);
-        update::approach(A::from_f64(self.weight()), &mut self.mean, param);
+        approach(A::from_f64(self.weight()), &mut self.mean, param);
         Ok(())
     }
 
@@ -175,7 +175,7 @@ impl<A: Real> Average<A> {
     /// Refuses an average that holds NaN or infinities.
     #[cfg(feature = "serde")]
     pub(crate) fn check_finite(&self) -> Result<(), Error> {
-        crate::reduce::finite::check(crate::par::Serial, Role::Average, &self.mean)
+        crate::reduce::finite::check(crate::par::Sequential, Role::Average, &self.mean)
     }
 
     /// The weight of the latest value in the average.
@@ -201,4 +201,46 @@ impl<A: Real> fmt::Debug for BoundAverage<'_, A> {
             .field("param", &self.param.shape())
             .finish()
     }
+}
+
+/// Moves each element of `mean` by `weight` of its distance towards `value`, of the same shape.
+fn approach<A: Real, D: Dimension, E: Dimension>(
+    weight: A,
+    mean: &mut ArrayRef<A, D>,
+    value: &ArrayRef<A, E>,
+) {
+    if mean.strides() == value.strides() {
+        if let (Some(mean), Some(value)) =
+            (mean.as_slice_memory_order_mut(), value.as_slice_memory_order())
+        {
+            return dispatch(Approach { weight, mean, value });
+        }
+    }
+    // `Zip` takes arrays of one dimension type.
+    Zip::from(&mut mean.view_mut().into_dyn())
+        .and(&value.view().into_dyn())
+        .for_each(|mean, value| *mean = moved(weight, *mean, *value));
+}
+
+struct Approach<'a, A> {
+    weight: A,
+    mean: &'a mut [A],
+    value: &'a [A],
+}
+
+impl<A: Real> Loop for Approach<'_, A> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (mean, value) in self.mean.iter_mut().zip(self.value) {
+            *mean = moved(self.weight, *mean, *value);
+        }
+    }
+}
+
+/// Returns `mean` moved by `weight` of its distance towards `value`; exactly `value` for a weight of 1.
+#[inline(always)]
+fn moved<A: Real>(weight: A, mean: A, value: A) -> A {
+    if weight == A::ONE { value } else { mean + weight * (value - mean) }
 }

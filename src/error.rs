@@ -94,6 +94,8 @@ pub enum ErrorKind {
     Repeated,
     /// A name, or the key of a note, is taken.
     Name,
+    /// Another process has refused the step, or the findings of processes do not fit together.
+    Agreement,
     /// A snapshot does not fit the optimizer: tensors or groups are missing, surplus, or assigned
     /// differently. Or its version, or that of its file, is unknown.
     Snapshot,
@@ -203,6 +205,12 @@ pub(crate) enum Detail {
     Repeated,
     #[error("name is taken")]
     NameTaken,
+    #[error("another process has refused the step")]
+    RefusedElsewhere,
+    #[error("processes have different norm bounds, or different numbers of tensors")]
+    OtherNorms,
+    #[error("these words are no findings of this release")]
+    NoFindings,
     #[cfg(feature = "serde")]
     #[error("{document} has version {found}, but this release reads versions up to {newest}")]
     FutureVersion { document: &'static str, found: u32, newest: u32 },
@@ -300,6 +308,9 @@ impl Detail {
             Detail::ForeignGroup | Detail::ForeignSlot { .. } => Facts::of(ErrorKind::Foreign),
             Detail::Repeated => Facts::of(ErrorKind::Repeated),
             Detail::NameTaken => Facts::of(ErrorKind::Name),
+            Detail::RefusedElsewhere | Detail::OtherNorms | Detail::NoFindings => {
+                Facts::of(ErrorKind::Agreement)
+            }
             #[cfg(feature = "serde")]
             Detail::FutureVersion { .. }
             | Detail::VersionZero { .. }
@@ -410,7 +421,10 @@ impl Error {
     }
 
     #[cold]
-    fn shape((role, found): (Role, &[usize]), (reference, expected): (Role, &[usize])) -> Self {
+    pub(crate) fn shape(
+        (role, found): (Role, &[usize]),
+        (reference, expected): (Role, &[usize]),
+    ) -> Self {
         let (found, expected) = (found.to_vec(), expected.to_vec());
         Detail::Shape { role, found, reference, expected }.into()
     }

@@ -7,7 +7,7 @@ use ndarray::{Array, ArrayRef, Dimension, IntoDimension};
 
 use crate::{
     error::{Detail, Error, Role},
-    par::Serial,
+    par::Sequential,
     real::Real,
     reduce::finite,
 };
@@ -79,8 +79,8 @@ pub fn check_gradient<A: Real, D: Dimension>(
     mut objective: impl FnMut(&Array<A, D>) -> A,
 ) -> Result<GradientCheck, Error> {
     Error::check_shapes((Role::Gradient, grad.shape()), (Role::Parameter, param.shape()))?;
-    finite::check(Serial, Role::Parameter, param)?;
-    finite::check(Serial, Role::Gradient, grad)?;
+    finite::check(Sequential, Role::Parameter, param)?;
+    finite::check(Sequential, Role::Gradient, grad)?;
 
     let mut x = param.to_owned();
     let mut worst = GradientCheck { index: Vec::new(), entry: Entry::default() };

@@ -1,5 +1,5 @@
 //! The Adamax optimizer for [`ndarray`]: the variant of Adam that uses the infinity norm. It
-//! updates single arrays or whole models, for any shape and memory layout.
+//! updates single arrays or all tensors of a model, of any shape and memory layout.
 //!
 //! <div class="formula" data-tex="\begin{aligned}
 //! m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\
@@ -21,7 +21,7 @@
 //! # Three layers
 //! 1. [`adamax_step`]: one textbook step of a number or an owned array.
 //! 2. [`Adamax`], a validated set of hyperparameters, and [`State`], the moments and the step count
-//!    of one tensor: [`Adamax::step`] updates an array in place.
+//!    of one tensor. [`Adamax::step`] updates an array in place.
 //! 3. [`Optimizer`]: many tensors in groups, updated together, all or none.
 //!
 //! ```
@@ -38,9 +38,17 @@
 //! assert!(x.iter().all(|x| x.abs() < 0.2));
 //! # Ok::<(), adamax::Error>(())
 //! ```
-//! [`schedule`] changes the learning rate during a run, [`Average`] averages parameters,
-//! [`Snapshot`] saves the state of an optimizer, and [`check_gradient`] checks a gradient against
-//! central differences.
+//! # Around a step
+//! - [`schedule`]: learning rates that change during a run.
+//! - [`MaxNorm`]: a bound on the norm of the gradients. [`AdamaxBuilder::clip_value`]: a bound on each
+//!   entry.
+//! - [`Average`]: a moving average of the parameters.
+//! - [`Snapshot`]: the state of an optimizer as plain data.
+//! - `Checkpoint` (feature `safetensors`): an optimizer, its parameters and notes in one file, which a
+//!   crash cannot leave half written.
+//! - [`Optimizer::check`] and [`Findings`]: a step that several processes take together, or none of
+//!   them.
+//! - [`check_gradient`]: a comparison of a gradient with central differences.
 //!
 //! # Further reading
 //! - [`recipes`]: small programs for common tasks.
@@ -52,8 +60,10 @@
 //!   counters of all tensors are unchanged, bit for bit.
 //! - **Same bits** for every memory layout, number of threads and instruction set.
 //! - **No panic** and no `unsafe` code.
-//! - **No allocation** in a step of tensors that are row-major or have at most 4 axes.
-//! - **Memory**: two numbers per parameter, and a small bounded amount per tensor.
+//! - **Allocation.** None in a step of arrays of at most 4 axes, in any layout. None for more axes either,
+//!   if the arrays have no gaps and one memory order, and the dimension is static or the order is
+//!   row-major. Binding a view with gaps to a [`Slot`] takes one box.
+//! - **Memory**: two numbers per parameter, and about 8 KB per tensor at most.
 //!
 //! # Features
 //! Each feature only adds items.
@@ -66,23 +76,23 @@
 //! | `safetensors` | state files |
 //! | `argmin` | a solver for the argmin framework; needs Rust 1.87 |
 //!
-//! State files and documents of `serde` that an old release wrote stay readable: a setting that is
-//! left out takes its default, and an unknown one is an error. For `serde` this needs a format that
-//! names fields, such as JSON, TOML or CBOR. Formats without names (postcard, bincode) do not know what
-//! is left out, and read back only what a release with the same settings wrote.
+//! State files and `serde` documents of old releases stay readable: a setting that is left out takes
+//! its default, and an unknown setting is an error. For `serde`, this needs a format that names fields,
+//! such as JSON, TOML or CBOR. A format without names (postcard, bincode) cannot tell that a setting is
+//! left out. It reads back only documents of a release with the same settings.
 
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![cfg_attr(not(feature = "rayon"), allow(dead_code))] // code that splits work for threads
+#![cfg_attr(not(feature = "rayon"), allow(dead_code))] // the code that splits work for threads
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::indexing_slicing))]
 
 extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-// The folders show the house; DESIGN.md says who may use whom. Arrows point down only.
+// DESIGN.md lists the files from top to bottom. A file uses only files below it.
 #[cfg(feature = "argmin")]
 pub mod argmin;
 mod average;
@@ -91,6 +101,7 @@ mod checkpoint;
 mod doc;
 mod error;
 mod gradient_check;
+mod layout;
 mod optimizer;
 mod par;
 mod real;
@@ -111,9 +122,15 @@ pub use doc::{guide, recipes};
 pub use error::{Error, ErrorKind};
 pub use gradient_check::{GradientCheck, check_gradient};
 pub use ndarray;
-pub use optimizer::{Group, Optimizer, Slot, batch::Bound, snapshot::Snapshot};
+pub use optimizer::{
+    Optimizer,
+    batch::Checked,
+    findings::Findings,
+    max_norm::MaxNorm,
+    slot::{Bound, Group, Slot},
+    snapshot::Snapshot,
+};
 pub use real::Real;
-pub use reduce::norm::MaxNorm;
 pub use rule::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
 };
@@ -123,7 +140,7 @@ pub use step::{
     functional::{Operand, adamax_step},
 };
 
-/// Runs the programs in README as doctests.
+/// Runs the programs in README.md as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,74 +1,76 @@
-//! Whether and how work is split between threads. The only file that names rayon.
+//! Sequential and parallel execution of work that can be split. The only file that names rayon.
 
-/// A way to do work: one piece after the other, or several at the same time.
-///
-/// Every walk is written once, over this trait; the bits do not depend on it, because it is only
-/// asked to cut work whose parts do not depend on each other, or reductions whose tree is fixed.
-pub(crate) trait Fork: Copy + Send + Sync {
-    /// Whether work on `elements` elements is worth cutting in two.
-    fn splits(self, elements: usize) -> bool;
-
-    /// Does all of the work, in pieces and in any order.
-    fn each<W: Divisible>(self, work: W, f: impl Fn(W) + Sync);
-
-    /// Whether something holds of all of the work, asked piece by piece.
-    fn all<W: Divisible>(self, work: W, holds: impl Fn(W) -> bool + Sync) -> bool;
-
-    /// Does both and returns both results.
-    fn join<A: Send, B: Send>(
-        self,
-        a: impl FnOnce() -> A + Send,
-        b: impl FnOnce() -> B + Send,
-    ) -> (A, B);
-}
-
-/// Work that can be cut in two.
-pub(crate) trait Divisible: Sized + Send {
-    /// Number of elements.
+/// Work on elements that can be split into two parts.
+pub(crate) trait Split: Sized + Send {
+    /// Returns the number of elements.
     fn len(&self) -> usize;
 
-    /// Two parts of it, or all of it if it cannot be cut.
-    fn halves(self) -> Result<(Self, Self), Self>;
+    /// Splits the work into two parts, or returns it whole if it cannot be split.
+    fn split(self) -> Result<(Self, Self), Self>;
 }
 
-impl<A: Sync> Divisible for &[A] {
-    #[inline]
-    fn len(&self) -> usize {
-        <[A]>::len(self)
-    }
+/// The result of a loop over elements.
+///
+/// Results of two parts combine to the result of the whole, in any order and any grouping. So it
+/// does not matter how work is split, nor on which thread a part runs.
+pub(crate) trait Summary: Send {
+    /// The summary of no elements.
+    const EMPTY: Self;
 
-    fn halves(self) -> Result<(Self, Self), Self> {
-        Ok(self.split_at(self.len() / 2))
+    /// Adds the summary of another part.
+    fn join(&mut self, other: Self);
+}
+
+impl Summary for () {
+    const EMPTY: Self = ();
+
+    #[inline(always)]
+    fn join(&mut self, (): ()) {}
+}
+
+/// True if a condition holds for every element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct All(pub(crate) bool);
+
+impl Summary for All {
+    const EMPTY: Self = All(true);
+
+    #[inline(always)]
+    fn join(&mut self, other: Self) {
+        self.0 &= other.0;
     }
 }
 
-/// One after the other, in one piece.
+/// A way to execute work: [`Sequential`] or [`Parallel`].
+pub(crate) trait Execute: Copy + Send + Sync {
+    /// Returns true if work on this many elements is split.
+    fn splits(self, elements: usize) -> bool;
+
+    /// Runs `f` on all of the work, in parts. It adds the summary of each part to `total`.
+    fn run_into<W: Split, S: Summary>(self, work: W, total: &mut S, f: impl Fn(W, &mut S) + Sync);
+
+    /// Runs `f` on all of the work, in parts, and joins the summaries.
+    #[inline(always)]
+    fn run<W: Split, S: Summary>(self, work: W, f: impl Fn(W) -> S + Sync) -> S {
+        let mut total = S::EMPTY;
+        self.run_into(work, &mut total, |part, total| total.join(f(part)));
+        total
+    }
+}
+
+/// Runs all of the work in one piece, on the calling thread.
 #[derive(Clone, Copy)]
-pub(crate) struct Serial;
+pub(crate) struct Sequential;
 
-impl Fork for Serial {
+impl Execute for Sequential {
     #[inline(always)]
     fn splits(self, _elements: usize) -> bool {
         false
     }
 
     #[inline(always)]
-    fn each<W: Divisible>(self, work: W, f: impl Fn(W) + Sync) {
-        f(work);
-    }
-
-    #[inline(always)]
-    fn all<W: Divisible>(self, work: W, holds: impl Fn(W) -> bool + Sync) -> bool {
-        holds(work)
-    }
-
-    #[inline(always)]
-    fn join<A: Send, B: Send>(
-        self,
-        a: impl FnOnce() -> A + Send,
-        b: impl FnOnce() -> B + Send,
-    ) -> (A, B) {
-        (a(), b())
+    fn run_into<W: Split, S: Summary>(self, work: W, total: &mut S, f: impl Fn(W, &mut S) + Sync) {
+        f(work, total);
     }
 }
 
@@ -78,91 +80,80 @@ pub(crate) use parallel::Parallel;
 #[cfg(feature = "rayon")]
 mod parallel {
     use std::{
-        sync::{
-            Mutex,
-            atomic::{AtomicBool, Ordering},
-        },
+        sync::{Mutex, PoisonError},
         vec,
         vec::Vec,
     };
 
-    use super::{Divisible, Fork};
+    use super::{Execute, Split, Summary};
 
-    /// On the caller's rayon pool.
+    /// Splits the work and runs the parts on the caller's rayon pool.
     #[derive(Clone, Copy)]
     pub(crate) struct Parallel;
 
     impl Parallel {
-        /// Elements of a whole call below which waking other threads costs more than it saves: some
-        /// 50 µs against 0.5 to 1 ns an element, measured. Without optimisation an element takes far
-        /// longer.
+        /// Smallest total of elements for which waking other threads pays. Waking takes about 50 µs;
+        /// an element takes 0.5 to 1 ns (both measured), and far longer without optimisation.
         const WORTHWHILE: usize = if cfg!(debug_assertions) { 32_768 } else { 131_072 };
 
-        /// Elements of the smallest piece that is cut again: some 10 µs of work, and small enough
-        /// that stealing evens out pieces of different speed.
+        /// Smallest part that is split again: about 10 µs of work, small enough for work stealing
+        /// to balance threads of different speed.
         const DIVISIBLE: usize = 16_384;
 
-        /// Whether a call on so many elements in all should use threads.
+        /// Returns true if a call on this many elements in all should use threads.
         pub(crate) fn pays(elements: usize) -> bool {
             elements >= Self::WORTHWHILE && rayon::current_num_threads() > 1
         }
     }
 
-    impl Fork for Parallel {
+    impl Execute for Parallel {
         fn splits(self, elements: usize) -> bool {
             elements >= Self::DIVISIBLE
         }
 
-        fn each<W: Divisible>(self, work: W, f: impl Fn(W) + Sync) {
-            if !self.splits(work.len()) {
-                f(work);
-            } else if rayon::current_thread_index().is_some() {
-                within_pool(work, &f);
-            } else {
-                beside_pool(work, &f);
-            }
-        }
-
-        fn all<W: Divisible>(self, work: W, holds: impl Fn(W) -> bool + Sync) -> bool {
-            let all = AtomicBool::new(true);
-            self.each(work, |piece| {
-                if !holds(piece) {
-                    all.store(false, Ordering::Relaxed);
-                }
-            });
-            all.into_inner()
-        }
-
-        fn join<A: Send, B: Send>(
+        fn run_into<W: Split, S: Summary>(
             self,
-            a: impl FnOnce() -> A + Send,
-            b: impl FnOnce() -> B + Send,
-        ) -> (A, B) {
-            rayon::join(a, b)
+            work: W,
+            total: &mut S,
+            f: impl Fn(W, &mut S) + Sync,
+        ) {
+            if !self.splits(work.len()) {
+                f(work, total);
+            } else if rayon::current_thread_index().is_some() {
+                within_pool(work, total, &f);
+            } else {
+                beside_pool(work, total, &f);
+            }
         }
     }
 
-    fn within_pool<W: Divisible>(work: W, f: &(impl Fn(W) + Sync)) {
+    /// Runs work for a thread of the pool.
+    fn within_pool<W: Split, S: Summary>(work: W, total: &mut S, f: &(impl Fn(W, &mut S) + Sync)) {
         if !Parallel.splits(work.len()) {
-            return f(work);
+            return f(work, total);
         }
-        match work.halves() {
+        match work.split() {
             Ok((a, b)) => {
-                rayon::join(|| within_pool(a, f), || within_pool(b, f));
+                let mut other = S::EMPTY;
+                rayon::join(|| within_pool(a, total, f), || within_pool(b, &mut other, f));
+                total.join(other);
             }
-            Err(work) => f(work),
+            Err(whole) => f(whole, total),
         }
     }
 
-    /// The calling thread, which rayon would put to sleep until the pool has done everything, works
-    /// with the pool: it starts at once, and whoever is awake takes the next piece.
-    fn beside_pool<W: Divisible>(work: W, f: &(impl Fn(W) + Sync)) {
+    /// Runs work for a thread outside the pool. Rayon would put this thread to sleep until the pool
+    /// has done everything. Here it starts at once, and each thread that is awake takes the next part.
+    fn beside_pool<W: Split, S: Summary>(work: W, total: &mut S, f: &(impl Fn(W, &mut S) + Sync)) {
         let helpers = (rayon::current_num_threads() - 1).min(work.len() / Parallel::DIVISIBLE);
-        let pieces = Mutex::new(vec![work]);
+        let parts = Mutex::new(vec![work]);
+        let total = Mutex::new(total);
         let help = || {
-            while let Some(piece) = take(&pieces) {
-                f(piece);
+            let mut summary = S::EMPTY;
+            while let Some(part) = take(&parts) {
+                f(part, &mut summary);
             }
+            total.lock().unwrap_or_else(PoisonError::into_inner).join(summary);
         };
         rayon::in_place_scope(|scope| {
             for _ in 0..helpers {
@@ -172,19 +163,19 @@ mod parallel {
         });
     }
 
-    /// The next piece of work, small enough or not to be cut.
-    fn take<W: Divisible>(pieces: &Mutex<Vec<W>>) -> Option<W> {
-        let mut pieces = pieces.lock().ok()?;
-        let mut piece = pieces.pop()?;
-        while Parallel.splits(piece.len()) {
-            match piece.halves() {
+    /// Takes the next part that is small enough or cannot be split.
+    fn take<W: Split>(parts: &Mutex<Vec<W>>) -> Option<W> {
+        let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut part = parts.pop()?;
+        while Parallel.splits(part.len()) {
+            match part.split() {
                 Ok((a, b)) => {
-                    pieces.push(b);
-                    piece = a;
+                    parts.push(b);
+                    part = a;
                 }
                 Err(whole) => return Some(whole),
             }
         }
-        Some(piece)
+        Some(part)
     }
 }

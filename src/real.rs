@@ -2,8 +2,9 @@
 
 /// A floating-point type of tensors: [`f32`] or [`f64`].
 ///
-/// Sealed: no other type is supported. Both types run the same code. Hyperparameters are `f64` in
-/// either case and are rounded once to the precision of the tensor.
+/// Sealed: no other type is supported. Both types run the same code. Hyperparameters are `f64` for
+/// both. The coefficients of a step are computed in `f64` and rounded once to the precision of the
+/// tensor.
 ///
 /// ```
 /// use adamax::{Adamax, Error, Real, State};
@@ -30,7 +31,7 @@ pub(crate) mod sealed {
     use core::fmt::Debug;
     use num_traits::float::FloatCore;
 
-    /// The operations that the kernel needs. Private, so that they can change.
+    /// The operations that the update needs. They are private, so that they can change.
     pub trait Arithmetic: FloatCore + Debug + Default + Send + Sync + 'static {
         /// The smallest positive normal number.
         const MIN_POSITIVE: Self;
@@ -44,18 +45,18 @@ pub(crate) mod sealed {
         fn from_f64(value: f64) -> Self;
         /// Converts exactly.
         fn widen(self) -> f64;
-        /// Returns the larger of two numbers ≥ 0; NaN if either is NaN, with either sign.
-        /// (`f64::max` ignores NaN and would hide a bad gradient.)
+        /// Returns the larger of two numbers ≥ 0; NaN if either is NaN, of either sign.
+        /// (`f64::max` ignores NaN, and would hide a bad gradient.)
         fn larger_magnitude(self, other: Self) -> Self;
         /// Replaces subnormal numbers and −0 by 0; NaN stays NaN.
         fn flush(self) -> Self;
         /// Returns true if no value is NaN or infinite.
         fn all_finite(values: &[Self]) -> bool;
 
-        /// Returns the bits in the byte order of files: little-endian.
+        /// Returns the bytes of the number as files hold them: little-endian.
         #[cfg(feature = "safetensors")]
         fn to_file(self) -> impl AsRef<[u8]>;
-        /// Returns the number with these bits; `None` if the number of bytes is wrong.
+        /// Returns the number with these bytes; `None` if their count is wrong.
         #[cfg(feature = "safetensors")]
         fn from_file(bytes: &[u8]) -> Option<Self>;
     }
@@ -83,19 +84,19 @@ pub(crate) mod sealed {
                 }
                 #[inline(always)]
                 fn flush(self) -> Self {
-                    // A test of bits instead of magnitudes: one instruction with AVX-512.
+                    // Tests bits, not magnitudes: with AVX-512 this is one instruction.
                     const EXPONENT: $bits = $float::INFINITY.to_bits();
                     if self.to_bits() & EXPONENT == 0 { 0.0 } else { self }
                 }
                 #[inline(always)]
                 fn all_finite(values: &[Self]) -> bool {
-                    // Adding 1 to the exponent of a magnitude sets the sign bit only if the
-                    // exponent was the largest one, that of infinity and NaN. A loop of integer
-                    // operations without an early exit vectorises best.
+                    // Infinity and NaN have the largest exponent. Adding 1 to the exponent of a
+                    // magnitude sets the sign bit only then. Integer operations without an early
+                    // exit vectorise best.
                     const STEP: $bits = 1 << ($float::MANTISSA_DIGITS - 1);
                     const SIGN: $bits = 1 << ($bits::BITS - 1);
                     let carry = |value: &$float| value.abs().to_bits() + STEP;
-                    // Four streams of loads reach a higher memory bandwidth than one.
+                    // Loads from four places at once reach a higher bandwidth than from one.
                     let (a, rest) = values.split_at(values.len() / 4);
                     let (b, rest) = rest.split_at(a.len());
                     let (c, rest) = rest.split_at(a.len());
@@ -126,15 +127,15 @@ pub(crate) mod sealed {
         value as f32
     }
 
-    // Floats ≥ 0 have the same order as their bits, with NaN above infinity. One comparison of
-    // integers replaces three of floats.
+    // Floats ≥ 0 are ordered like their bits, and NaN is above infinity. So one comparison of integers
+    // replaces three of floats.
 
     #[inline(always)]
     fn larger_f32(a: f32, b: f32) -> f32 {
         f32::from_bits(a.to_bits().max(b.to_bits()))
     }
 
-    /// Vector units compare 64-bit integers as signed numbers, so the sign of a NaN is cleared.
+    /// Vector instructions compare 64-bit integers as signed numbers. So the sign of a NaN is cleared.
     #[inline(always)]
     fn larger_f64(a: f64, b: f64) -> f64 {
         let [a, b] = [a, b].map(|value| i64::from_ne_bytes(value.abs().to_ne_bytes()));

@@ -6,7 +6,7 @@
 
 use alloc::{borrow::Cow, string::String, vec::Vec};
 
-use ndarray::{Array, IxDyn};
+use ndarray::{Array, CowArray, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 #[cfg(feature = "argmin")]
@@ -14,9 +14,9 @@ use crate::argmin::AdamaxSolver;
 use crate::{
     average::Average,
     error::{Detail, Error},
+    optimizer::max_norm::MaxNorm,
     optimizer::snapshot::{Snapshot, TensorSnapshot},
     real::Real,
-    reduce::norm::MaxNorm,
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
     schedule::{Kind, Observed, ReduceOnPlateau, Schedule, Settings},
     state::State,
@@ -99,8 +99,8 @@ impl<'de> Deserialize<'de> for Adamax {
 #[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
 struct StateData<'a, A: Real> {
     steps: u64,
-    first_moment: Cow<'a, Array<A, IxDyn>>,
-    inf_norm: Cow<'a, Array<A, IxDyn>>,
+    first_moment: CowArray<'a, A, IxDyn>,
+    inf_norm: CowArray<'a, A, IxDyn>,
 }
 
 impl<'a, A: Real> StateData<'a, A> {
@@ -109,8 +109,8 @@ impl<'a, A: Real> StateData<'a, A> {
         state.check()?;
         Ok(StateData {
             steps: state.steps(),
-            first_moment: Cow::Borrowed(state.first_moment()),
-            inf_norm: Cow::Borrowed(state.inf_norm()),
+            first_moment: state.first_moment().into(),
+            inf_norm: state.inf_norm().into(),
         })
     }
 

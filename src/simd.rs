@@ -1,10 +1,10 @@
-//! Compiles a loop for several instruction sets and chooses among them at run time.
+//! Compilation of a loop for several instruction sets, and the choice among them at run time.
 //!
-//! The loops are plain Rust: each instruction set evaluates the same expressions in the same order
-//! without fused multiply-add, so the bits agree on all of them.
+//! The loops are plain Rust. Each instruction set evaluates the same expressions in the same order,
+//! without fused multiply-add. So the results have the same bits on all of them.
 
-/// A loop to be compiled for each instruction set. `run` must be `#[inline(always)]`, so that it
-/// becomes part of the function that is compiled for the instruction set.
+/// A loop that is compiled for each instruction set. `run` must be `#[inline(always)]`: only then does
+/// it become part of the function that is compiled for an instruction set.
 pub(crate) trait Loop {
     type Output;
 
@@ -21,8 +21,8 @@ pub(crate) fn dispatch<L: Loop>(body: L) -> L::Output {
     widest(body)
 }
 
-/// Rust knows AVX-512 since 1.89; compiled by an older one, the crate stops at AVX2. Other
-/// processors than x86 have what they have at compile time.
+/// Compiles the loop for AVX-512, AVX2 and the baseline of x86. AVX-512 needs Rust 1.89; with an older
+/// compiler, AVX2 is the widest set. Other processors use the instruction set of the target.
 #[cfg(feature = "std")]
 #[rustversion::attr(
     since(1.89),
@@ -40,21 +40,21 @@ fn widest<L: Loop>(body: L) -> L::Output {
     body.run()
 }
 
-/// Without `std` the processor cannot be asked: the target's own instruction set it is.
+/// Without `std` the processor cannot be detected. The instruction set of the target is used.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
 fn widest<L: Loop>(body: L) -> L::Output {
     body.run()
 }
 
-/// For tests: to choose the instruction set.
+/// The choice of an instruction set by tests.
 #[cfg(all(test, feature = "std"))]
 mod levels {
     use std::{cell::Cell, thread_local};
 
     use super::Loop;
 
-    /// Where processor or compiler have not got it, the next lower one.
+    /// An instruction set. If the processor or the compiler lacks it, the next lower one is used.
     #[derive(Clone, Copy, Debug)]
     pub(super) enum Level {
         Baseline,
@@ -66,13 +66,13 @@ mod levels {
         static FORCED: Cell<Option<Level>> = const { Cell::new(None) };
     }
 
-    /// The level that this thread is in.
+    /// Returns the level that a test has chosen on this thread.
     pub(super) fn forced() -> Option<Level> {
         FORCED.get()
     }
 
     impl Level {
-        /// Does something with every loop of this thread at this level.
+        /// Runs `something`, with every loop of this thread at this level.
         pub(super) fn within<T>(self, something: impl FnOnce() -> T) -> T {
             FORCED.set(Some(self));
             let result = something();

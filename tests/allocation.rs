@@ -176,12 +176,12 @@ fn a_textbook_step() -> Result<(), Error> {
 /// Three tensors; two of them have a memory order that differs from their gradient's.
 #[test]
 fn a_batch_on_the_stack() -> Result<(), Error> {
-    use Layout::{C, F, Mixed};
+    use Layout::{C, F, Permuted};
     let rule = Adamax::default();
     for max_norm in [None, Some(MaxNorm::Global(0.1)), Some(MaxNorm::PerTensor(0.1))] {
         let mut a = Setting::<f64, Ix1>::new(&rule, &[700], [C, C, C])?;
         let mut b = Setting::<f64, Ix2>::new(&rule, &[20, 70], [C, F, C])?;
-        let mut c = Setting::<f64, IxDyn>::new(&rule, &[3, 2, 5, 4], [F, Mixed, F])?;
+        let mut c = Setting::<f64, IxDyn>::new(&rule, &[3, 2, 5, 4], [F, Permuted, F])?;
         let mut optimizer = Optimizer::new(rule);
         optimizer.set_max_norm(max_norm)?;
         let slot_a = optimizer.register("a", &a.x)?;
@@ -196,6 +196,45 @@ fn a_batch_on_the_stack() -> Result<(), Error> {
                 ])
             });
             assert_eq!((count, outcome?), (0, Outcome::Applied), "{max_norm:?}, t {t}");
+        }
+    }
+    Ok(())
+}
+
+/// Views with gaps are kept in a box, which keeps the batch small. Nothing else allocates.
+#[test]
+fn a_view_with_gaps_takes_one_box() -> Result<(), Error> {
+    use Layout::{C, Mixed, Sliced, Stepped};
+    let rule = Adamax::default();
+    for max_norm in [None, Some(MaxNorm::Global(0.1)), Some(MaxNorm::PerTensor(0.1))] {
+        for (layouts, shape) in
+            [([Sliced, Sliced], [3, 20]), ([C, Stepped], [40, 50]), ([Mixed, C], [1, 7])]
+        {
+            let [x, g] = layouts;
+            let mut setting = Setting::<f64, IxDyn>::new(&rule, &shape, [x, g, x])?;
+            let mut optimizer = Optimizer::new(rule);
+            optimizer.set_max_norm(max_norm)?;
+            let slot = optimizer.register("x", &setting.x)?;
+            for t in 1..=2 {
+                let (bound, mut batch) = allocations(|| [slot.bind(&mut setting.x, &setting.g)]);
+                let (stepped, outcome) = allocations(|| optimizer.step(&mut batch));
+                let what = format!("{layouts:?} {shape:?} {max_norm:?}, t {t}");
+                assert_eq!((bound, stepped, outcome?), (1, 0, Outcome::Applied), "{what}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// More axes than a dynamic dimension keeps inline: a static dimension needs no memory.
+#[test]
+fn a_step_of_more_axes_in_any_gapless_order() -> Result<(), Error> {
+    let rule = Adamax::default();
+    for x in [Layout::C, Layout::F, Layout::Permuted, Layout::Reversed] {
+        for g in [Layout::C, Layout::F, Layout::Permuted, Layout::Reversed] {
+            step::<f64, Ix5>(&rule, LONG_SHAPES[0], [x, g, x])?;
+            step::<f64, Ix6>(&rule, LONG_SHAPES[1], [x, g, x])?;
+            step::<f32, Ix5>(&rule, LONG_SHAPES[0], [x, g, x])?;
         }
     }
     Ok(())

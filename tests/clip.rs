@@ -46,7 +46,7 @@ fn used<A: Float>(
         .collect();
     assert_eq!(optimizer.step(&mut batch)?, Outcome::Applied);
     assert_eq!(before, gradients.iter().map(|g| g.bits()).collect::<Vec<_>>(), "gradients changed");
-    Ok(slots.iter().map(|&slot| optimizer.state(slot).unwrap().first_moment().clone()).collect())
+    Ok(slots.iter().map(|&slot| optimizer.state(slot).unwrap().first_moment().to_owned()).collect())
 }
 
 fn vector<A: Float>(values: &[f64]) -> ArrayD<A> {

@@ -7,8 +7,8 @@
 #![expect(clippy::type_complexity, reason = "this file tests complete signatures")]
 
 use adamax::ndarray::{
-    Array, Array1, Array2, Array4, ArrayD, ArrayRef, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6,
-    IxDyn, s,
+    Array, Array1, Array2, Array4, ArrayD, ArrayRef, ArrayViewD, Dimension, Ix0, Ix1, Ix2, Ix3,
+    Ix4, Ix5, Ix6, IxDyn, s,
 };
 use adamax::{
     Adamax, AdamaxBuilder, BiasCorrection, Bound, EpsilonPlacement, Error, ErrorKind, Group,
@@ -169,8 +169,8 @@ fn the_state() {
         let _: fn(u64, Moments<A>, Moments<A>) -> Result<State<A>, Error> = State::from_parts;
         let _: fn(State<A>) -> (u64, Moments<A>, Moments<A>) = State::into_parts;
         let _: fn(&State<A>) -> u64 = State::steps;
-        let _: fn(&State<A>) -> &Moments<A> = State::first_moment;
-        let _: fn(&State<A>) -> &Moments<A> = State::inf_norm;
+        let _: fn(&State<A>) -> ArrayViewD<'_, A> = State::first_moment;
+        let _: fn(&State<A>) -> ArrayViewD<'_, A> = State::inf_norm;
         let _: fn(&mut State<A>) = State::reset;
         let _: fn(State<A>, &ArrayRef<A, D>) -> Result<State<A>, Error> =
             State::with_layout_of::<D>;

@@ -51,7 +51,7 @@ impl<A: Float> Expected<A> {
     }
 
     fn assert_state<D: Dimension>(&self, what: &str, x: &ArrayRef<A, D>, state: &State<A>) {
-        self.assert(what, x, state.first_moment(), state.inf_norm());
+        self.assert(what, x, &state.first_moment(), &state.inf_norm());
         assert_eq!(state.steps(), u64::try_from(STEPS).unwrap(), "t, {what}");
     }
 
@@ -454,8 +454,9 @@ fn splitting_changes_nothing() -> Result<(), Error> {
                 let joined = |a: &ArrayD<f64>, b: &ArrayD<f64>| {
                     ndarray::concatenate(axis, &[a.view(), b.view()]).unwrap()
                 };
-                let m = joined(state_a.first_moment(), state_b.first_moment());
-                let u = joined(state_a.inf_norm(), state_b.inf_norm());
+                let m =
+                    joined(&state_a.first_moment().to_owned(), &state_b.first_moment().to_owned());
+                let u = joined(&state_a.inf_norm().to_owned(), &state_b.inf_norm().to_owned());
                 let what = format!("split at {at} along {axis:?}, {}", setting.name);
                 setting.expected.assert(what, &x, &m, &u);
             }

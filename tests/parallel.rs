@@ -232,7 +232,9 @@ fn norms_on_any_number_of_threads() -> Result<(), Error> {
         let snapshot = optimizer.snapshot();
         let moments: Vec<f64> = ["a", "b", "c"]
             .iter()
-            .flat_map(|name| snapshot.state(name).unwrap().first_moment().iter().copied())
+            .flat_map(|name| {
+                snapshot.state(name).unwrap().first_moment().iter().copied().collect::<Vec<_>>()
+            })
             .collect();
         let expected = expected.get_or_insert_with(|| moments.clone());
         assert_same(format_args!("{threads:?} threads"), &moments, &*expected);

@@ -102,7 +102,7 @@ proptest! {
         let (x_of_minus, of_minus) = after(&rule, -&x, gradients.iter().map(|g| -g))?;
         let (x, state) = after(&rule, x, gradients)?;
         prop_assert_eq!(x_of_minus, -x); // compares values: 0 equals −0
-        prop_assert_eq!(of_minus.first_moment(), &-state.first_moment());
+        prop_assert_eq!(of_minus.first_moment(), -&state.first_moment());
         prop_assert_eq!(of_minus.inf_norm(), state.inf_norm());
     }
 

@@ -174,7 +174,7 @@ fn a_snapshot_can_be_read() -> Result<(), Error> {
     assert_eq!(snapshot.state("zeta"), optimizer.state(slot));
     assert_eq!(snapshot.state("zeta").map(State::steps), Some(1));
     assert_eq!(snapshot.state("β").map(State::steps), Some(0));
-    assert_eq!(snapshot.state("").map(|state| state.inf_norm().shape()), Some(&[2, 0][..]));
+    assert_eq!(snapshot.state("").map(|state| state.inf_norm().shape().to_vec()), Some(vec![2, 0]));
     assert_eq!(snapshot.state("other"), None);
     assert_eq!(snapshot.max_norm(), None);
     Ok(())

@@ -32,7 +32,7 @@ impl Checkpoint {
         let averages = self.averages.iter().map(Average::mean);
         let states = self.optimizer.names().filter_map(|name| self.optimizer.state(name));
         let memory = states.flat_map(|state| [state.first_moment(), state.inf_norm()]);
-        let numbers = tensors.iter().flatten().chain(averages.chain(memory).flatten());
+        let numbers = tensors.iter().flatten().chain(averages.flatten()).chain(memory.flatten());
         numbers.map(|number| number.to_bits()).collect()
     }
 }

@@ -196,16 +196,16 @@ fn check_cover(arrays: &BTreeMap<String, View<'_>>, data: &[u8]) -> Result<(), E
 }
 
 /// An array that will be written.
-pub(super) struct Announced<'a> {
+pub(super) struct Announced {
     pub(super) name: String,
     pub(super) dtype: Dtype,
-    pub(super) shape: &'a [usize],
+    pub(super) shape: Vec<usize>,
 }
 
 /// Returns the bytes of a file before the data, for these arrays in this order.
 pub(super) fn format<'a>(
     metadata: &BTreeMap<&str, &str>,
-    arrays: impl IntoIterator<Item = &'a Announced<'a>>,
+    arrays: impl IntoIterator<Item = &'a Announced>,
 ) -> Result<Vec<u8>, Error> {
     #[derive(Serialize)]
     struct Header<'a> {
@@ -216,12 +216,12 @@ pub(super) fn format<'a>(
     }
     let mut entries = BTreeMap::new();
     let mut start = 0;
-    for &Announced { ref name, dtype, shape } in arrays {
-        let fault = || EntryFault::Unwritable { shape: shape.to_vec() }.of(name);
+    for Announced { name, dtype, shape } in arrays {
+        let fault = || EntryFault::Unwritable { shape: shape.clone() }.of(name);
         let size = dtype.size_of(shape).filter(|_| shape.len() <= MOST_AXES);
         let end = size.and_then(|size| size.checked_add(start)).ok_or_else(fault)?;
         let data_offsets = (start, end);
-        entries.insert(name.as_str(), Entry { dtype, shape: shape.to_vec(), data_offsets });
+        entries.insert(name.as_str(), Entry { dtype: *dtype, shape: shape.clone(), data_offsets });
         start = end;
     }
     let mut header = serde_json::to_vec(&Header { metadata, entries })

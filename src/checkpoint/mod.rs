@@ -1,8 +1,8 @@
 //! State files: saving and resuming a run.
 
+mod entry_names;
 mod error;
 mod header;
-mod layout;
 mod read;
 mod record;
 mod replace;
@@ -256,7 +256,7 @@ impl<A: Real> Checkpoint<A> {
         let tensor = self.parameters.get(name).ok_or(EntryFault::Missing);
         tensor
             .and_then(Tensor::to_array)
-            .map_err(|fault| fault.of(&layout::entry(layout::PARAMETER, name)))
+            .map_err(|fault| fault.of(&entry_names::entry(entry_names::PARAMETER, name)))
     }
 
     /// Copies a parameter into `param`, which keeps its memory order.

@@ -4,9 +4,9 @@ use alloc::{collections::BTreeMap, string::String};
 
 use super::{
     Checkpoint,
+    entry_names::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     error::{EntryFault, FileError},
     header::{self, Container, Dtype, View},
-    layout::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     record::{self, Record},
 };
 use crate::{error::Error, real::Real, state::State};
@@ -37,7 +37,7 @@ pub(super) fn read<A: Real>(file: &[u8]) -> Result<Checkpoint<A>, Error> {
 
 fn state<A: Real>(arrays: &mut Arrays<'_>, name: &str, steps: u64) -> Result<State<A>, Error> {
     let mut array = |part: &str| {
-        let entry = layout::entry(part, name);
+        let entry = entry_names::entry(part, name);
         let view = arrays.remove(&entry).ok_or(EntryFault::Missing);
         view.and_then(|view| view.to_array()).map_err(|fault| fault.of(&entry))
     };

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::{Checkpoint, error::FileError, header, unique::Unique};
 use crate::{
     error::Error,
+    optimizer::max_norm::MaxNorm,
     optimizer::snapshot::{Snapshot, TensorSnapshot},
     real::Real,
-    reduce::norm::MaxNorm,
     rule::Adamax,
     serde::{RuleData, check_version, default_lr_scale},
     state::State,

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
-/// The fate of the file that is replaced.
+/// The treatment of the file that is replaced.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Previous {
     Drop,

@@ -3,11 +3,11 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use std::io::{self, BufWriter, Write};
 
-use ndarray::{Array, IxDyn};
+use ndarray::{ArrayView, IxDyn};
 
 use super::{
+    entry_names::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     header::{self, Announced, Dtype},
-    layout::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     record::{self, Record},
     summing::Summing,
     tensor::Tensor,
@@ -24,7 +24,7 @@ pub(super) struct Writable<'a, A> {
 
 /// The data of one array.
 enum Data<'a, A> {
-    Array(&'a Array<A, IxDyn>),
+    Array(ArrayView<'a, A, IxDyn>),
     Bytes(&'a [u8]),
 }
 
@@ -70,7 +70,7 @@ impl<'a, A: Real> Writable<'a, A> {
             match data {
                 Data::Bytes(bytes) => out.write_all(bytes)?,
                 Data::Array(array) => {
-                    for value in *array {
+                    for value in array {
                         out.write_all(value.to_file().as_ref())?;
                     }
                 }
@@ -84,6 +84,6 @@ impl<'a, A: Real> Writable<'a, A> {
     }
 }
 
-fn announce<'a>(part: &str, name: &str, dtype: Dtype, shape: &'a [usize]) -> Announced<'a> {
-    Announced { name: layout::entry(part, name), dtype, shape }
+fn announce(part: &str, name: &str, dtype: Dtype, shape: &[usize]) -> Announced {
+    Announced { name: entry_names::entry(part, name), dtype, shape: shape.to_vec() }
 }

@@ -1,232 +1,518 @@
-//! The two phases of a step of many tensors: looking, which changes nothing, and writing, which
-//! cannot fail. Which tensors there are, and what is to happen where one is at fault, is not known here.
+//! The two phases of a step of many tensors. The first checks everything and changes nothing; the
+//! second writes and cannot fail.
 
-use alloc::string::String;
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
+use ndarray::IxDyn;
+
+use super::{
+    Optimizer,
+    findings::{Findings, Sums, Verdict},
+    max_norm::MaxNorm,
+    slot::Bound,
+};
+#[cfg(feature = "rayon")]
+use crate::par::Parallel;
 use crate::{
-    par::{Divisible, Fork, Serial},
+    error::{Detail, Error},
+    par::{All, Execute, Sequential, Split},
     real::Real,
-    reduce::finite,
-    reduce::norm::Norm,
+    reduce::{
+        Reduce,
+        exact_sum::ExactSum,
+        finite::{self, Finite},
+        norm::Norm,
+        reduce,
+        squares::Squares,
+    },
     rule::{Adamax, NonFinite},
     state::State,
-    update::Walk,
-    update::coefficients::{Coefficients, Scale},
-    update::contiguous::Lane,
-    update::pair::Pair,
+    step::Outcome,
+    update::{Arrays, coefficients::Coefficients},
 };
 
-/// What an optimizer keeps of one tensor.
-pub(crate) struct Entry<A> {
-    pub(crate) name: String,
-    pub(crate) group: usize,
-    pub(crate) state: State<A>,
-    /// The last batch that named this tensor.
-    pub(crate) batch: u64,
+/// A tensor of an optimizer.
+pub(super) struct Tensor<A> {
+    pub(super) name: String,
+    pub(super) group: usize,
+    pub(super) state: State<A>,
+    /// The number of the last batch with this tensor.
+    pub(super) batch: u64,
 }
 
-/// A parameter and its gradient, bound to a slot for one step. Made by [`Slot::bind`](crate::Slot::bind).
-///
-/// ```
-/// use adamax::{Adamax, Optimizer};
-/// use ndarray::Array2;
-///
-/// // A batch of as many layers as there are.
-/// let mut layers = [Array2::<f64>::ones((2, 3)), Array2::ones((4, 2)), Array2::ones((1, 4))];
-/// let gradients = layers.clone();
-/// let mut optimizer = Optimizer::new(Adamax::default());
-/// let mut slots = Vec::new();
-/// for (i, layer) in layers.iter().enumerate() {
-///     slots.push(optimizer.register(&format!("layer {i}"), layer)?);
-/// }
-///
-/// let pairs = layers.iter_mut().zip(&gradients);
-/// let mut batch: Vec<_> = slots.iter().zip(pairs).map(|(slot, (x, g))| slot.bind(x, g)).collect();
-/// optimizer.step(&mut batch)?;
-/// assert!(layers.iter().flatten().all(|&x| x < 1.0));
-/// # Ok::<(), adamax::Error>(())
-/// ```
-pub struct Bound<'a, A> {
-    pub(crate) optimizer: usize,
-    pub(crate) index: usize,
-    pub(crate) pair: Pair<'a, A>,
-    /// The norm of the gradient, while a step that clips it looks at the batch.
-    pub(crate) norm: Norm,
+/// The rule of a group, and the coefficients of its latest step: tensors of one group mostly have
+/// one t, and so the same coefficients.
+#[derive(Debug)]
+pub(super) struct GroupRule<A> {
+    rule: Adamax,
+    /// The step that `coefficients` belong to; 0 means none yet, as steps start at 1.
+    step: u64,
+    lr_scale: f64,
+    coefficients: Coefficients<A>,
 }
 
-impl<A: Real> fmt::Debug for Bound<'_, A> {
+impl<A: Real> GroupRule<A> {
+    pub(super) fn new(rule: Adamax) -> Self {
+        GroupRule { rule, step: 0, lr_scale: 1.0, coefficients: Coefficients::new(&rule, 1, 1.0) }
+    }
+
+    pub(super) fn rule(&self) -> &Adamax {
+        &self.rule
+    }
+
+    /// Computes and checks the coefficients of step t, unless they are there already.
+    #[inline(always)]
+    fn prepare(&mut self, t: u64, lr_scale: f64) -> Result<(), Error> {
+        if self.are_of(t, lr_scale) { Ok(()) } else { self.renew(t, lr_scale) }
+    }
+
+    #[inline(always)]
+    fn are_of(&self, t: u64, lr_scale: f64) -> bool {
+        self.step == self.rule.settled(t) && self.lr_scale == lr_scale
+    }
+
+    fn renew(&mut self, t: u64, lr_scale: f64) -> Result<(), Error> {
+        let coefficients = Coefficients::new(&self.rule, t, lr_scale);
+        coefficients.check()?;
+        (self.step, self.lr_scale) = (self.rule.settled(t), lr_scale);
+        self.coefficients = coefficients;
+        Ok(())
+    }
+
+    /// Returns the coefficients of step t, which have been checked. They are computed anew if another
+    /// tensor of the group, with another t, came later in the batch.
+    #[inline(always)]
+    fn coefficients(&self, t: u64, lr_scale: f64) -> Coefficients<A> {
+        if self.are_of(t, lr_scale) {
+            self.coefficients
+        } else {
+            Coefficients::new(&self.rule, t, lr_scale)
+        }
+    }
+}
+
+/// The clipping of the gradients of one batch.
+#[derive(Clone, Copy, Debug)]
+enum Clip {
+    /// One factor for all.
+    Factor(f64),
+    /// A bound for the norm of each.
+    PerTensor(f64),
+}
+
+/// A batch that has been checked, between the two phases of a step. Made by
+/// [`Optimizer::check`].
+///
+/// Until [`apply`](Checked::apply) is called, nothing has changed. If the value is dropped instead, no
+/// step is taken.
+#[must_use = "nothing changes until `apply` is called"]
+pub struct Checked<'s, 'a, A> {
+    groups: &'s [GroupRule<A>],
+    tensors: &'s mut [Tensor<A>],
+    batch: &'s mut [Bound<'a, A>],
+    lr_scale: f64,
+    max_norm: Option<MaxNorm>,
+    verdict: Verdict,
+    clip: Clip,
+    /// The sums of squares behind `clip`, if others may have to add theirs.
+    sums: Option<Box<Sums>>,
+    parallel: bool,
+}
+
+/// Returns the number of parameters of a batch.
+pub(super) fn elements<A: Real>(batch: &[Bound<'_, A>]) -> usize {
+    batch.iter().map(|bound| bound.pair.len()).sum()
+}
+
+/// The first phase.
+impl<A: Real> Optimizer<A> {
+    /// Checks everything that can be wrong with a batch. With `keep`, keeps the exact sums of squares.
+    #[inline(always)]
+    pub(super) fn check_with<'s, 'a>(
+        &'s mut self,
+        execute: impl Execute,
+        batch: &'s mut [Bound<'a, A>],
+        keep: bool,
+    ) -> Result<Checked<'s, 'a, A>, Error> {
+        self.check_structure(batch)?;
+        let mut checked = Checked {
+            groups: &self.groups,
+            tensors: &mut self.tensors,
+            batch,
+            lr_scale: self.lr_scale,
+            max_norm: self.max_norm,
+            verdict: Verdict::Apply,
+            clip: Clip::Factor(1.0),
+            sums: None,
+            parallel: false,
+        };
+        let measured = checked.measure(execute, keep);
+        checked.verdict = checked.judge(execute, measured)?;
+        Ok(checked)
+    }
+
+    /// Checks slots, shapes, step counters and coefficients.
+    fn check_structure(&mut self, batch: &[Bound<'_, A>]) -> Result<(), Error> {
+        self.batches += 1;
+        for (place, bound) in batch.iter().enumerate() {
+            let tensor = match self.tensors.get_mut(bound.index) {
+                Some(tensor) if bound.optimizer == self.id => tensor,
+                _ => return Err(Detail::ForeignSlot { place }.into()),
+            };
+            if tensor.batch == self.batches {
+                return Err(Error::from(Detail::Repeated).in_tensor(&tensor.name));
+            }
+            tensor.batch = self.batches;
+            let t = bound.pair.check(&tensor.state).map_err(|e| e.in_tensor(&tensor.name))?;
+            let group = self.groups.get_mut(tensor.group);
+            debug_assert!(group.is_some(), "groups are never removed");
+            if let Some(group) = group {
+                group.prepare(t, self.lr_scale).map_err(|e| e.in_tensor(&tensor.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<A: Real> Checked<'_, '_, A> {
+    /// Takes the norms that clipping needs. Returns true if they prove that all gradients are finite.
+    #[inline(always)]
+    fn measure(&mut self, execute: impl Execute, keep: bool) -> bool {
+        match self.max_norm {
+            None => false,
+            Some(MaxNorm::Global(bound)) => self.measure_all(execute, bound, keep),
+            Some(MaxNorm::PerTensor(bound)) => self.measure_each(execute, bound, keep),
+        }
+    }
+
+    fn measure_all(&mut self, execute: impl Execute, bound: f64, keep: bool) -> bool {
+        if let ([single], false) = (&*self.batch, keep) {
+            // One tensor: the same bits, and often no exact sum of 2 KB to clear.
+            let norm = Norm::of(execute, single.pair.gradient());
+            self.clip = Clip::Factor(norm.factor(bound));
+            return norm.is_finite();
+        }
+        let mut sum = ExactSum::ZERO;
+        Gradients::reduce::<Squares<'_, A, IxDyn>>(execute, self.batch, |_| true, &mut sum);
+        self.clip = Clip::Factor(sum.root().factor(bound));
+        let finite = sum.is_finite();
+        self.sums = keep.then(|| Box::new(Sums::new(Vec::from([sum]))));
+        finite
+    }
+
+    fn measure_each(&mut self, execute: impl Execute, bound: f64, keep: bool) -> bool {
+        self.clip = Clip::PerTensor(bound);
+        if keep {
+            let sums = self.batch.iter_mut().map(|bound| {
+                let sum = reduce::<_, _, Squares<'_, A, IxDyn>>(execute, bound.pair.gradient());
+                bound.norm = sum.root();
+                sum
+            });
+            self.sums = Some(Box::new(Sums::new(sums.collect())));
+        } else {
+            // Large gradients are split, one after the other; small ones are distributed.
+            for bound in self.batch.iter_mut().filter(|bound| execute.splits(bound.pair.len())) {
+                bound.norm = Norm::of(execute, bound.pair.gradient());
+            }
+            execute.run(Norms(self.batch), |Norms(batch)| {
+                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.pair.len())) {
+                    bound.norm = Norm::of(Sequential, bound.pair.gradient());
+                }
+            });
+        }
+        self.batch.iter().all(|bound| bound.norm.is_finite())
+    }
+
+    /// Applies the policies of the groups for gradients that are not finite. For a batch, they are
+    /// read nowhere else.
+    #[inline(always)]
+    fn judge(&self, execute: impl Execute, measured_finite: bool) -> Result<Verdict, Error> {
+        let propagates = |group: &GroupRule<A>| group.rule.non_finite() == NonFinite::Propagate;
+        // Finite norms imply finite gradients, so no second pass is needed.
+        if measured_finite || self.groups.iter().all(propagates) {
+            return Ok(Verdict::Apply);
+        }
+        let policy = Policy { groups: self.groups, tensors: self.tensors };
+        let select = |bound: &Bound<'_, A>| policy.of(bound) != NonFinite::Propagate;
+        let mut all = All(true);
+        Gradients::reduce::<Finite<'_, A, IxDyn>>(execute, self.batch, select, &mut all);
+        if all.0 { Ok(Verdict::Apply) } else { self.refuse_or_skip(policy) }
+    }
+
+    /// Refuses the batch if a bad gradient is in a group with [`NonFinite::Error`], else skips it.
+    #[cold]
+    fn refuse_or_skip(&self, policy: Policy<'_, A>) -> Result<Verdict, Error> {
+        let is_bad = |bound: &&Bound<'_, A>| {
+            policy.of(bound) == NonFinite::Error
+                && !finite::all_finite(Sequential, bound.pair.gradient())
+        };
+        match self.batch.iter().find(is_bad) {
+            None => Ok(Verdict::Skip),
+            Some(bound) => {
+                let name = self.tensors.get(bound.index).map_or("", |tensor| &tensor.name);
+                Err(bound.pair.refusal().in_tensor(name))
+            }
+        }
+    }
+}
+
+/// The policies of the groups for gradients that are not finite.
+struct Policy<'s, A> {
+    groups: &'s [GroupRule<A>],
+    tensors: &'s [Tensor<A>],
+}
+
+impl<A> Clone for Policy<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A> Copy for Policy<'_, A> {}
+
+impl<A: Real> Policy<'_, A> {
+    #[inline(always)]
+    fn of(self, bound: &Bound<'_, A>) -> NonFinite {
+        let group = self.tensors.get(bound.index).and_then(|tensor| self.groups.get(tensor.group));
+        debug_assert!(group.is_some(), "the batch has been checked");
+        group.map_or(NonFinite::Error, |group| group.rule.non_finite())
+    }
+}
+
+/// Gradients to be reduced: those of the selected tensors, or a part of one.
+enum Gradients<'s, 'a, A, F, R> {
+    Tensors(&'s [Bound<'a, A>], F),
+    Part(R),
+}
+
+impl<'s, A, F> Gradients<'s, '_, A, F, ()>
+where
+    A: Real,
+    F: Fn(&Bound<'_, A>) -> bool + Copy + Send + Sync,
+{
+    /// Reduces the gradients of the selected tensors of a batch.
+    #[inline(always)]
+    fn reduce<'b, R: Reduce<'s, A, IxDyn>>(
+        execute: impl Execute,
+        batch: &'s [Bound<'b, A>],
+        select: F,
+        summary: &mut R::Summary,
+    ) {
+        let work = Gradients::<'s, 'b, A, F, R>::Tensors(batch, select);
+        execute.run_into(work, summary, |work, summary| match work {
+            Gradients::Part(part) => part.add_to(summary),
+            Gradients::Tensors(batch, select) => {
+                for bound in batch.iter().filter(|bound| select(bound)) {
+                    R::new(bound.pair.gradient()).add_to(summary);
+                }
+            }
+        });
+    }
+}
+
+impl<'s, A, F, R> Split for Gradients<'s, '_, A, F, R>
+where
+    A: Real,
+    F: Fn(&Bound<'_, A>) -> bool + Copy + Send + Sync,
+    R: Reduce<'s, A, IxDyn>,
+{
+    fn len(&self) -> usize {
+        match self {
+            Gradients::Tensors(batch, _) => elements(batch),
+            Gradients::Part(part) => part.len(),
+        }
+    }
+
+    fn split(self) -> Result<(Self, Self), Self> {
+        let part = match self {
+            Gradients::Part(part) => part,
+            Gradients::Tensors([bound], select) if select(bound) => R::new(bound.pair.gradient()),
+            Gradients::Tensors([] | [_], _) => return Err(self),
+            Gradients::Tensors(batch, select) => {
+                let (a, b) = batch.split_at(batch.len() / 2);
+                return Ok((Gradients::Tensors(a, select), Gradients::Tensors(b, select)));
+            }
+        };
+        match part.split() {
+            Ok((a, b)) => Ok((Gradients::Part(a), Gradients::Part(b))),
+            Err(part) => Err(Gradients::Part(part)),
+        }
+    }
+}
+
+/// Tensors whose norms are taken.
+struct Norms<'s, 'a, A>(&'s mut [Bound<'a, A>]);
+
+impl<A: Real> Split for Norms<'_, '_, A> {
+    fn len(&self) -> usize {
+        elements(self.0)
+    }
+
+    fn split(self) -> Result<(Self, Self), Self> {
+        if self.0.len() < 2 {
+            return Err(self);
+        }
+        let (a, b) = self.0.split_at_mut(self.0.len() / 2);
+        Ok((Norms(a), Norms(b)))
+    }
+}
+
+/// The second phase.
+impl<A: Real> Checked<'_, '_, A> {
+    /// Takes the step, or skips it if a gradient is not finite and its group's rule says
+    /// [`NonFinite::Skip`]. May change the order of the batch if it was checked by
+    /// [`par_check`](Optimizer::par_check).
+    ///
+    /// # Allocation
+    /// As [`Optimizer::step`].
+    #[must_use = "the step may have been skipped"]
+    pub fn apply(self) -> Outcome {
+        #[cfg(feature = "rayon")]
+        if self.parallel {
+            return self.apply_with(Parallel);
+        }
+        self.apply_with(Sequential)
+    }
+
+    /// Takes the step with the findings of all processes, this one included. The norms of `agreed`
+    /// replace those of this batch. A batch that is skipped here is skipped whatever the others found.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Agreement`](crate::ErrorKind::Agreement) if another process refused the step, or if
+    /// `agreed` has another norm bound or another number of norms. Nothing has changed then.
+    ///
+    /// # Examples
+    /// See [`Findings`].
+    pub fn apply_agreed(mut self, agreed: &Findings) -> Result<Outcome, Error> {
+        self.verdict = self.verdict.max(agreed.check(self.max_norm, self.batch.len())?);
+        match self.max_norm {
+            None => {}
+            Some(MaxNorm::Global(bound)) => {
+                let norm = agreed.norms().next().unwrap_or(Norm::ZERO);
+                self.clip = Clip::Factor(norm.factor(bound));
+            }
+            Some(MaxNorm::PerTensor(_)) => {
+                self.batch
+                    .iter_mut()
+                    .zip(agreed.norms())
+                    .for_each(|(bound, norm)| bound.norm = norm);
+            }
+        }
+        Ok(self.apply())
+    }
+
+    /// Marks the step as one that uses threads.
+    #[cfg(feature = "rayon")]
+    pub(super) fn parallel(mut self) -> Self {
+        self.parallel = true;
+        self
+    }
+
+    #[inline(always)]
+    pub(super) fn apply_with(self, execute: impl Execute) -> Outcome {
+        let Checked { groups, tensors, batch, lr_scale, verdict, clip, .. } = self;
+        if verdict != Verdict::Apply {
+            return Outcome::Skipped;
+        }
+        if execute.splits(elements(batch)) {
+            // Sorted by tensor, two halves of the batch borrow disjoint halves of `tensors`.
+            batch.sort_unstable_by_key(|bound| bound.index);
+        }
+        let plan = Plan { groups, lr_scale, clip };
+        let part = Part { plan, batch, tensors, first: 0 };
+        execute.run(Work::Tensors(part), Work::write);
+        Outcome::Applied
+    }
+}
+
+impl Findings {
+    /// Returns what [`Optimizer::check`] has found. An error becomes a refusal: pass it on as well, so
+    /// that the others neither step nor wait for this process.
+    ///
+    /// # Allocation
+    /// About 2 KB per norm.
+    #[must_use]
+    pub fn of<A: Real>(checked: &Result<Checked<'_, '_, A>, Error>) -> Self {
+        match checked {
+            Ok(Checked { verdict, max_norm, sums, .. }) => {
+                Findings::new(*verdict, *max_norm, sums.as_deref())
+            }
+            Err(_) => Findings::new(Verdict::Refuse, None, None),
+        }
+    }
+}
+
+impl<A: Real> fmt::Debug for Checked<'_, '_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bound")
-            .field("index", &self.index)
-            .field("shapes", &self.pair.shapes())
+        f.debug_struct("Checked")
+            .field("batch", &self.batch)
+            .field("verdict", &self.verdict)
             .finish_non_exhaustive()
     }
 }
 
-/// How the gradients of one batch are clipped.
-#[derive(Clone, Copy)]
-pub(crate) enum Clip {
-    /// All by one factor.
-    Factor(f64),
-    /// Each to a norm of its own.
-    PerTensor(f64),
+/// Everything that the second phase needs besides the batch.
+struct Plan<'s, A> {
+    groups: &'s [GroupRule<A>],
+    lr_scale: f64,
+    clip: Clip,
 }
 
-/// What the second phase needs to know, besides the batch.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan<'a> {
-    pub(crate) groups: &'a [Adamax],
-    pub(crate) lr_scale: f64,
-    pub(crate) clip: Clip,
-}
-
-/// How many parameters a batch has.
-pub(crate) fn elements<A: Real>(batch: &[Bound<'_, A>]) -> usize {
-    batch.iter().map(|bound| bound.pair.len()).sum()
-}
-
-/// Takes the norm of each gradient.
-pub(crate) fn measure<A: Real>(fork: impl Fork, batch: &mut [Bound<'_, A>]) {
-    match batch {
-        [_, _, ..] if fork.splits(elements(batch)) => {
-            let (a, b) = batch.split_at_mut(batch.len() / 2);
-            fork.join(|| measure(fork, a), || measure(fork, b));
-        }
-        _ => {
-            for bound in batch {
-                bound.norm = bound.pair.norm(fork);
-            }
-        }
+impl<A> Clone for Plan<'_, A> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-/// Which gradients are to be looked at before a step.
-pub(crate) struct Policies<'a, A> {
-    pub(crate) groups: &'a [Adamax],
-    pub(crate) tensors: &'a [Entry<A>],
-    /// Whether the norms have been taken.
-    pub(crate) measured: bool,
-}
+impl<A> Copy for Plan<'_, A> {}
 
-impl<A: Real> Policies<'_, A> {
-    #[inline(always)]
-    fn ask_for(&self, bound: &Bound<'_, A>) -> bool {
-        // A norm that is finite is one of finite values: its read has served for both.
-        if self.measured && bound.norm.is_finite() {
-            return false;
-        }
-        let entry = self.tensors.get(bound.index);
-        let rule = entry.and_then(|entry| self.groups.get(entry.group));
-        rule.is_some_and(|rule| rule.non_finite() != NonFinite::Propagate)
-    }
-}
-
-/// Whether all gradients are finite that should be.
-pub(crate) fn all_finite<A: Real>(
-    fork: impl Fork,
-    policies: &Policies<'_, A>,
-    batch: &[Bound<'_, A>],
-) -> bool {
-    if policies.groups.iter().all(|rule| rule.non_finite() == NonFinite::Propagate) {
-        return true;
-    }
-    fork.all(Gradients::OfTensors(policies, batch), Gradients::are_finite)
-}
-
-/// What the first phase looks at.
-enum Gradients<'a, 'b, A> {
-    OfTensors(&'a Policies<'a, A>, &'a [Bound<'b, A>]),
-    /// A part of one that is to be looked at.
-    Piece(&'a [A]),
-}
-
-impl<A: Real> Gradients<'_, '_, A> {
-    /// Whether those are finite that should be.
-    #[inline(always)]
-    fn are_finite(self) -> bool {
-        match self {
-            Gradients::OfTensors(policies, batch) => {
-                batch.iter().all(|bound| !policies.ask_for(bound) || bound.pair.is_finite(Serial))
-            }
-            Gradients::Piece(values) => finite::all_finite_lane(Serial, values),
-        }
-    }
-}
-
-impl<A: Real> Divisible for Gradients<'_, '_, A> {
-    fn len(&self) -> usize {
-        match self {
-            Gradients::OfTensors(_, batch) => elements(batch),
-            Gradients::Piece(values) => values.len(),
-        }
-    }
-
-    fn halves(self) -> Result<(Self, Self), Self> {
-        let values = match self {
-            Gradients::Piece(values) => values,
-            Gradients::OfTensors(policies, [bound]) if policies.ask_for(bound) => {
-                match bound.pair.gradient_without_gaps() {
-                    Some(values) => values,
-                    None => return Err(self),
-                }
-            }
-            Gradients::OfTensors(_, [] | [_]) => return Err(self),
-            Gradients::OfTensors(policies, batch) => {
-                let (a, b) = batch.split_at(batch.len() / 2);
-                let of = |batch| Gradients::OfTensors(policies, batch);
-                return Ok((of(a), of(b)));
-            }
-        };
-        let (a, b) = values.split_at(values.len() / 2);
-        Ok((Gradients::Piece(a), Gradients::Piece(b)))
-    }
-}
-
-impl Plan<'_> {
-    /// What clipping multiplies a gradient of this norm by.
+impl<'s, A: Real> Plan<'s, A> {
+    /// Returns the factor by which clipping multiplies a gradient of this norm.
     #[inline(always)]
     fn gradient_scale(self, norm: Norm) -> f64 {
         match self.clip {
             Clip::Factor(factor) => factor,
-            Clip::PerTensor(max) => norm.factor(max),
+            Clip::PerTensor(bound) => norm.factor(bound),
         }
     }
 
+    /// Returns the coefficients of the next step of a tensor, whose gradient has this norm.
     #[inline(always)]
-    fn coefficients<A: Real>(self, group: usize, t: u64, gradient: f64) -> Option<Coefficients<A>> {
-        let scale = Scale { learning_rate: self.lr_scale, gradient };
-        self.groups.get(group).map(|rule| Coefficients::new(rule, t, scale))
+    fn coefficients(self, tensor: &Tensor<A>, norm: Norm) -> Coefficients<A> {
+        let t = tensor.state.steps() + 1;
+        let scale = self.gradient_scale(norm);
+        let group = self.groups.get(tensor.group);
+        debug_assert!(group.is_some(), "the batch has been checked");
+        let frozen = || Coefficients::new(&Adamax::default(), t, 0.0);
+        group
+            .map_or_else(frozen, |group| group.coefficients(t, self.lr_scale))
+            .with_gradient_scale(scale)
+    }
+
+    /// [`coefficients`](Plan::coefficients) without a copy, if those of the group can be used.
+    #[inline(always)]
+    fn shared_coefficients(self, tensor: &Tensor<A>, norm: Norm) -> Option<&'s Coefficients<A>> {
+        let group = self.groups.get(tensor.group)?;
+        let suits = group.are_of(tensor.state.steps() + 1, self.lr_scale)
+            && self.gradient_scale(norm) == 1.0;
+        suits.then_some(&group.coefficients)
     }
 }
 
-/// The second phase: nothing can go wrong any more. May bring the batch into another order.
-pub(crate) fn write<A: Real>(
-    fork: impl Fork,
-    plan: Plan<'_>,
-    batch: &mut [Bound<'_, A>],
-    tensors: &mut [Entry<A>],
-) {
-    if fork.splits(elements(batch)) {
-        // In the order of the tensors, a cut through the batch is a cut through the tensors.
-        batch.sort_unstable_by_key(|bound| bound.index);
-    }
-    fork.each(Work::Tensors(Part { plan, batch, tensors, first: 0 }), Work::write);
-}
-
-/// What there is to write.
-#[expect(clippy::large_enum_variant, reason = "there are as many as threads and halvings")]
-enum Work<'a, 'b, A> {
-    Tensors(Part<'a, 'b, A>),
+/// Work of the second phase.
+#[expect(clippy::large_enum_variant, reason = "there are only a few per thread")]
+enum Work<'s, 'a, A> {
+    Tensors(Part<'s, 'a, A>),
     /// A part of one tensor, whose step has been counted.
-    Piece(Coefficients<A>, Walk<'a, A>),
+    Arrays(Coefficients<A>, Arrays<'s, 'a, A>),
 }
 
-/// Some tensors of a batch, with the states from number `first` on, in which theirs are.
-struct Part<'a, 'b, A> {
-    plan: Plan<'a>,
-    batch: &'a mut [Bound<'b, A>],
-    tensors: &'a mut [Entry<A>],
+/// Some tensors of a batch, with the tensors of the optimizer from number `first` on.
+struct Part<'s, 'a, A> {
+    plan: Plan<'s, A>,
+    batch: &'s mut [Bound<'a, A>],
+    tensors: &'s mut [Tensor<A>],
     first: usize,
 }
 
@@ -235,37 +521,37 @@ impl<A: Real> Work<'_, '_, A> {
     fn write(self) {
         match self {
             Work::Tensors(part) => part.write(),
-            Work::Piece(k, walk) => walk.update(&k),
+            Work::Arrays(k, arrays) => arrays.update(&k),
         }
     }
 }
 
-impl<A: Real> Divisible for Work<'_, '_, A> {
+impl<A: Real> Split for Work<'_, '_, A> {
     fn len(&self) -> usize {
         match self {
             Work::Tensors(part) => elements(part.batch),
-            Work::Piece(_, walk) => walk.len(),
+            Work::Arrays(_, arrays) => arrays.len(),
         }
     }
 
-    fn halves(self) -> Result<(Self, Self), Self> {
-        let (k, walk) = match self {
-            Work::Piece(k, walk) => (k, walk),
+    fn split(self) -> Result<(Self, Self), Self> {
+        let (k, arrays) = match self {
+            Work::Arrays(k, arrays) => (k, arrays),
             Work::Tensors(part) if part.batch.len() > 1 => {
                 let (a, b) = part.halves();
                 return Ok((Work::Tensors(a), Work::Tensors(b)));
             }
             Work::Tensors(part) => part.open().map_err(Work::Tensors)?,
         };
-        match walk.halves() {
-            Ok((a, b)) => Ok((Work::Piece(k, a), Work::Piece(k, b))),
-            Err(walk) => Err(Work::Piece(k, walk)),
+        match arrays.split() {
+            Ok((a, b)) => Ok((Work::Arrays(k, a), Work::Arrays(k, b))),
+            Err(arrays) => Err(Work::Arrays(k, arrays)),
         }
     }
 }
 
-impl<'a, A: Real> Part<'a, '_, A> {
-    /// Both halves of two tensors or more, in the order of the tensors.
+impl<'s, 'a, A: Real> Part<'s, 'a, A> {
+    /// Splits two tensors or more, which are in the order of the optimizer's tensors.
     fn halves(self) -> (Self, Self) {
         let Part { plan, batch, tensors, first } = self;
         let (batch, batch2) = batch.split_at_mut(batch.len() / 2);
@@ -275,38 +561,29 @@ impl<'a, A: Real> Part<'a, '_, A> {
         (a, Part { plan, batch: batch2, tensors: tensors2, first: cut })
     }
 
-    /// Counts the step of a single tensor and leaves its elements to be walked.
-    fn open(self) -> Result<(Coefficients<A>, Walk<'a, A>), Self> {
-        let k = self.batch.first().and_then(|bound| {
-            let Entry { group, state, .. } = self.tensors.get(bound.index - self.first)?;
-            let gradient = self.plan.gradient_scale(bound.norm);
-            self.plan.coefficients(*group, state.steps() + 1, gradient)
-        });
-        let Some(k) = k else { return Err(self) };
-        let walk = self.batch.first_mut().and_then(|bound| {
-            let parts = self.tensors.get_mut(bound.index - self.first)?.state.parts_mut();
-            *parts.steps += 1;
-            Some(bound.pair.walk(parts))
-        });
-        // The default is for a tensor that was there a moment ago and is not any more: not possible.
-        Ok((k, walk.unwrap_or(Walk::Lane(Lane::default()))))
+    /// Counts the step of a single tensor and returns its arrays, which can be split.
+    fn open(self) -> Result<(Coefficients<A>, Arrays<'s, 'a, A>), Self> {
+        let Part { plan, batch: [bound], tensors, first } = self else { return Err(self) };
+        let Some(tensor) = tensors.get_mut(bound.index - first) else {
+            return Err(Part { plan, batch: &mut [], tensors: &mut [], first });
+        };
+        let k = plan.coefficients(tensor, bound.norm);
+        Ok((k, bound.pair.arrays(tensor.state.begin_step())))
     }
 
     fn write(self) {
-        // Tensors of one group mostly have one t, and so the same coefficients.
-        let mut memo: Option<((usize, u64, f64), Coefficients<A>)> = None;
         for bound in self.batch {
-            let Some(Entry { group, state, .. }) = self.tensors.get_mut(bound.index - self.first)
-            else {
-                continue;
+            let tensor = self.tensors.get_mut(bound.index - self.first);
+            debug_assert!(tensor.is_some(), "the batch has been checked");
+            let Some(tensor) = tensor else { continue };
+            let own;
+            let k = if let Some(shared) = self.plan.shared_coefficients(tensor, bound.norm) {
+                shared
+            } else {
+                own = self.plan.coefficients(tensor, bound.norm);
+                &own
             };
-            let key = (*group, state.steps() + 1, self.plan.gradient_scale(bound.norm));
-            if memo.as_ref().is_none_or(|(known, _)| *known != key) {
-                let (group, t, gradient) = key;
-                memo = self.plan.coefficients(group, t, gradient).map(|k| (key, k));
-            }
-            let Some((_, k)) = &memo else { continue };
-            bound.pair.step(Serial, k, state.parts_mut());
+            bound.pair.step::<()>(Sequential, k, tensor.state.begin_step());
         }
     }
 }

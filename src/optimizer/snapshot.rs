@@ -1,19 +1,24 @@
-//! Optimizer state as plain data, by name.
+//! The state of an optimizer as plain data, by name of the tensor.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
+use super::max_norm::MaxNorm;
 #[cfg(feature = "serde")]
 use crate::{
     error::{Detail, Error},
     rule::range,
 };
-use crate::{real::Real, reduce::norm::MaxNorm, rule::Adamax, state::State};
+use crate::{real::Real, rule::Adamax, state::State};
 #[cfg(feature = "serde")]
 use alloc::collections::btree_map::Entry;
 
-/// Everything that a run needs to go on where another stopped, but the parameters: plain data, by
-/// name. Made by [`Optimizer::snapshot`](crate::Optimizer::snapshot), taken over by
-/// [`Optimizer::restore`](crate::Optimizer::restore).
+/// The rules, states and settings of an optimizer, as plain data: everything that a run needs to
+/// continue, except the parameters.
+///
+/// [`Optimizer::snapshot`](crate::Optimizer::snapshot) makes a snapshot, and
+/// [`Optimizer::restore`](crate::Optimizer::restore) restores it. States are found by the name of the
+/// tensor. The feature `serde` turns a snapshot into a document. To save it in a file, together with
+/// the parameters, use `Checkpoint` (feature `safetensors`).
 ///
 /// # Examples
 /// ```
@@ -36,7 +41,7 @@ pub struct Snapshot<A = f64> {
     max_norm: Option<MaxNorm>,
 }
 
-/// What a snapshot holds of one tensor.
+/// The entry of one tensor in a snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TensorSnapshot<A> {
     /// An index into the groups.
@@ -45,14 +50,10 @@ pub(crate) struct TensorSnapshot<A> {
 }
 
 impl<A: Real> Snapshot<A> {
-    /// The version of the layout of snapshots that this release writes, and the newest it reads.
-    ///
-    /// ```
-    /// assert_eq!(adamax::Snapshot::<f64>::VERSION, 1);
-    /// ```
+    /// The version of serialised snapshots that this release writes, and the newest that it reads.
     pub const VERSION: u32 = 1;
 
-    /// Puts a snapshot together from parts that belong together.
+    /// Builds a snapshot from parts that are known to fit each other.
     pub(crate) fn new(
         groups: Vec<Adamax>,
         tensors: BTreeMap<String, TensorSnapshot<A>>,
@@ -62,7 +63,7 @@ impl<A: Real> Snapshot<A> {
         Snapshot { groups, tensors, lr_scale, max_norm }
     }
 
-    /// Puts a snapshot together from parts read from outside.
+    /// Builds a snapshot from parts that come from outside, after checking them.
     #[cfg(feature = "serde")]
     pub(crate) fn from_foreign(
         groups: Vec<Adamax>,
@@ -93,76 +94,30 @@ impl<A: Real> Snapshot<A> {
         &self.tensors
     }
 
-    /// The rules of the groups, the default group first.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Optimizer};
-    /// let mut optimizer = Optimizer::<f64>::new(Adamax::default());
-    /// optimizer.add_group(Adamax::keras());
-    /// assert_eq!(optimizer.snapshot().groups(), [Adamax::default(), Adamax::keras()]);
-    /// ```
+    /// Returns the rules of the groups. The default group is the first.
     #[must_use]
     pub fn groups(&self) -> &[Adamax] {
         &self.groups
     }
 
-    /// The names of the tensors, in alphabetical order.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Optimizer};
-    /// # use ndarray::array;
-    /// let mut optimizer = Optimizer::new(Adamax::default());
-    /// optimizer.register("weights", &array![[1.0, 2.0]])?;
-    /// optimizer.register("bias", &array![0.0])?;
-    /// assert!(optimizer.snapshot().names().eq(["bias", "weights"]));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the names of the tensors, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The state of the tensor with this name.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Optimizer};
-    /// # use ndarray::array;
-    /// # let mut x = array![1.0];
-    /// # let mut optimizer = Optimizer::new(Adamax::default());
-    /// # let slot = optimizer.register("x", &x)?;
-    /// optimizer.step(&mut [slot.bind(&mut x, &array![0.5])])?;
-    /// let snapshot = optimizer.snapshot();
-    /// assert_eq!(snapshot.state("x").unwrap().steps(), 1);
-    /// assert_eq!(snapshot.state("y"), None);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the state of the tensor with this name; `None` if there is none.
     #[must_use]
     pub fn state(&self, name: &str) -> Option<&State<A>> {
         self.tensor(name).map(|tensor| &tensor.state)
     }
 
-    /// The factor on every group's learning rate.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, Optimizer};
-    /// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
-    /// optimizer.set_lr_scale(0.25)?;
-    /// assert_eq!(optimizer.snapshot().lr_scale(), 0.25);
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the factor on every group's learning rate.
     #[must_use]
     pub fn lr_scale(&self) -> f64 {
         self.lr_scale
     }
 
-    /// The bound on the norm of the gradients.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, MaxNorm, Optimizer};
-    /// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
-    /// optimizer.set_max_norm(Some(MaxNorm::Global(1.0)))?;
-    /// assert_eq!(optimizer.snapshot().max_norm(), Some(MaxNorm::Global(1.0)));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns the bound on the norm of the gradients.
     #[must_use]
     pub fn max_norm(&self) -> Option<MaxNorm> {
         self.max_norm

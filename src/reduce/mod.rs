@@ -1,4 +1,71 @@
-//! What an array is reduced to: norms of gradients, and whether all values are finite.
+//! Reductions of an array to one value: the norm of a gradient, and the check for NaN and infinities.
 
+pub(crate) mod exact_sum;
 pub(crate) mod finite;
+mod gapped;
+mod leaves;
 pub(crate) mod norm;
+mod reordered;
+pub(crate) mod squares;
+
+use ndarray::{ArrayRef, Dimension};
+
+use crate::{
+    layout::order::Order,
+    par::{Execute, Split, Summary},
+};
+
+/// A reduction of an array to a summary, as work that can be split.
+pub(crate) trait Reduce<'a, A, D>: Split {
+    type Summary: Summary;
+
+    /// Returns the work of reducing all elements.
+    fn new(elements: Elements<'a, A, D>) -> Self;
+
+    /// Reduces the elements and adds the result to a summary.
+    fn add_to(self, summary: &mut Self::Summary);
+}
+
+/// Reduces an array.
+#[inline(always)]
+pub(crate) fn reduce<'a, A, D, R: Reduce<'a, A, D>>(
+    execute: impl Execute,
+    elements: Elements<'a, A, D>,
+) -> R::Summary {
+    let mut summary = R::Summary::EMPTY;
+    execute.run_into(R::new(elements), &mut summary, R::add_to);
+    summary
+}
+
+/// The elements of an array that is only read, with its layout recognised.
+pub(crate) enum Elements<'a, A, D> {
+    /// Without gaps.
+    Gapless { values: &'a [A], shape: &'a [usize], order: Order },
+    /// With gaps, or in a memory order that [`Order`] cannot represent.
+    Gapped(&'a ArrayRef<A, D>),
+}
+
+impl<'a, A, D: Dimension> Elements<'a, A, D> {
+    /// Returns the number of elements.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Elements::Gapless { values, .. } => values.len(),
+            Elements::Gapped(array) => array.len(),
+        }
+    }
+
+    /// Recognises the layout of an array.
+    #[inline]
+    pub(crate) fn of(array: &'a ArrayRef<A, D>) -> Self {
+        let (shape, row_major) = (array.shape(), Order::ROW_MAJOR);
+        if let Some(values) = array.as_slice() {
+            return Elements::Gapless { values, shape, order: row_major };
+        }
+        let order = Order::of_gapless(array);
+        match order.and_then(|order| Some((order, order.slice(array)?))) {
+            Some((order, values)) => Elements::Gapless { values, shape, order },
+            None => Elements::Gapped(array),
+        }
+    }
+}

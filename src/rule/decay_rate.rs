@@ -31,6 +31,12 @@ impl DecayRate {
         self.rate
     }
 
+    /// Returns a number of steps from which on 1 − βᵗ is 1.
+    #[inline(always)]
+    pub(crate) fn settled_from(self) -> u64 {
+        self.settled_from
+    }
+
     /// Returns 1 − βᵗ, the total weight of t values in a mean that started at 0.
     ///
     /// Does not use `f64::powi`, which may differ between platforms and takes an `i32`.

@@ -194,4 +194,13 @@ impl Adamax {
             BiasCorrection::Off => 1.0,
         }
     }
+
+    /// Returns t, limited to a step from which on the coefficients no longer change.
+    #[inline(always)]
+    pub(crate) fn settled(&self, t: u64) -> u64 {
+        match self.bias_correction {
+            BiasCorrection::On => t.min(self.beta1.settled_from()),
+            BiasCorrection::Off => t.min(1),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Every instruction set gives the same bits, on every path.
+//! Tests that every instruction set gives the same bits, on every path.
 
 use super::levels::Level;
 use crate::{
@@ -9,7 +9,7 @@ use alloc::{format, string::String, vec::Vec};
 use ndarray::{Array2, ArrayRef2, Axis, ShapeBuilder, Slice};
 use std::fmt::Write;
 
-/// Rules that between them have every kind of kernel.
+/// Returns rules that together use every kind of kernel.
 fn rules() -> Vec<Adamax> {
     let builder = || Adamax::builder().learning_rate(0.1).non_finite(NonFinite::Propagate);
     let mut builders = Vec::new();
@@ -29,7 +29,7 @@ fn rules() -> Vec<Adamax> {
     builders.into_iter().map(|builder| builder.build().unwrap()).collect()
 }
 
-/// Numbers of all sizes and, if wanted, what is hardly a number.
+/// Returns numbers of all magnitudes; with `odd`, also NaN and infinities.
 fn numbers<A: Real>(seed: u32, odd: bool) -> impl FnMut() -> A {
     let mut state = seed;
     move || {
@@ -48,7 +48,7 @@ fn numbers<A: Real>(seed: u32, odd: bool) -> impl FnMut() -> A {
     }
 }
 
-/// All bits, where one NaN is as good as another.
+/// Appends the bits of all values. All NaN count as equal.
 fn write_bits<A: Real>(to: &mut String, values: &ArrayRef2<A>) {
     for value in values {
         let bits = if value.is_nan() { f64::NAN } else { value.widen() }.to_bits();
@@ -56,7 +56,7 @@ fn write_bits<A: Real>(to: &mut String, values: &ArrayRef2<A>) {
     }
 }
 
-/// What a few steps lead to, in row-major order, in mixed orders and in a view with gaps.
+/// Returns the bits after a few steps, in row-major order, in mixed orders and in a view with gaps.
 fn bits_of_steps<A: Real>(rule: &Adamax, shape: (usize, usize), odd: bool) -> String {
     let mut bits = String::new();
     for layout in 0..3 {
@@ -81,7 +81,7 @@ fn bits_of_steps<A: Real>(rule: &Adamax, shape: (usize, usize), odd: bool) -> St
 #[test]
 fn every_instruction_set_gives_the_same_bits() {
     fn same<A: Real>() {
-        // Shorter than a vector, whole vectors, and with a rest.
+        // Shorter than a vector, whole vectors, and vectors with a rest.
         for shape in [(1, 1), (1, 7), (3, 16), (5, 67), (40, 37)] {
             for (number, rule) in rules().iter().enumerate() {
                 for odd in [false, true] {
@@ -99,7 +99,7 @@ fn every_instruction_set_gives_the_same_bits() {
     same::<f32>();
 }
 
-/// Norms, the look for what is not finite, and averages.
+/// Covers norms, the check for NaN and infinities, and averages.
 #[test]
 fn every_instruction_set_reduces_alike() {
     let bits = |level: Level, length: usize, bad: Option<usize>| {

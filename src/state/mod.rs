@@ -1,12 +1,13 @@
-//! What an optimizer remembers of one tensor: m, u and t.
+//! The optimizer state of one tensor: m, u and t.
 
-pub(crate) mod placement;
+use core::fmt;
 
-use ndarray::{Array, ArrayRef, Dimension, IxDyn};
+use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn};
 
 use crate::{
-    error::{Detail, Error, Role},
-    par::Serial,
+    error::{Detail, Error, Role, same},
+    layout::{order::Order, placement},
+    par::Sequential,
     real::Real,
     reduce::finite,
 };
@@ -36,29 +37,32 @@ use crate::{
 /// assert_eq!(State::from_parts(steps, m, u)?, state);
 /// # Ok::<(), adamax::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct State<A = f64> {
+    /// Both moments are row-major, with their axes in the memory order of the parameter. So they are
+    /// slices whatever that order is, and a standard layout is the cheapest to recognise.
     m: Array<A, IxDyn>,
     u: Array<A, IxDyn>,
+    order: Order,
     steps: u64,
 }
 
-/// A state open for a step.
-pub(crate) struct Parts<'a, A> {
-    pub(crate) m: &'a mut ArrayRef<A, IxDyn>,
-    pub(crate) u: &'a mut ArrayRef<A, IxDyn>,
-    pub(crate) steps: &'a mut u64,
+/// The moments of a state that is being stepped, as slices in the order `order`.
+pub(crate) struct Moments<'a, A> {
+    pub(crate) m: &'a mut [A],
+    pub(crate) u: &'a mut [A],
+    pub(crate) order: Order,
 }
 
 impl<A: Real> State<A> {
-    /// The state before the first step: m = 0, u = 0, t = 0, of the shape of `param`.
+    /// Returns the state before the first step: m = 0, u = 0, t = 0, of the shape of `param`.
     ///
-    /// The moments get the parameter's own memory order, whatever it is, so that a step walks all
-    /// arrays as one contiguous lane. From 2 KB on they also get a place in memory that suits that of
-    /// the parameter.
+    /// The moments get the memory order of the parameter, so that a step runs through all arrays as
+    /// one contiguous slice. From 2 KB on their start is shifted within a page, away from that of the
+    /// parameter: arrays at nearly equal places within a page slow each other down.
     ///
     /// # Allocation
-    /// The two arrays. To choose the place in, each is given half of its size more, and 4 KB at most.
+    /// The two arrays. From 2 KB on each is allocated with up to half of its size more, at most 4 KB.
     ///
     /// # Examples
     /// ```
@@ -71,14 +75,16 @@ impl<A: Real> State<A> {
     /// ```
     #[must_use]
     pub fn zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Self {
-        let [m, u] = placement::zeros_beside(param);
-        State { m, u, steps: 0 }
+        let order = Order::of(param).unwrap_or(Order::ROW_MAJOR);
+        let shape = order.shape_in_memory(param.shape());
+        let [m, u] = placement::zeros_beside(param, &shape);
+        State { m, u, order, steps: 0 }
     }
 
-    /// Puts a state together: t = `steps`, the first moment `m`, the infinity norm `u`.
+    /// Builds a state from its parts: t = `steps`, the first moment `m`, the infinity norm `u`.
     ///
-    /// `m` keeps its memory order if it has no gaps; `u` takes that of `m`.
-    /// [`with_layout_of`](State::with_layout_of) brings both to a parameter's.
+    /// `m` keeps its memory order if it has no gaps; `u` gets the order of `m`.
+    /// [`with_layout_of`](State::with_layout_of) changes both to the order of a parameter.
     ///
     /// # Errors
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes differ;
@@ -103,48 +109,24 @@ impl<A: Real> State<A> {
     pub fn from_parts(steps: u64, m: Array<A, IxDyn>, u: Array<A, IxDyn>) -> Result<Self, Error> {
         Error::check_shapes((Role::InfNorm, u.shape()), (Role::FirstMoment, m.shape()))?;
         check_moments(&m, &u)?;
-        let gapless = m.as_slice_memory_order().is_some();
-        let m = if gapless { m } else { placement::copy_in_order_of(&m, &m) };
-        let u = if u.strides() == m.strides() { u } else { placement::copy_in_order_of(&u, &m) };
-        Ok(State { m, u, steps })
+        let order = Order::of(&m).unwrap_or(Order::ROW_MAJOR);
+        let [m, u] = [m, u].map(|moment| contiguous(order.to_memory(moment)));
+        Ok(State { m, u, order, steps })
     }
 
     /// Takes the state apart: (t, m, u).
-    ///
-    /// ```
-    /// # use adamax::{Adamax, State};
-    /// # use ndarray::array;
-    /// # let mut x = array![1.0, 2.0];
-    /// # let mut state = State::zeros_like(&x);
-    /// Adamax::default().step(&mut state, &mut x, &array![0.5, -0.25])?;
-    /// let (t, _, u) = state.into_parts();
-    /// assert_eq!((t, u), (1, array![0.5, 0.25].into_dyn()));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
     #[must_use]
     pub fn into_parts(self) -> (u64, Array<A, IxDyn>, Array<A, IxDyn>) {
-        (self.steps, self.m, self.u)
+        (self.steps, self.order.to_logical(self.m), self.order.to_logical(self.u))
     }
 
-    /// t: the number of steps taken.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, State};
-    /// # use ndarray::array;
-    /// let mut x = array![1.0];
-    /// let mut state = State::zeros_like(&x);
-    /// for t in 1..=3 {
-    ///     Adamax::default().step(&mut state, &mut x, &array![0.5])?;
-    ///     assert_eq!(state.steps(), t);
-    /// }
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Returns t, the number of steps taken.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// m: the decaying mean of the gradients, not bias-corrected.
+    /// Returns m, the decaying mean of the gradients, without bias correction.
     ///
     /// ```
     /// # use adamax::{Adamax, State};
@@ -159,11 +141,11 @@ impl<A: Real> State<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     #[must_use]
-    pub fn first_moment(&self) -> &Array<A, IxDyn> {
-        &self.m
+    pub fn first_moment(&self) -> ArrayView<'_, A, IxDyn> {
+        self.order.to_logical(self.m.view())
     }
 
-    /// u: the decaying maximum of the gradients' magnitudes.
+    /// Returns u, the decaying maximum of the gradients' magnitudes.
     ///
     /// ```
     /// # use adamax::{Adamax, State};
@@ -178,32 +160,21 @@ impl<A: Real> State<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     #[must_use]
-    pub fn inf_norm(&self) -> &Array<A, IxDyn> {
-        &self.u
+    pub fn inf_norm(&self) -> ArrayView<'_, A, IxDyn> {
+        self.order.to_logical(self.u.view())
     }
 
-    /// Back to the state before the first step: m = 0, u = 0, t = 0, in place.
-    ///
-    /// ```
-    /// # use adamax::{Adamax, State};
-    /// # use ndarray::array;
-    /// # let mut x = array![1.0];
-    /// # let mut state = State::zeros_like(&x);
-    /// Adamax::default().step(&mut state, &mut x, &array![0.5])?;
-    /// state.reset();
-    /// assert_eq!(state, State::zeros_like(&x));
-    /// # Ok::<(), adamax::Error>(())
-    /// ```
+    /// Sets m = 0, u = 0 and t = 0, in place.
     pub fn reset(&mut self) {
         self.m.fill(A::ZERO);
         self.u.fill(A::ZERO);
         self.steps = 0;
     }
 
-    /// The same state in the memory order of `param`.
+    /// Returns the same state in the memory order of `param`.
     ///
-    /// Loading a state from outside (serialisation formats know only row-major order) may leave its
-    /// moments in another order than the parameter's. Steps are right all the same, but slower.
+    /// A state that comes from a file may be in another order than the parameter, since formats
+    /// keep row-major order only. Steps are right in any order, but fastest in the parameter's.
     ///
     /// # Errors
     /// [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes differ.
@@ -224,52 +195,111 @@ impl<A: Real> State<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn with_layout_of<D: Dimension>(self, param: &ArrayRef<A, D>) -> Result<Self, Error> {
-        Error::check_shapes((Role::FirstMoment, self.m.shape()), (Role::Parameter, param.shape()))?;
-        if self.m.strides() == param.strides() {
+        self.check_shape(param.shape())?;
+        let order = Order::of(param).unwrap_or(Order::ROW_MAJOR);
+        if self.order == order {
             return Ok(self);
         }
-        let State { m, u, steps } = self;
-        Ok(State {
-            m: placement::copy_in_order_of(&m, param),
-            u: placement::copy_in_order_of(&u, param),
-            steps,
-        })
+        let (steps, m, u) = self.into_parts();
+        let [m, u] = [m, u].map(|moment| contiguous(order.to_memory(moment)));
+        Ok(State { m, u, order, steps })
     }
 
     /// Refuses a state with NaN, infinities or negative norms, which only a step under
     /// [`NonFinite::Propagate`](crate::NonFinite::Propagate) can have left.
     #[cfg(feature = "serde")]
     pub(crate) fn check(&self) -> Result<(), Error> {
-        check_moments(&self.m, &self.u)
+        check_moments(&self.first_moment(), &self.inf_norm())
     }
 
-    /// Checks that the state fits a parameter of this shape; returns the number of its next step.
+    /// Returns the number of parameters.
+    pub(crate) fn len(&self) -> usize {
+        self.m.len()
+    }
+
+    /// Checks that the state fits a parameter of this shape, and returns the number of its next step.
     #[inline(always)]
     pub(crate) fn next_step(&self, param: &[usize]) -> Result<u64, Error> {
-        Error::check_shapes((Role::FirstMoment, self.shape()), (Role::Parameter, param))?;
+        self.check_shape(param)?;
         self.steps.checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
+    }
+
+    /// Refuses a parameter of another shape.
+    #[inline(always)]
+    fn check_shape(&self, param: &[usize]) -> Result<(), Error> {
+        let fits = if self.order == Order::ROW_MAJOR {
+            same(self.m.shape(), param)
+        } else {
+            self.order.relates(self.m.shape(), param)
+        };
+        if fits { Ok(()) } else { Err(self.misfit(param)) }
+    }
+
+    #[cold]
+    fn misfit(&self, param: &[usize]) -> Error {
+        Error::shape((Role::FirstMoment, self.first_moment().shape()), (Role::Parameter, param))
     }
 
     /// Refuses a state of another shape.
     pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), Error> {
-        Error::check_shapes((Role::FirstMoment, other.shape()), (Role::Parameter, self.shape()))
+        let (this, other) = (self.first_moment(), other.first_moment());
+        Error::check_shapes((Role::FirstMoment, other.shape()), (Role::Parameter, this.shape()))
     }
 
-    /// Takes over the values of a state of the same shape, but not its memory order.
+    /// Takes the values of a state of the same shape, but keeps the memory order.
     pub(crate) fn assign(&mut self, other: &Self) {
-        self.m.assign(&other.m);
-        self.u.assign(&other.u);
+        self.order.to_logical(self.m.view_mut()).assign(&other.first_moment());
+        self.order.to_logical(self.u.view_mut()).assign(&other.inf_norm());
         self.steps = other.steps;
     }
 
-    #[inline]
-    pub(crate) fn shape(&self) -> &[usize] {
-        self.m.shape()
+    /// Counts a step and returns the moments for it.
+    #[inline(always)]
+    pub(crate) fn begin_step(&mut self) -> Moments<'_, A> {
+        self.steps += 1;
+        let State { m, u, order, .. } = self;
+        debug_assert!(m.is_standard_layout() && u.is_standard_layout());
+        Moments {
+            m: m.as_slice_mut().unwrap_or_default(),
+            u: u.as_slice_mut().unwrap_or_default(),
+            order: *order,
+        }
     }
+}
 
-    #[inline]
-    pub(crate) fn parts_mut(&mut self) -> Parts<'_, A> {
-        Parts { m: &mut self.m, u: &mut self.u, steps: &mut self.steps }
+impl<A> State<A> {
+    /// Returns m and u with their axes in logical order.
+    fn moments(&self) -> [ArrayView<'_, A, IxDyn>; 2] {
+        [&self.m, &self.u].map(|moment| self.order.to_logical(moment.view()))
+    }
+}
+
+impl<A: PartialEq> PartialEq for State<A> {
+    /// Compares t and the elements. The memory order does not count.
+    fn eq(&self, other: &Self) -> bool {
+        self.steps == other.steps && self.moments() == other.moments()
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for State<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [m, u] = self.moments();
+        f.debug_struct("State")
+            .field("m", &m)
+            .field("u", &u)
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the array in row-major order without gaps: itself if it is so already.
+fn contiguous<A: Real>(array: Array<A, IxDyn>) -> Array<A, IxDyn> {
+    if array.is_standard_layout() {
+        array
+    } else {
+        let mut copy = Array::zeros(array.raw_dim());
+        copy.assign(&array);
+        copy
     }
 }
 
@@ -278,15 +308,22 @@ pub(crate) fn check_moments<A: Real, D: Dimension>(
     m: &ArrayRef<A, D>,
     u: &ArrayRef<A, D>,
 ) -> Result<(), Error> {
-    finite::check(Serial, Role::FirstMoment, m)?;
-    finite::check(Serial, Role::InfNorm, u)?;
+    finite::check(Sequential, Role::FirstMoment, m)?;
+    finite::check(Sequential, Role::InfNorm, u)?;
     check_not_negative(u)
 }
 
 /// Refuses an infinity norm below zero.
 pub(crate) fn check_not_negative<A: Real, D: Dimension>(u: &ArrayRef<A, D>) -> Result<(), Error> {
-    match finite::find(u, |value| value < A::ZERO) {
-        None => Ok(()),
-        Some((index, value)) => Err(Detail::NegativeNorm { index, value: value.widen() }.into()),
-    }
+    let is_negative = |value: A| value < A::ZERO;
+    if finite::any(u, is_negative) { Err(negative(u, is_negative)) } else { Ok(()) }
+}
+
+/// Names the first element below zero.
+#[cold]
+fn negative<A: Real, D: Dimension>(u: &ArrayRef<A, D>, is_negative: impl Fn(A) -> bool) -> Error {
+    let found = finite::find(u, is_negative);
+    debug_assert!(found.is_some(), "called after such an element has been seen");
+    let (index, value) = found.unwrap_or_default();
+    Detail::NegativeNorm { index, value: value.widen() }.into()
 }

@@ -1,45 +1,53 @@
-//! The rule as one function of plain values.
+//! One step as a function of values.
 
 use core::slice;
 
 use ndarray::{Array, ArrayRef, ArrayView0, ArrayViewMut0, Axis, Dimension, aview_mut1, aview1};
 
+use super::Outcome;
 use crate::{
     error::{Detail, Error, Role},
-    par::Serial,
+    layout::order::Order,
+    par::Sequential,
     real::Real,
-    reduce::finite,
+    reduce::{Elements, finite},
     rule::{Adamax, NonFinite},
-    state,
-    step::{self, Outcome},
-    update,
-    update::coefficients::{Coefficients, Scale},
+    state::{self, Moments},
+    update::{
+        self,
+        coefficients::Coefficients,
+        operands::{Gapped, Operands},
+        pair::Pair,
+    },
 };
 
-/// One textbook Adamax step, from values to values: takes the parameter, its gradient, the first
-/// moment `m` and the infinity norm `u` and returns the new (parameter, m, u).
+/// Takes one textbook Adamax step and returns the new (parameter, m, u). `m` is the first moment, and
+/// `u` is the infinity norm.
 ///
 /// ```text
 /// m ← β₁·m + (1 − β₁)·g          u ← max(β₂·u, |g|)          x ← x − α/(1 − β₁ᵗ) · m/(u + ε)
 /// ```
-/// `t` is the number of the step being taken: 1 for the first, with `m` and `u` zero. `T` is `f64`,
-/// `f32`, or an owned [`Array`] of either, of any dimension and layout; arrays have one shape. For
-/// a loop, [`Adamax::step`] does the same in place and counts t.
+/// `t` is the number of this step: 1 for the first, for which `m` and `u` are zero. `T` is `f64`,
+/// `f32`, or an owned [`Array`] of either, of any dimension and layout. All arrays have one shape.
+/// For a loop, use [`Adamax::step`]: it does the same in place, and counts t.
 ///
 /// # Errors
 /// - [`ErrorKind::StepCount`](crate::ErrorKind::StepCount) if `t` is 0;
 /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes differ;
 /// - [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if `u` holds a value below 0;
 /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if `grad` holds NaN or an infinity and the
-///   rule says [`NonFinite::Error`], or if `m` or `u` does and it does not say
+///   rule has [`NonFinite::Error`]; or if `m` or `u` does and the rule does not have
 ///   [`NonFinite::Propagate`];
 /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a coefficient of the step
 ///   overflows the precision of `T`.
 ///
-/// Under [`NonFinite::Skip`] a gradient that is not finite gives back the values unchanged.
+/// Under [`NonFinite::Skip`], if the gradient is not finite, the values are returned unchanged.
 ///
 /// # Allocation
-/// None: the arrays handed in are handed back.
+/// None for numbers and for arrays of up to 4 axes: the arrays that come in are updated and returned.
+///
+/// # Cost
+/// As [`Adamax::step`], and up to three more reads, which check `m` and `u`.
 ///
 /// # Precision
 /// The same bits as [`Adamax::step`].
@@ -74,9 +82,7 @@ pub fn adamax_step<T: Operand>(
     T::step(param, grad, m, u, t, rule)
 }
 
-/// What [`adamax_step`] works on: `f64`, `f32`, and owned arrays of them.
-///
-/// Sealed.
+/// The types of [`adamax_step`]: `f64`, `f32`, and owned arrays of them. Sealed.
 ///
 /// ```
 /// use adamax::{Adamax, Error, Operand, adamax_step};
@@ -146,7 +152,7 @@ macro_rules! scalar_operand {
 scalar_operand!(f32);
 scalar_operand!(f64);
 
-/// A scalar as an array without axes.
+/// Returns a scalar as an array without axes.
 fn view<A>(value: &A) -> ArrayView0<'_, A> {
     aview1(slice::from_ref(value)).index_axis_move(Axis(0), 0)
 }
@@ -173,12 +179,31 @@ fn step_in_place<A: Real, D: Dimension>(
         NonFinite::Propagate => state::check_not_negative(u)?,
         NonFinite::Error | NonFinite::Skip => state::check_moments(m, u)?,
     }
-    let k = Coefficients::new(rule, t, Scale::NEUTRAL);
+    let k = Coefficients::new(rule, t, 1.0);
     k.check()?;
-    let is_finite = || finite::all_finite(Serial, g);
+    let is_finite = || finite::all_finite(Sequential, Elements::of(g));
     let refusal = || finite::refusal(Role::Gradient, g);
-    if step::admit(rule, is_finite, refusal)? == Outcome::Applied {
-        update::update(Serial, &k, x, g, m, u);
+    if super::admit(rule, is_finite, refusal)? == Outcome::Applied {
+        step_checked(&k, x, g, m, u);
     }
     Ok(())
+}
+
+/// Takes a step that has been checked.
+fn step_checked<A: Real, D: Dimension>(
+    k: &Coefficients<A>,
+    x: &mut ArrayRef<A, D>,
+    g: &ArrayRef<A, D>,
+    m: &mut ArrayRef<A, D>,
+    u: &mut ArrayRef<A, D>,
+) {
+    let order = Order::of_gapless(m).filter(|&order| Order::of_gapless(u) == Some(order));
+    let moments = order.and_then(|order| {
+        let (m, u) = (order.slice_mut(m)?, order.slice_mut(u)?);
+        Some(Moments { m, u, order })
+    });
+    match moments {
+        Some(moments) => Pair::<_, Gapped<'_, A>>::new(x, g).step(Sequential, k, moments),
+        None => update::update(k, Operands { x, g, m, u }),
+    }
 }

@@ -1,7 +1,8 @@
-//! The formula: coefficients for one step of one tensor, and what they do to one element.
+//! The formula: the coefficients of one step of one tensor, and the update of one element.
 //!
-//! Nothing here knows of arrays. [`Coefficients::element`] is the only place where the update
-//! stands as code; every path of the crate (scalar, flat, strided, vectorised, parallel) calls it.
+//! This file does not know of arrays. [`Coefficients::element`] is the only place where the update
+//! stands as code; every path of the crate (scalar, contiguous, strided, vectorised, parallel) calls
+//! it.
 
 use crate::{
     error::{Detail, Error},
@@ -9,8 +10,8 @@ use crate::{
     rule::{Adamax, EpsilonPlacement, Objective, WeightDecay},
 };
 
-/// The constants of one step of one tensor, computed in f64 and rounded once to the tensor's
-/// precision. Whatever a rule does not use has a neutral value that vanishes exactly.
+/// The constants of one step of one tensor, computed in f64 and rounded once to the precision of the
+/// tensor. A setting that the rule does not use has a neutral value, which changes no bit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Coefficients<A> {
     /// s: the norm-clip factor, negated to maximize; else 1.
@@ -24,22 +25,22 @@ pub(crate) struct Coefficients<A> {
     beta2: A,
     epsilon: A,
     guard: Guard,
-    /// d: what decoupled weight decay keeps of the parameter; else 1.
+    /// d: the part of the parameter that decoupled weight decay keeps; else 1.
     keep: A,
     /// η = α / (1 − β₁ᵗ).
     step_size: A,
 }
 
-/// How the divisor is kept from zero. Without ε its placement means nothing.
+/// The guard of the divisor against zero. Without ε its placement has no meaning.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Guard {
-    /// ε is 0: a divisor of 0 is possible.
+    /// ε is 0: the divisor may be 0.
     None,
-    /// ε > 0, placed somewhere: the divisor is above 0.
+    /// ε > 0: the divisor is above 0.
     Epsilon(EpsilonPlacement),
 }
 
-/// [`Guard`] as an argument of a generic function, which an enum cannot be.
+/// Codes of [`Guard`]: Rust has no const parameters of enum type.
 pub(crate) mod guard {
     pub(crate) const NONE: u8 = 0;
     pub(crate) const OUTSIDE: u8 = 1;
@@ -47,23 +48,11 @@ pub(crate) mod guard {
     pub(crate) const ACCUMULATED: u8 = 3;
 }
 
-/// Factors from outside the rule that act on one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Scale {
-    /// Multiplies the learning rate.
-    pub(crate) learning_rate: f64,
-    /// Multiplies the gradient (norm clipping).
-    pub(crate) gradient: f64,
-}
-
-impl Scale {
-    pub(crate) const NEUTRAL: Self = Scale { learning_rate: 1.0, gradient: 1.0 };
-}
-
 impl<A: Real> Coefficients<A> {
-    /// Coefficients of step `t`, counted from 1.
-    pub(crate) fn new(rule: &Adamax, t: u64, scale: Scale) -> Self {
-        let learning_rate = rule.learning_rate() * scale.learning_rate;
+    /// Returns the coefficients of step `t`, counted from 1, with the learning rate multiplied by
+    /// `lr_scale`.
+    pub(crate) fn new(rule: &Adamax, t: u64, lr_scale: f64) -> Self {
+        let learning_rate = rule.learning_rate() * lr_scale;
         let (l2, decay) = match rule.weight_decay() {
             WeightDecay::None => (0.0, 0.0),
             WeightDecay::L2(lambda) => (lambda, 0.0),
@@ -71,10 +60,10 @@ impl<A: Real> Coefficients<A> {
         };
         let epsilon = A::from_f64(rule.epsilon());
         Self {
-            gradient_scale: A::from_f64(match rule.objective() {
-                Objective::Minimize => scale.gradient,
-                Objective::Maximize => -scale.gradient,
-            }),
+            gradient_scale: match rule.objective() {
+                Objective::Minimize => A::ONE,
+                Objective::Maximize => -A::ONE,
+            },
             clip: A::from_f64(rule.clip_value()),
             l2: A::from_f64(l2),
             beta1: A::from_f64(rule.beta1()),
@@ -87,12 +76,19 @@ impl<A: Real> Coefficients<A> {
                 Guard::Epsilon(rule.epsilon_placement())
             },
             keep: A::from_f64(1.0 - learning_rate * decay),
-            step_size: A::from_f64(learning_rate / rule.correction(t)),
+            step_size: A::from_f64(quotient(learning_rate, rule.correction(t))),
         }
     }
 
-    /// Refuses coefficients that overflow the tensor's precision: an infinite one would turn into
-    /// NaN where it meets a zero. The bound of the value clip alone may be infinite.
+    /// Returns these coefficients with the gradient multiplied by `factor`, for norm clipping.
+    #[inline(always)]
+    pub(crate) fn with_gradient_scale(mut self, factor: f64) -> Self {
+        self.gradient_scale = self.gradient_scale * A::from_f64(factor);
+        self
+    }
+
+    /// Refuses coefficients that overflow the precision of the tensor: an infinite one times zero
+    /// would be NaN. Only the bound of value clipping may be infinite.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Error> {
         // Only finite numbers have a finite sum.
@@ -117,13 +113,13 @@ impl<A: Real> Coefficients<A> {
         }
     }
 
-    /// Whether the gradient is anything but used as it is.
+    /// Returns true if the gradient is scaled, clipped or regularised before use.
     #[inline]
     pub(crate) fn prepares_gradient(&self) -> bool {
         self.gradient_scale != A::ONE || self.clip != A::INFINITY || self.l2 != A::ZERO
     }
 
-    /// Whether decoupled weight decay keeps less than all of the parameter.
+    /// Returns true if decoupled weight decay keeps less than all of the parameter.
     #[inline]
     pub(crate) fn decays(&self) -> bool {
         self.keep != A::ONE
@@ -134,12 +130,12 @@ impl<A: Real> Coefficients<A> {
         self.guard
     }
 
-    /// The new (x, m, u) of one element.
+    /// Returns the new (x, m, u) of one element.
     ///
     /// `PREPARE` is [`prepares_gradient`](Self::prepares_gradient), `DECAY` is
-    /// [`decays`](Self::decays) and `GUARD` stands for [`guard`](Self::guard). Neutral operations
-    /// would give the same bits, but not at the speed of the one division: each costs a few per
-    /// cent where the arrays are in cache.
+    /// [`decays`](Self::decays) and `GUARD` stands for [`guard`](Self::guard). They leave out
+    /// operations that are neutral: the bits are the same, but each operation beside the division
+    /// costs a few per cent while the arrays are in cache.
     #[inline(always)]
     pub(crate) fn element<const PREPARE: bool, const DECAY: bool, const GUARD: u8>(
         &self,
@@ -149,8 +145,8 @@ impl<A: Real> Coefficients<A> {
         u: A,
     ) -> (A, A, A) {
         let g = if PREPARE { self.prepare(g, x) } else { g };
-        // An idle coordinate's first moment would stick at 2.5e-323 for ever, and each later step
-        // would pay for arithmetic on subnormal numbers.
+        // Without flushing, the first moment of a coordinate whose gradient stays 0 ends at
+        // 2.5e-323, and arithmetic on subnormal numbers slows each later step.
         let m = (self.beta1 * m + self.one_minus_beta1 * g).flush();
         let decayed = flush_norm(self.beta2 * u);
         let decayed = if GUARD == guard::ACCUMULATED { decayed + self.epsilon } else { decayed };
@@ -158,35 +154,35 @@ impl<A: Real> Coefficients<A> {
         let u = decayed.larger_magnitude(magnitude);
         let divisor = if GUARD == guard::OUTSIDE { u + self.epsilon } else { u };
         let step = self.step_size * m / divisor;
-        // 0/0 is possible only before the first gradient: such a coordinate takes no step.
+        // 0/0 arises only before the first gradient: such a coordinate takes no step.
         let step = if GUARD == guard::NONE && divisor == A::ZERO { A::ZERO } else { step };
         let kept = if DECAY { self.keep * x } else { x };
         (kept - step, m, u)
     }
 
-    /// The gradient, scaled, clipped and regularised.
+    /// Returns the gradient scaled, clipped and regularised.
     #[inline(always)]
     fn prepare(&self, g: A, x: A) -> A {
         let g = clamp(self.gradient_scale * g, self.clip);
-        // Not λ·x with λ = 0: where x is lost to infinity or NaN, that is NaN.
+        // λ = 0 is not multiplied: with an infinite x the product would be NaN.
         if self.l2 == A::ZERO { g } else { g + self.l2 * x }
     }
 }
 
-/// [`flush`](Real::flush) for what is ≥ 0 or NaN: a comparison is faster, without a look at the
-/// sign.
+/// Divides, but skips a division by 1: late in a run the correction is 1, and a small step would wait
+/// for the quotient.
+#[inline(always)]
+fn quotient(dividend: f64, divisor: f64) -> f64 {
+    if divisor == 1.0 { dividend } else { dividend / divisor }
+}
+
+/// [`flush`](Real::flush) for a value that is ≥ 0 or NaN: one comparison, which is faster.
 #[inline(always)]
 fn flush_norm<A: Real>(value: A) -> A {
     if value < A::MIN_POSITIVE { A::ZERO } else { value }
 }
 
-/// Moves a mean by `weight` of its way to a value; all the way, exactly, where `weight` is 1.
-#[inline(always)]
-pub(crate) fn approach<A: Real>(weight: A, mean: A, value: A) -> A {
-    if weight == A::ONE { value } else { mean + weight * (value - mean) }
-}
-
-/// `value` limited to ±`bound`; NaN stays NaN.
+/// Limits `value` to ±`bound`. NaN stays NaN.
 #[inline(always)]
 fn clamp<A: Real>(value: A, bound: A) -> A {
     let below = if value > bound { bound } else { value };

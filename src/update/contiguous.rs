@@ -1,178 +1,164 @@
-//! Loops over contiguous slices, each compiled for several instruction sets.
+//! The loop of an update over contiguous slices, compiled for each instruction set.
 
+use core::marker::PhantomData;
+
+use super::{
+    coefficients::{Coefficients, Guard, guard},
+    operands::{Operands, Slices},
+};
 use crate::{
+    par::Summary,
     real::Real,
     rule::EpsilonPlacement,
     simd::{Loop, dispatch},
-    update::coefficients::{self, Coefficients, Guard, guard},
 };
 
-/// The four arrays of one step, as slices of one length whose elements belong together.
-#[derive(Default)]
-pub(crate) struct Lane<'a, A> {
-    pub(crate) x: &'a mut [A],
-    pub(crate) g: &'a [A],
-    pub(crate) m: &'a mut [A],
-    pub(crate) u: &'a mut [A],
+/// A summary that an update collects in the same pass: of each element it sees x before and after,
+/// and the gradient as handed in. `()` collects nothing and costs nothing.
+pub(crate) trait Observe<A>: Summary {
+    /// Takes in one element.
+    fn observe(&mut self, x: A, new_x: A, g: A);
 }
 
-/// Steps each element of a lane.
+impl<A> Observe<A> for () {
+    #[inline(always)]
+    fn observe(&mut self, _x: A, _new_x: A, _g: A) {}
+}
+
+/// Updates each element.
 #[inline(always)]
-pub(crate) fn update<A: Real>(k: &Coefficients<A>, lane: Lane<'_, A>) {
+pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
     match (k.prepares_gradient(), k.decays()) {
-        (false, false) => update_guarded::<A, false, false>(k, lane),
-        (false, true) => update_guarded::<A, false, true>(k, lane),
-        (true, false) => update_guarded::<A, true, false>(k, lane),
-        (true, true) => update_guarded::<A, true, true>(k, lane),
+        (false, false) => update_guarded::<A, S, false, false>(k, slices),
+        (false, true) => update_guarded::<A, S, false, true>(k, slices),
+        (true, false) => update_guarded::<A, S, true, false>(k, slices),
+        (true, true) => update_guarded::<A, S, true, true>(k, slices),
     }
 }
 
 #[inline(always)]
-fn update_guarded<A: Real, const PREPARE: bool, const DECAY: bool>(
+fn update_guarded<A: Real, S: Observe<A>, const PREPARE: bool, const DECAY: bool>(
     k: &Coefficients<A>,
-    lane: Lane<'_, A>,
-) {
+    slices: Slices<'_, A>,
+) -> S {
+    let summary = PhantomData;
     match k.guard() {
         Guard::Epsilon(EpsilonPlacement::Outside) => {
-            dispatch(Update::<A, PREPARE, DECAY, { guard::OUTSIDE }> { k, lane });
+            dispatch(Update::<A, S, PREPARE, DECAY, { guard::OUTSIDE }> { k, slices, summary })
         }
         Guard::Epsilon(EpsilonPlacement::InsideMax) => {
-            dispatch(Update::<A, PREPARE, DECAY, { guard::INSIDE_MAX }> { k, lane });
+            dispatch(Update::<A, S, PREPARE, DECAY, { guard::INSIDE_MAX }> { k, slices, summary })
         }
         Guard::Epsilon(EpsilonPlacement::Accumulated) => {
-            dispatch(Update::<A, PREPARE, DECAY, { guard::ACCUMULATED }> { k, lane });
+            dispatch(Update::<A, S, PREPARE, DECAY, { guard::ACCUMULATED }> { k, slices, summary })
         }
-        Guard::None => dispatch(Update::<A, PREPARE, DECAY, { guard::NONE }> { k, lane }),
+        Guard::None => {
+            dispatch(Update::<A, S, PREPARE, DECAY, { guard::NONE }> { k, slices, summary })
+        }
     }
 }
 
-struct Update<'a, A, const PREPARE: bool, const DECAY: bool, const GUARD: u8> {
+struct Update<'a, A, S, const PREPARE: bool, const DECAY: bool, const GUARD: u8> {
     k: &'a Coefficients<A>,
-    lane: Lane<'a, A>,
+    slices: Slices<'a, A>,
+    summary: PhantomData<S>,
 }
 
-impl<A: Real, const PREPARE: bool, const DECAY: bool, const GUARD: u8> Loop
-    for Update<'_, A, PREPARE, DECAY, GUARD>
+impl<A: Real, S: Observe<A>, const PREPARE: bool, const DECAY: bool, const GUARD: u8> Loop
+    for Update<'_, A, S, PREPARE, DECAY, GUARD>
 {
-    type Output = ();
+    type Output = S;
 
     #[inline(always)]
-    fn run(self) {
-        let Lane { x, g, m, u } = self.lane;
-        update_slices::<A, PREPARE, DECAY, GUARD>(*self.k, x, g, m, u);
+    fn run(self) -> S {
+        let Operands { x, g, m, u } = self.slices;
+        update_slices::<A, S, PREPARE, DECAY, GUARD>(*self.k, x, g, m, u)
     }
 }
 
-/// Its arguments are slices, not fields, because only an argument tells the compiler that it
-/// overlaps with no other; and it is `inline`, not `inline(always)`, because the compiler forgets
-/// that again where it inlines early.
+/// The loop itself. The slices are arguments, not fields, because rustc marks only function arguments
+/// `noalias`. The function is `inline`, not `inline(always)`, because early inlining loses the mark.
 #[inline]
-fn update_slices<A: Real, const PREPARE: bool, const DECAY: bool, const GUARD: u8>(
+fn update_slices<
+    A: Real,
+    S: Observe<A>,
+    const PREPARE: bool,
+    const DECAY: bool,
+    const GUARD: u8,
+>(
     k: Coefficients<A>,
     x: &mut [A],
     g: &[A],
     m: &mut [A],
     u: &mut [A],
-) {
+) -> S {
+    let mut summary = S::EMPTY;
     for (((x, g), m), u) in x.iter_mut().zip(g).zip(m.iter_mut()).zip(u.iter_mut()) {
-        (*x, *m, *u) = k.element::<PREPARE, DECAY, GUARD>(*x, *g, *m, *u);
+        let before = *x;
+        (*x, *m, *u) = k.element::<PREPARE, DECAY, GUARD>(before, *g, *m, *u);
+        summary.observe(before, *x, *g);
     }
-}
-
-/// Whether no value is NaN or infinite.
-#[inline]
-pub(crate) fn all_finite<A: Real>(values: &[A]) -> bool {
-    dispatch(AllFinite(values))
-}
-
-struct AllFinite<'a, A>(&'a [A]);
-
-impl<A: Real> Loop for AllFinite<'_, A> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run(self) -> bool {
-        A::all_finite(self.0)
-    }
-}
-
-/// The sum of the squares, in f64 and in one fixed order, each value going through `scale` first.
-#[inline]
-pub(crate) fn sum_of_squares<A: Real>(values: &[A], scale: impl Fn(f64) -> f64) -> f64 {
-    dispatch(SumOfSquares { values, scale })
-}
-
-struct SumOfSquares<'a, A, S> {
-    values: &'a [A],
-    scale: S,
-}
-
-impl<A: Real, S: Fn(f64) -> f64> Loop for SumOfSquares<'_, A, S> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn run(self) -> f64 {
-        // As many sums side by side as it takes to hide the latency of an addition.
-        const SUMS: usize = 16;
-        let mut sums = [0.0; SUMS];
-        let square = |value: A| {
-            let scaled = (self.scale)(value.widen());
-            scaled * scaled
-        };
-        let mut chunks = self.values.chunks_exact(SUMS);
-        for chunk in &mut chunks {
-            sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += square(*value));
-        }
-        let rest = chunks.remainder();
-        sums.iter_mut().zip(rest).for_each(|(sum, value)| *sum += square(*value));
-        // In halves: four additions one after the other, not sixteen.
-        let mut sums: &mut [f64] = &mut sums;
-        while sums.len() > 1 {
-            let (half, other) = sums.split_at_mut(sums.len() / 2);
-            half.iter_mut().zip(other).for_each(|(sum, other)| *sum += *other);
-            sums = half;
-        }
-        sums.iter().sum()
-    }
-}
-
-/// Moves each mean by `weight` of its way to its value.
-pub(crate) fn approach<A: Real>(weight: A, mean: &mut [A], values: &[A]) {
-    dispatch(Approach { weight, mean, values });
-}
-
-struct Approach<'a, A> {
-    weight: A,
-    mean: &'a mut [A],
-    values: &'a [A],
-}
-
-impl<A: Real> Loop for Approach<'_, A> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (mean, value) in self.mean.iter_mut().zip(self.values) {
-            *mean = coefficients::approach(self.weight, *mean, *value);
-        }
-    }
+    summary
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        par::Sequential,
+        rule::Adamax,
+        state::State,
+        update::{operands::Gapped, pair::Pair},
+    };
+    use ndarray::{Array2, ArrayRef2, Axis, ShapeBuilder, Slice};
+
+    /// The largest step and the largest gradient, as a report would collect them.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    struct Largest([f64; 2]);
+
+    impl Summary for Largest {
+        const EMPTY: Self = Largest([0.0; 2]);
+
+        fn join(&mut self, other: Self) {
+            self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a = a.max(b));
+        }
+    }
+
+    impl Observe<f64> for Largest {
+        fn observe(&mut self, x: f64, new_x: f64, g: f64) {
+            self.join(Largest([(new_x - x).abs(), g.abs()]));
+        }
+    }
+
+    fn observed(execute: impl crate::par::Execute, x: &mut ArrayRef2<f64>, g: &ArrayRef2<f64>) {
+        let mut state = State::zeros_like(x);
+        let k = Coefficients::new(&Adamax::default(), 1, 1.0);
+        let before = x.to_owned();
+        let mut pair = Pair::<'_, f64, Gapped<'_, f64>>::new(x, g);
+        let found: Largest = pair.step(execute, &k, state.begin_step());
+        let largest =
+            |values: Array2<f64>| values.fold(0.0, |max: f64, value| max.max(value.abs()));
+        assert_eq!(found, Largest([largest(x.to_owned() - before), largest(g.to_owned())]));
+        assert!(found.0[0] > 0.0019);
+    }
 
     #[test]
-    fn every_place_is_looked_at() {
-        for length in 0..=70 {
-            let mut values = alloc::vec![-f64::MAX; length];
-            assert!(all_finite(&values), "length {length}");
-            for at in 0..length {
-                for bad in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-                    let good = core::mem::replace(&mut values[at], bad);
-                    assert!(!all_finite(&values), "{bad} at {at} of {length}");
-                    values[at] = good;
-                }
+    fn every_path_observes_each_element() {
+        let values =
+            |(i, j): (usize, usize)| f64::from(u32::try_from(i * 131 + j * 17 + 1).unwrap()).sin();
+        // Shapes for the stack, for tiles, for short rows, and for threads.
+        for shape in [(1, 1), (3, 5), (40, 37), (70, 100), (3000, 3), (200, 180)] {
+            for (x_order, g_order) in [(false, false), (true, true), (false, true), (true, false)] {
+                let mut x = Array2::from_shape_fn(shape.set_f(x_order), values);
+                let g = Array2::from_shape_fn(shape.set_f(g_order), |(i, j)| values((j, i)));
+                observed(Sequential, &mut x, &g);
+                #[cfg(feature = "rayon")]
+                observed(crate::par::Parallel, &mut x, &g);
+                let mut wide = Array2::from_shape_fn((shape.0, 2 * shape.1), values);
+                let mut x = wide.slice_axis_mut(Axis(1), Slice::from(..).step_by(2));
+                observed(Sequential, &mut x, &g);
+                #[cfg(feature = "rayon")]
+                observed(crate::par::Parallel, &mut x, &g);
             }
         }
     }

@@ -1,27 +1,36 @@
 //! A parameter and its gradient without their dimension type, so that one batch can hold many.
 
+use core::borrow::BorrowMut;
+
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn, aview1};
 
+use super::{
+    Arrays,
+    coefficients::Coefficients,
+    contiguous::{self, Observe},
+    operands::{Gapless, Gapped, Operands},
+    stack_copy::{self, Gaps, Reordered},
+};
 use crate::{
     error::{Error, Role, same},
-    par::Fork,
+    layout::order::Order,
+    par::Execute,
     real::Real,
-    reduce::finite,
-    reduce::norm::Norm,
-    state::{Parts, State},
-    update::coefficients::Coefficients,
-    update::contiguous::Lane,
-    update::{self, Views, Walk},
+    reduce::{Elements, finite},
+    state::{Moments, State},
 };
 
-pub(crate) enum Pair<'a, A> {
-    /// Of one shape, both in row-major order without gaps: as good as always, and cheap to make.
-    Flat { x: &'a mut [A], g: &'a [A], shape: &'a [usize] },
-    /// Anything else, different shapes included.
-    Views { x: ArrayViewMut<'a, A, IxDyn>, g: ArrayView<'a, A, IxDyn> },
+/// A parameter and its gradient, with their layouts recognised. `V` holds views of arrays with gaps:
+/// directly, or in a box where the pair should be small.
+pub(crate) enum Pair<'a, A, V> {
+    /// Of one shape, both without gaps.
+    Gapless(Gapless<'a, A>),
+    /// At least one with gaps, or of different shapes, or in a memory order that [`Order`] cannot represent.
+    Gapped(V),
 }
 
-impl<'a, A: Real> Pair<'a, A> {
+impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>> + From<Gapped<'a, A>>> Pair<'a, A, V> {
+    /// Recognises the layouts.
     #[inline(always)]
     pub(crate) fn new<D: Dimension>(
         param: &'a mut ArrayRef<A, D>,
@@ -29,119 +38,192 @@ impl<'a, A: Real> Pair<'a, A> {
     ) -> Self {
         let shape = grad.shape();
         if let Some(g) = grad.as_slice() {
-            // Strides tell sooner, but axes of length 1 may have any.
+            // Equal strides settle it quickly. If they differ, it may be only at axes of length 1.
             if same(param.shape(), shape)
                 && (same(param.strides(), grad.strides()) || param.is_standard_layout())
             {
-                // The default is for a standard layout that is no slice: there is none.
-                return Pair::Flat { x: param.as_slice_mut().unwrap_or_default(), g, shape };
+                let x = param.as_slice_mut();
+                debug_assert!(x.is_some(), "an array in standard layout is a slice");
+                let x = x.unwrap_or_default();
+                let (x_order, g_order) = (Order::ROW_MAJOR, Order::ROW_MAJOR);
+                return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
             }
         }
-        Pair::Views { x: param.view_mut().into_dyn(), g: grad.view().into_dyn() }
+        Self::in_other_orders(param, grad)
     }
 
-    /// Checks that parameter, gradient and state fit each other; returns the number of the step.
+    #[inline(never)]
+    fn in_other_orders<D: Dimension>(
+        param: &'a mut ArrayRef<A, D>,
+        grad: &'a ArrayRef<A, D>,
+    ) -> Self {
+        let shape = grad.shape();
+        let orders = if same(param.shape(), shape) {
+            Order::of_gapless(param).zip(Order::of_gapless(grad))
+        } else {
+            None
+        };
+        if let Some((x_order, g_order)) = orders {
+            let (x, g) = (x_order.slice_mut(param), g_order.slice(grad));
+            debug_assert!(x.is_some() && g.is_some(), "a gapless array is a slice");
+            let (x, g) = (x.unwrap_or_default(), g.unwrap_or_default());
+            return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
+        }
+        let views = Gapped { x: param.view_mut().into_dyn(), g: grad.view().into_dyn() };
+        Pair::Gapped(V::from(views))
+    }
+}
+
+impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
+    /// Checks that parameter, gradient and state fit each other, and returns the number of the step.
     #[inline(always)]
     pub(crate) fn check(&self, state: &State<A>) -> Result<u64, Error> {
         match self {
-            Pair::Flat { shape, .. } => state.next_step(shape),
-            Pair::Views { x, g } => {
+            Pair::Gapless(Gapless { shape, .. }) => state.next_step(shape),
+            Pair::Gapped(views) => {
+                let Gapped { x, g } = views.borrow();
                 Error::check_shapes((Role::Gradient, g.shape()), (Role::Parameter, x.shape()))?;
                 state.next_step(x.shape())
             }
         }
     }
 
-    /// Shape of the parameter, shape of the gradient.
+    /// Returns the shapes of the parameter and of the gradient.
     pub(crate) fn shapes(&self) -> (&[usize], &[usize]) {
         match self {
-            Pair::Flat { shape, .. } => (shape, shape),
-            Pair::Views { x, g } => (x.shape(), g.shape()),
+            Pair::Gapless(Gapless { shape, .. }) => (shape, shape),
+            Pair::Gapped(views) => (views.borrow().x.shape(), views.borrow().g.shape()),
         }
     }
 
-    /// Number of elements of the gradient.
+    /// Returns the number of elements of the gradient.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         match self {
-            Pair::Flat { g, .. } => g.len(),
-            Pair::Views { g, .. } => g.len(),
+            Pair::Gapless(Gapless { g, .. }) => g.len(),
+            Pair::Gapped(views) => views.borrow().g.len(),
         }
     }
 
-    /// Norm of the gradient.
-    #[inline]
-    pub(crate) fn norm(&self, fork: impl Fork) -> Norm {
-        match self {
-            Pair::Flat { g, .. } => Norm::of(fork, &aview1(g)),
-            Pair::Views { g, .. } => Norm::of(fork, g),
-        }
-    }
-
-    /// Whether the gradient is finite.
+    /// Returns the gradient.
     #[inline(always)]
-    pub(crate) fn is_finite(&self, fork: impl Fork) -> bool {
+    pub(crate) fn gradient(&self) -> Elements<'_, A, IxDyn> {
         match self {
-            Pair::Flat { g, .. } => finite::all_finite_lane(fork, g),
-            Pair::Views { g, .. } => finite::all_finite(fork, g),
+            Pair::Gapless(Gapless { g, shape, g_order, .. }) => {
+                Elements::Gapless { values: g, shape, order: *g_order }
+            }
+            Pair::Gapped(views) => Elements::Gapped(&views.borrow().g),
         }
     }
 
-    /// The gradient in the order of memory, if that has no gaps.
-    pub(crate) fn gradient_without_gaps(&self) -> Option<&[A]> {
-        match self {
-            Pair::Flat { g, .. } => Some(g),
-            Pair::Views { g, .. } => g.as_slice_memory_order(),
-        }
-    }
-
-    /// Says where the gradient is not finite.
+    /// Names the first element of the gradient that is not finite.
     #[cold]
     pub(crate) fn refusal(&self) -> Error {
         match self {
-            Pair::Flat { g, shape, .. } => match ArrayView::from_shape(*shape, g) {
-                Ok(g) => finite::refusal(Role::Gradient, &g),
-                Err(_) => finite::refusal(Role::Gradient, &aview1(g)),
-            },
-            Pair::Views { g, .. } => finite::refusal(Role::Gradient, g),
-        }
-    }
-
-    /// What there is to walk in a step, after everything has been checked.
-    pub(crate) fn walk<'s>(&'s mut self, Parts { m, u, .. }: Parts<'s, A>) -> Walk<'s, A> {
-        let standard = m.is_standard_layout() && u.is_standard_layout();
-        let (m, u) = (m.view_mut(), u.view_mut());
-        let (x, g) = match self {
-            Pair::Views { x, g } => (x.view_mut(), g.view()),
-            Pair::Flat { x, g, shape } => {
-                if standard {
-                    // The defaults are for a standard layout that is no slice: there is none.
-                    let (m, u) = (m.into_slice(), u.into_slice());
-                    let (m, u) = (m.unwrap_or_default(), u.unwrap_or_default());
-                    return Walk::Lane(Lane { x, g, m, u });
-                }
-                // The parameter had another memory order when its state was made.
-                match (ArrayViewMut::from_shape(*shape, x), ArrayView::from_shape(*shape, g)) {
-                    (Ok(x), Ok(g)) => (x, g),
-                    _ => return Walk::Lane(Lane::default()), // not possible
-                }
+            Pair::Gapless(Gapless { g, shape, g_order, .. }) => {
+                let gradient = view(*g_order, shape, g);
+                debug_assert!(gradient.is_some(), "the slice has the length of the shape");
+                finite::refusal(Role::Gradient, &gradient.unwrap_or_else(|| aview1(g).into_dyn()))
             }
-        };
-        Walk::Views(Views::new(x, g, m, u))
+            Pair::Gapped(views) => finite::refusal(Role::Gradient, &views.borrow().g),
+        }
     }
 
     /// Takes a step, after everything has been checked.
     #[inline(always)]
-    pub(crate) fn step(&mut self, fork: impl Fork, k: &Coefficients<A>, parts: Parts<'_, A>) {
-        *parts.steps += 1;
+    pub(crate) fn step<S: Observe<A>>(
+        &mut self,
+        execute: impl Execute,
+        k: &Coefficients<A>,
+        moments: Moments<'_, A>,
+    ) -> S {
         match self {
-            Pair::Views { x, g } => return update::update(fork, k, x, g, parts.m, parts.u),
-            Pair::Flat { x, g, .. } => {
-                if let (Some(m), Some(u)) = (parts.m.as_slice_mut(), parts.u.as_slice_mut()) {
-                    return update::update_lane(fork, k, Lane { x, g, m, u });
+            Pair::Gapless(Gapless { x, g, x_order, g_order, .. })
+                if *x_order == moments.order && *g_order == moments.order =>
+            {
+                let slices = Operands { x: &mut **x, g: *g, m: moments.m, u: moments.u };
+                if execute.splits(slices.x.len()) {
+                    return execute.run(slices, |slices| contiguous::update(k, slices));
                 }
+                // Not by way of a closure, which is not always inlined: this path is for small steps.
+                contiguous::update(k, slices)
+            }
+            _ => self.step_in_other_orders(execute, k, moments),
+        }
+    }
+
+    #[inline(never)]
+    fn step_in_other_orders<S: Observe<A>>(
+        &mut self,
+        execute: impl Execute,
+        k: &Coefficients<A>,
+        moments: Moments<'_, A>,
+    ) -> S {
+        execute.run(self.arrays(moments), |arrays| arrays.update(k))
+    }
+
+    /// Returns all arrays of a step, after everything has been checked. This decides in which way they
+    /// are updated.
+    pub(crate) fn arrays<'s>(&'s mut self, moments: Moments<'s, A>) -> Arrays<'s, 'a, A> {
+        let (elements, order) = (moments.m.len(), moments.order);
+        match self {
+            Pair::Gapless(pair) => {
+                if pair.x_order == order && pair.g_order == order {
+                    let (Gapless { x, g, .. }, Moments { m, u, .. }) = (pair, moments);
+                    return Arrays::Contiguous(Operands { x, g, m, u });
+                }
+                let other = if pair.g_order == order { pair.x_order } else { pair.g_order };
+                let [row, other] = [order, other].map(|order| order.row_length(pair.shape));
+                if stack_copy::suits_gapless(elements, row, other) {
+                    return Arrays::Reordered(Reordered { pair, moments });
+                }
+                let Gapless { x, g, shape, x_order, g_order } = pair;
+                let (x, g) = (view_mut(*x_order, shape, x), view(*g_order, shape, g));
+                strided(x, g, shape, moments)
+            }
+            Pair::Gapped(views) => {
+                let Gapped { x, g } = views.borrow_mut();
+                let (x, g) = (x.view_mut(), g.view());
+                if stack_copy::suits_gapped(elements, order.row_length(x.shape())) {
+                    let (x, g) = (order.to_memory(x), order.to_memory(g));
+                    let Moments { m, u, .. } = moments;
+                    return Arrays::Gaps(Gaps { x, g, m, u });
+                }
+                let shape = x.raw_dim();
+                strided(Some(x), Some(g), shape.slice(), moments)
             }
         }
-        fork.each(self.walk(parts), |walk| walk.update(k));
     }
+}
+
+/// Returns arrays of any layouts, to be updated row by row.
+fn strided<'s, 'a, A: Real>(
+    x: Option<ArrayViewMut<'s, A, IxDyn>>,
+    g: Option<ArrayView<'s, A, IxDyn>>,
+    shape: &[usize],
+    Moments { m, u, order }: Moments<'s, A>,
+) -> Arrays<'s, 'a, A> {
+    let (m, u) = (view_mut(order, shape, m), view_mut(order, shape, u));
+    let arrays = Operands { x, g, m, u }.transpose();
+    debug_assert!(arrays.is_some(), "each slice has the length of the shape");
+    arrays.map_or_else(
+        || Arrays::Contiguous(Operands::default()),
+        |views| Arrays::Strided(views.arranged()),
+    )
+}
+
+/// Returns a slice as a view in logical order of axes.
+fn view<'a, A>(order: Order, shape: &[usize], slice: &'a [A]) -> Option<ArrayView<'a, A, IxDyn>> {
+    let shape = order.shape_in_memory(shape);
+    ArrayView::from_shape(shape, slice).ok().map(|view| order.to_logical(view))
+}
+
+/// [`view`], to be written to.
+fn view_mut<'a, A>(
+    order: Order,
+    shape: &[usize],
+    slice: &'a mut [A],
+) -> Option<ArrayViewMut<'a, A, IxDyn>> {
+    let shape = order.shape_in_memory(shape);
+    ArrayViewMut::from_shape(shape, slice).ok().map(|view| order.to_logical(view))
 }

@@ -1,77 +1,77 @@
-//! How two-dimensional arrays are walked: row by row, rows being made contiguous where they are not.
+//! Updates of two-dimensional arrays: row by row, where rows that are not contiguous are copied to
+//! buffers first.
 
 use core::ops::Range;
 
-use ndarray::{ArrayView2, ArrayViewMut2, Zip};
+use ndarray::{ArrayViewMut1, Ix2, Zip};
 
-use crate::{
-    real::Real,
-    update::coefficients::Coefficients,
-    update::contiguous::{self, Lane},
-    update::tile_buffer::{COLUMNS, ROWS, Stage, cut},
+use super::{
+    coefficients::Coefficients,
+    contiguous::{self, Observe},
+    operands::{Operands, Views},
+    tile_buffer::{COLUMNS, ROWS, TileBuffer, cut},
 };
+use crate::real::Real;
 
-/// Four views of one shape with two axes.
-pub(crate) struct Plane<'a, A> {
-    pub(crate) x: ArrayViewMut2<'a, A>,
-    pub(crate) g: ArrayView2<'a, A>,
-    pub(crate) m: ArrayViewMut2<'a, A>,
-    pub(crate) u: ArrayViewMut2<'a, A>,
-}
+/// Buffers for a tile of each operand.
+pub(crate) type TileBuffers<A> = Operands<TileBuffer<A>, TileBuffer<A>>;
 
-impl<A: Real> Plane<'_, A> {
-    /// Steps every element. `stages` are those of x, g, m and u.
-    pub(crate) fn update(mut self, k: &Coefficients<A>, stages: &mut [Stage<A>; 4]) {
-        if stages.iter().all(Stage::is_idle) {
-            self.update_rows(k);
-            return;
+impl<A: Real> Views<'_, A, Ix2> {
+    /// Updates each element.
+    pub(crate) fn update<S: Observe<A>>(
+        mut self,
+        k: &Coefficients<A>,
+        buffers: &mut TileBuffers<A>,
+    ) -> S {
+        if buffers.as_mut().into_array().iter().all(|buffer| buffer.is_unused()) {
+            return self.update_rows(k);
         }
         let (rows, columns) = self.x.dim();
         let (height, width) = if rows == 1 { (1, ROWS * COLUMNS) } else { (ROWS, COLUMNS) };
+        let mut summary = S::EMPTY;
         for top in (0..rows).step_by(height) {
             for left in (0..columns).step_by(width) {
                 let at = [top..rows.min(top + height), left..columns.min(left + width)];
-                self.tile(&at).update_staged(k, stages);
+                summary.join(self.tile(&at).update_buffered(k, buffers));
             }
         }
+        summary
     }
 
-    /// The part in a range of rows and a range of columns.
-    fn tile(&mut self, at: &[Range<usize>; 2]) -> Plane<'_, A> {
-        Plane {
-            x: cut(self.x.view_mut(), at),
-            g: cut(self.g.view(), at),
-            m: cut(self.m.view_mut(), at),
-            u: cut(self.u.view_mut(), at),
-        }
+    /// Returns a range of rows and a range of columns.
+    fn tile(&mut self, at: &[Range<usize>; 2]) -> Views<'_, A, Ix2> {
+        self.as_mut().map(|view| cut(view.view_mut(), at), |view| cut(view.view(), at))
     }
 
-    /// Steps one tile, by way of the stack where rows are not contiguous.
-    fn update_staged(mut self, k: &Coefficients<A>, [x, g, m, u]: &mut [Stage<A>; 4]) {
-        Plane {
-            x: x.rows_mut(&mut self.x),
-            g: g.rows(&self.g),
-            m: m.rows_mut(&mut self.m),
-            u: u.rows_mut(&mut self.u),
-        }
-        .update_rows(k);
-        x.store(&mut self.x);
-        m.store(&mut self.m);
-        u.store(&mut self.u);
+    /// Updates one tile, with the rows that are not contiguous in buffers.
+    fn update_buffered<S: Observe<A>>(
+        mut self,
+        k: &Coefficients<A>,
+        buffers: &mut TileBuffers<A>,
+    ) -> S {
+        let tiles = self.as_mut().zip(buffers.as_mut());
+        let summary = tiles
+            .map(|(tile, buffer)| buffer.rows_mut(tile), |(tile, buffer)| buffer.rows(tile))
+            .update_rows(k);
+        let tiles = self.as_mut().zip(buffers.as_mut());
+        tiles.map(|(tile, buffer)| buffer.store(tile), |_| ());
+        summary
     }
 
-    /// Steps row by row, all rows being contiguous.
-    fn update_rows(mut self, k: &Coefficients<A>) {
+    /// Updates row by row. All rows are contiguous.
+    fn update_rows<S: Observe<A>>(mut self, k: &Coefficients<A>) -> S {
         Zip::from(self.x.rows_mut())
             .and(self.g.rows())
             .and(self.m.rows_mut())
             .and(self.u.rows_mut())
-            .for_each(|x, g, m, u| {
-                if let (Some(x), Some(g), Some(m), Some(u)) =
-                    (x.into_slice(), g.to_slice(), m.into_slice(), u.into_slice())
-                {
-                    contiguous::update(k, Lane { x, g, m, u });
+            .fold(S::EMPTY, |mut summary, x, g, m, u| {
+                let rows = Operands { x, g, m, u };
+                let rows = rows.map(ArrayViewMut1::into_slice, |row| row.to_slice()).transpose();
+                debug_assert!(rows.is_some(), "rows are contiguous, in place or in buffers");
+                if let Some(rows) = rows {
+                    summary.join(contiguous::update(k, rows));
                 }
-            });
+                summary
+            })
     }
 }

@@ -1,4 +1,4 @@
-//! Copies of tiles on the stack, for arrays whose rows are not contiguous.
+//! Buffers on the stack for tiles of arrays whose rows are not contiguous.
 
 use core::ops::Range;
 
@@ -7,50 +7,53 @@ use ndarray::{
     aview_mut1, aview_mut2, aview1, aview2,
 };
 
-use crate::real::Real;
+use crate::{
+    layout::transpose::{BLOCK, side, transposed},
+    real::Real,
+};
 
-/// Sides of a tile: whole cache lines along either, and copies that stay in the first-level cache.
+/// The sides of a tile: whole cache lines along both, and small enough for the first-level cache.
 pub(crate) const ROWS: usize = 32;
 pub(crate) const COLUMNS: usize = 64;
 
-/// Room on the stack for a tile of one array, and whether it is needed.
-pub(crate) struct Stage<A> {
+/// A buffer for a tile of one array. It is used only if the rows are not contiguous.
+pub(crate) struct TileBuffer<A> {
     rows: Rows,
     copy: Option<Copy<A>>,
 }
 
-/// How the rows of one array lie in memory.
+/// The arrangement of the rows of one array in memory.
 #[derive(Clone, Copy, PartialEq)]
 enum Rows {
     Contiguous,
-    /// To be copied row by row.
+    /// Copied row by row.
     Strided,
-    /// To be copied column by column, because columns are closer in memory.
-    Crosswise,
+    /// Copied column by column, because the elements of a column are nearer in memory.
+    Transposed,
 }
 
 type Copy<A> = [[A; COLUMNS]; ROWS];
 
-impl<A: Real> Stage<A> {
-    /// For planes spanned by the last two axes.
+impl<A: Real> TileBuffer<A> {
+    /// Returns an empty buffer for tiles of the last two axes.
     #[inline(always)]
     pub(crate) fn for_rows_of(layout: &LayoutRef<A, IxDyn>) -> Self {
         let rows = match (layout.shape(), layout.strides()) {
             (_, [.., 1]) => Rows::Contiguous,
             ([.., rows, _], [.., row, column]) if *rows > 1 && row.abs() < column.abs() => {
-                Rows::Crosswise
+                Rows::Transposed
             }
             _ => Rows::Strided,
         };
-        Stage { rows, copy: None }
+        TileBuffer { rows, copy: None }
     }
 
-    /// Whether rows are contiguous as they are.
-    pub(crate) fn is_idle(&self) -> bool {
+    /// Returns true if the rows are contiguous in place.
+    pub(crate) fn is_unused(&self) -> bool {
         self.rows == Rows::Contiguous
     }
 
-    /// The tile with contiguous rows: itself or a copy.
+    /// Returns the tile with contiguous rows: the tile itself, or a copy.
     pub(crate) fn rows<'a>(&'a mut self, tile: &'a ArrayView2<'_, A>) -> ArrayView2<'a, A> {
         self.load(tile);
         match &self.copy {
@@ -59,7 +62,8 @@ impl<A: Real> Stage<A> {
         }
     }
 
-    /// The tile with contiguous rows: itself or a copy, which is to be [`store`](Self::store)d.
+    /// Returns the tile with contiguous rows: the tile itself, or a copy, which
+    /// [`store`](Self::store) writes back.
     pub(crate) fn rows_mut<'a>(
         &'a mut self,
         tile: &'a mut ArrayViewMut2<'_, A>,
@@ -75,7 +79,7 @@ impl<A: Real> Stage<A> {
         match self.rows {
             Rows::Contiguous => {}
             Rows::Strided => view_mut(tile.dim(), self.copy_mut()).assign(tile),
-            Rows::Crosswise => {
+            Rows::Transposed => {
                 let copy = self.copy_mut();
                 for (at, columns) in (0..).step_by(BLOCK).zip(tile.axis_chunks_iter(Axis(1), BLOCK))
                 {
@@ -85,6 +89,7 @@ impl<A: Real> Stage<A> {
         }
     }
 
+    /// Writes a copy back to its tile.
     pub(crate) fn store(&self, tile: &mut ArrayViewMut2<'_, A>) {
         let Some(copy) = &self.copy else { return };
         if self.rows == Rows::Strided {
@@ -102,11 +107,7 @@ impl<A: Real> Stage<A> {
     }
 }
 
-/// Sides of the blocks in which columns are turned into rows and back: they fit in registers, so
-/// that each cache line of a column is met once, not once for each of its elements.
-const BLOCK: usize = 4;
-
-/// Copies up to a block's width of columns into the copy, from its column `at` on.
+/// Copies up to [`BLOCK`] columns into the buffer, from its column `at` on.
 fn load_columns<A: Real>(copy: &mut Copy<A>, at: usize, columns: &ArrayView2<'_, A>) {
     let mut lanes = columns.columns().into_iter();
     let slices = [(); BLOCK].map(|()| lanes.next().and_then(|lane| lane.to_slice()));
@@ -129,7 +130,7 @@ fn load_columns<A: Real>(copy: &mut Copy<A>, at: usize, columns: &ArrayView2<'_,
     }
 }
 
-/// Copies up to a block's width of columns out of the copy, from its column `at` on.
+/// Copies up to [`BLOCK`] columns out of the buffer, from its column `at` on.
 fn store_columns<A: Real>(copy: &Copy<A>, at: usize, mut columns: ArrayViewMut2<'_, A>) {
     let mut lanes = columns.columns_mut().into_iter();
     let slices = [(); BLOCK].map(|()| lanes.next().and_then(ArrayViewMut1::into_slice));
@@ -152,19 +153,7 @@ fn store_columns<A: Real>(copy: &Copy<A>, at: usize, mut columns: ArrayViewMut2<
     }
 }
 
-/// The first elements of a slice that is a block wide.
-#[inline(always)]
-fn side<A: Real>(slice: &[A]) -> [A; BLOCK] {
-    *slice.first_chunk().unwrap_or(&[A::ZERO; BLOCK])
-}
-
-#[inline(always)]
-fn transposed<A: Real>([a, b, c, d]: [[A; BLOCK]; BLOCK]) -> [[A; BLOCK]; BLOCK] {
-    let [[a0, a1, a2, a3], [b0, b1, b2, b3], [c0, c1, c2, c3], [d0, d1, d2, d3]] = [a, b, c, d];
-    [[a0, b0, c0, d0], [a1, b1, c1, d1], [a2, b2, c2, d2], [a3, b3, c3, d3]]
-}
-
-/// The part of a view in a range of rows and a range of columns.
+/// Returns a range of rows and a range of columns of a view.
 pub(crate) fn cut<S: RawData>(
     mut view: ArrayBase<S, Ix2>,
     [rows, columns]: &[Range<usize>; 2],
@@ -174,14 +163,14 @@ pub(crate) fn cut<S: RawData>(
     view
 }
 
-/// The front of a copy, seen as a tile of this shape.
+/// Returns the beginning of a buffer as a tile of this shape.
 fn view<A>((rows, columns): (usize, usize), copy: &Copy<A>) -> ArrayView2<'_, A> {
     let whole =
         if rows == 1 { aview1(copy.as_flattened()).insert_axis(Axis(0)) } else { aview2(copy) };
     cut(whole, &[0..rows, 0..columns])
 }
 
-/// The front of a copy, seen as a tile of this shape.
+/// Returns the beginning of a buffer as a tile of this shape, to be written to.
 fn view_mut<A>((rows, columns): (usize, usize), copy: &mut Copy<A>) -> ArrayViewMut2<'_, A> {
     let whole = if rows == 1 {
         aview_mut1(copy.as_flattened_mut()).insert_axis(Axis(0))

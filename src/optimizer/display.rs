@@ -1,0 +1,90 @@
+//! An optimizer as text: a table for people, and a structure for debugging. Neither shows moments, which
+//! may be large.
+
+use alloc::{format, string::String, vec::Vec};
+use core::fmt;
+
+use super::{Optimizer, batch::Tensor};
+use crate::{error::Abbreviated, real::Real};
+
+/// A table of the tensors, with a line for all of them together.
+///
+/// ```
+/// use adamax::{Adamax, Optimizer};
+/// use ndarray::{Array1, Array2};
+///
+/// let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+/// let plain = optimizer.add_group(Adamax::keras());
+/// optimizer.register("weights", &Array2::zeros((784, 128)))?;
+/// optimizer.register_in(plain, "bias", &Array1::zeros(128))?;
+/// assert_eq!(optimizer.to_string(), "\
+/// tensor     shape       parameters  group  steps
+/// weights    [784, 128]      100352      0      0
+/// bias       [128]              128      1      0
+/// 2 tensors                  100480
+/// ");
+/// # Ok::<(), adamax::Error>(())
+/// ```
+impl<A: Real> fmt::Display for Optimizer<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = ["tensor", "shape", "parameters", "group", "steps"].map(String::from);
+        let lines: Vec<_> = core::iter::once(head).chain(self.tensors.iter().map(line)).collect();
+        let total: usize = self.tensors.iter().map(|tensor| tensor.state.len()).sum();
+        let last = match self.tensors.len() {
+            1 => String::from("1 tensor"),
+            count => format!("{count} tensors"),
+        };
+        let widths: [usize; 5] = core::array::from_fn(|column| {
+            let cells = lines.iter().filter_map(|line| line.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        });
+        let [name, shape, parameters, group, steps] = widths;
+        let name = name.max(last.len());
+        for [a, b, c, d, e] in &lines {
+            writeln!(f, "{a:name$}  {b:shape$}  {c:>parameters$}  {d:>group$}  {e:>steps$}")?;
+        }
+        writeln!(f, "{last:name$}  {:shape$}  {total:>parameters$}", "")
+    }
+}
+
+fn line<A: Real>(tensor: &Tensor<A>) -> [String; 5] {
+    let Tensor { name, group, state, .. } = tensor;
+    [
+        format!("{}", Abbreviated::name(name)),
+        format!("{:?}", state.first_moment().shape()),
+        format!("{}", state.len()),
+        format!("{group}"),
+        format!("{}", state.steps()),
+    ]
+}
+
+/// The settings, and the tensors by name.
+impl<A: Real> fmt::Debug for Optimizer<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules: Vec<_> = self.groups.iter().map(super::GroupRule::rule).collect();
+        f.debug_struct("Optimizer")
+            .field("groups", &rules)
+            .field("tensors", &Tensors(&self.tensors))
+            .field("lr_scale", &self.lr_scale)
+            .field("max_norm", &self.max_norm)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Tensors<'s, A>(&'s [Tensor<A>]);
+
+impl<A: Real> fmt::Debug for Tensors<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|tensor| (&tensor.name, tensor))).finish()
+    }
+}
+
+impl<A: Real> fmt::Debug for Tensor<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tensor")
+            .field("group", &self.group)
+            .field("shape", &self.state.first_moment().shape())
+            .field("steps", &self.state.steps())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! The four arrays of a step, as one structure.
+
+use ndarray::{ArrayView, ArrayViewMut, Axis, IxDyn, LayoutRef};
+
+use crate::{layout::order::Order, par::Split};
+
+/// The operands of a step: x, m and u, which are written, and g, which is only read. `W` and `R` are
+/// the forms in which they are held: slices, views, tiles, buffers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Operands<W, R> {
+    pub(crate) x: W,
+    pub(crate) g: R,
+    pub(crate) m: W,
+    pub(crate) u: W,
+}
+
+/// Slices of one length whose elements belong together.
+pub(crate) type Slices<'a, A> = Operands<&'a mut [A], &'a [A]>;
+
+/// Views of one shape.
+pub(crate) type Views<'a, A, D> = Operands<ArrayViewMut<'a, A, D>, ArrayView<'a, A, D>>;
+
+/// Slices of a parameter and its gradient.
+pub(crate) struct Gapless<'a, A> {
+    pub(crate) x: &'a mut [A],
+    pub(crate) g: &'a [A],
+    pub(crate) shape: &'a [usize],
+    pub(crate) x_order: Order,
+    pub(crate) g_order: Order,
+}
+
+/// Views of a parameter and its gradient.
+pub(crate) struct Gapped<'a, A> {
+    pub(crate) x: ArrayViewMut<'a, A, IxDyn>,
+    pub(crate) g: ArrayView<'a, A, IxDyn>,
+}
+
+impl<W, R> Operands<W, R> {
+    /// Changes the form of the operands.
+    #[inline(always)]
+    pub(crate) fn map<V, S>(
+        self,
+        mut written: impl FnMut(W) -> V,
+        read: impl FnOnce(R) -> S,
+    ) -> Operands<V, S> {
+        Operands { x: written(self.x), g: read(self.g), m: written(self.m), u: written(self.u) }
+    }
+
+    /// Borrows the operands.
+    #[inline(always)]
+    pub(crate) fn as_mut(&mut self) -> Operands<&mut W, &mut R> {
+        Operands { x: &mut self.x, g: &mut self.g, m: &mut self.m, u: &mut self.u }
+    }
+
+    /// Pairs each operand with one of another structure.
+    #[inline(always)]
+    pub(crate) fn zip<V, S>(self, other: Operands<V, S>) -> Operands<(W, V), (R, S)> {
+        Operands {
+            x: (self.x, other.x),
+            g: (self.g, other.g),
+            m: (self.m, other.m),
+            u: (self.u, other.u),
+        }
+    }
+}
+
+impl<W, R, V, S> Operands<(W, R), (V, S)> {
+    /// Separates pairs.
+    #[inline(always)]
+    pub(crate) fn unzip(self) -> (Operands<W, V>, Operands<R, S>) {
+        let Operands { x, g, m, u } = self;
+        (Operands { x: x.0, g: g.0, m: m.0, u: u.0 }, Operands { x: x.1, g: g.1, m: m.1, u: u.1 })
+    }
+}
+
+impl<W, R> Operands<Option<W>, Option<R>> {
+    /// Returns the operands if all of them are there.
+    #[inline(always)]
+    pub(crate) fn transpose(self) -> Option<Operands<W, R>> {
+        Some(Operands { x: self.x?, g: self.g?, m: self.m?, u: self.u? })
+    }
+}
+
+impl<T> Operands<T, T> {
+    /// Returns the operands as an array, the parameter first.
+    #[inline(always)]
+    pub(crate) fn into_array(self) -> [T; 4] {
+        [self.x, self.g, self.m, self.u]
+    }
+}
+
+impl<A: Send + Sync> Split for Slices<'_, A> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    fn split(self) -> Result<(Self, Self), Self> {
+        let middle = self.x.len() / 2;
+        Ok(self.map(|slice| slice.split_at_mut(middle), |slice| slice.split_at(middle)).unzip())
+    }
+}
+
+impl<A> Views<'_, A, IxDyn> {
+    /// Returns the layouts, the parameter's first.
+    pub(crate) fn layouts(&mut self) -> [&mut LayoutRef<A, IxDyn>; 4] {
+        self.as_mut().map(AsMut::as_mut, AsMut::as_mut).into_array()
+    }
+
+    /// Takes the views at index 0 of an axis.
+    pub(crate) fn index(self, axis: Axis) -> Self {
+        self.map(|view| view.index_axis_move(axis, 0), |view| view.index_axis_move(axis, 0))
+    }
+
+    /// Adds an axis of length 1, outermost.
+    pub(crate) fn insert_axis(self) -> Self {
+        self.map(|view| view.insert_axis(Axis(0)), |view| view.insert_axis(Axis(0)))
+    }
+}
+
+impl<A: Send + Sync> Split for Views<'_, A, IxDyn> {
+    fn len(&self) -> usize {
+        self.x.len()
+    }
+
+    /// Splits the outermost axis that is longer than 1.
+    fn split(self) -> Result<(Self, Self), Self> {
+        let Some(axis) = self.x.shape().iter().position(|&length| length > 1).map(Axis) else {
+            return Err(self);
+        };
+        let middle = self.x.len_of(axis) / 2;
+        Ok(self.map(|view| view.split_at(axis, middle), |view| view.split_at(axis, middle)).unzip())
+    }
+}
