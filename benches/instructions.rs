@@ -8,9 +8,12 @@ mod common;
 
 use std::error::Error;
 
-use adamax::{Adamax, MaxNorm, NonFinite, Outcome};
+use adamax::{
+    Adamax, MaxNorm, NonFinite, Outcome,
+    ndarray::{Dimension, Ix2, IxDyn},
+};
 use common::{
-    Batch, Layout, Library, Number, Set,
+    Batch, Layout, Library, MAX_NORM, Number, Set,
     input::{gradients, parameters},
     unchecked,
 };
@@ -18,14 +21,37 @@ use common::{
 /// A kernel prepares its arrays and takes the given number of steps.
 type Kernel = fn(u32);
 
-const KERNELS: [(&str, Kernel); 7] = [
+/// Layouts of parameter and gradient.
+type Pair = (Layout, Layout);
+
+const C: Pair = (Layout::C, Layout::C);
+const F: Pair = (Layout::F, Layout::F);
+const MIXED: Pair = (Layout::C, Layout::F);
+
+const RANK5: [usize; 5] = [2, 3, 2, 3, 2];
+
+const KERNELS: [(&str, Kernel); 21] = [
     ("one-element", |repetitions| flat::<f64>(1, repetitions)),
     ("f64-4096", |repetitions| flat::<f64>(4096, repetitions)),
     ("f32-4096", |repetitions| flat::<f32>(4096, repetitions)),
-    ("mixed-64x64", mixed_orders),
+    ("f-64x64", |repetitions| matrix(F, repetitions)),
+    ("mixed-64x64", |repetitions| matrix(MIXED, repetitions)),
+    ("one-element-optimizer", |repetitions| optimizer(IxDyn(&[1]), C, None, repetitions)),
+    ("small-4x4-c", |repetitions| optimizer(Ix2(4, 4), C, None, repetitions)),
+    ("small-4x4-f", |repetitions| optimizer(Ix2(4, 4), F, None, repetitions)),
+    ("small-4x4-mixed", |repetitions| optimizer(Ix2(4, 4), MIXED, None, repetitions)),
+    ("small-rank5-f", |repetitions| optimizer(IxDyn(&RANK5), F, None, repetitions)),
+    ("small-rank5-mixed", |repetitions| optimizer(IxDyn(&RANK5), MIXED, None, repetitions)),
+    ("short-rows-2000x3-mixed", |repetitions| optimizer(Ix2(2000, 3), MIXED, None, repetitions)),
+    ("norm-4x4-f", |repetitions| optimizer(Ix2(4, 4), F, MAX_NORM, repetitions)),
+    ("norm-64x64-c", |repetitions| optimizer(Ix2(64, 64), C, MAX_NORM, repetitions)),
+    ("norm-64x64-f", |repetitions| optimizer(Ix2(64, 64), F, MAX_NORM, repetitions)),
+    ("norm-64x64-mixed", |repetitions| optimizer(Ix2(64, 64), MIXED, MAX_NORM, repetitions)),
     ("batch-1000x64", |repetitions| batch(unchecked(), None, repetitions)),
-    ("batch-1000x64-max-norm", |repetitions| {
-        batch(Adamax::default(), Some(MaxNorm::Global(1.0)), repetitions);
+    ("batch-1000x64-default", |repetitions| batch(Adamax::default(), None, repetitions)),
+    ("batch-1000x64-max-norm", |repetitions| batch(Adamax::default(), MAX_NORM, repetitions)),
+    ("batch-1000x64-per-tensor", |repetitions| {
+        batch(Adamax::default(), Some(MaxNorm::PerTensor(0.01)), repetitions);
     }),
     ("finite-check-4096", finite_check),
 ];
@@ -35,14 +61,27 @@ fn flat<A: Number>(length: usize, repetitions: u32) {
     repeat(repetitions, Outcome::Applied, || library.step());
 }
 
-fn mixed_orders(repetitions: u32) {
-    let x = Layout::C.matrix::<f64>(64, parameters());
-    let mut library = Library::new(unchecked(), x, Layout::F.matrix(64, gradients()));
+fn matrix((param, grad): Pair, repetitions: u32) {
+    let x = param.array::<f64, _>(Ix2(64, 64), parameters());
+    let mut library = Library::new(unchecked(), x, grad.array(Ix2(64, 64), gradients()));
     repeat(repetitions, Outcome::Applied, || library.step());
 }
 
+/// One tensor of an optimizer with the default rule.
+fn optimizer<D: Dimension>(
+    shape: D,
+    (param, grad): Pair,
+    max_norm: Option<MaxNorm>,
+    repetitions: u32,
+) {
+    let x = param.array::<f64, _>(shape.clone(), parameters());
+    let g = grad.array(shape, gradients());
+    let mut batch = Batch::new(Adamax::default(), max_norm, vec![x], vec![g]);
+    repeat(repetitions, Outcome::Applied, || batch.step());
+}
+
 fn batch(rule: Adamax, max_norm: Option<MaxNorm>, repetitions: u32) {
-    let mut batch = Batch::<f64>::random(&Set::small(), rule, max_norm);
+    let mut batch = Batch::<f64, _>::random(&Set::small(1000), rule, max_norm);
     repeat(repetitions, Outcome::Applied, || batch.step());
 }
 

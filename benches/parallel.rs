@@ -1,5 +1,8 @@
 //! Compares a sequential step with a parallel step in rayon's pool, for one tensor and for sets of
 //! tensors.
+//!
+//! A parallel step uses threads from 131 072 elements on, so the smallest tensor has this size, and
+//! both sets have more elements.
 
 mod common;
 
@@ -11,8 +14,7 @@ use common::{
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 
-/// The smallest size is half of that from which a parallel step uses threads.
-const SIZES: [usize; 3] = [65_536, 1 << 20, 1 << 24];
+const SIZES: [usize; 3] = [131_072, 1 << 20, 1 << 24];
 
 fn tensor<A: Number>(criterion: &mut Criterion) {
     for size in SIZES {
@@ -25,9 +27,9 @@ fn tensor<A: Number>(criterion: &mut Criterion) {
 }
 
 fn sets<A: Number>(criterion: &mut Criterion) {
-    for set in [Set::small(), Set::perceptron()] {
+    for set in [Set::small(4000), Set::perceptron()] {
         let mut group = group::<A>(criterion, &format!("{} threads", set.name), set.elements());
-        let batch = || Batch::<A>::random(&set, unchecked(), None);
+        let batch = || Batch::<A, _>::random(&set, unchecked(), None);
         enter(&mut group, "serial", batch, Batch::step, Batch::check);
         enter(&mut group, "parallel", batch, Batch::par_step, Batch::check);
         group.finish();

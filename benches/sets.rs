@@ -3,9 +3,9 @@
 
 mod common;
 
-use adamax::{Adamax, MaxNorm};
+use adamax::Adamax;
 use common::{
-    Batch, ByHand, Number, Set,
+    Batch, ByHand, MAX_NORM, Number, Set,
     check::{assert_each, naive},
     group::{enter, group},
     input::{gradients, parameters},
@@ -14,15 +14,15 @@ use common::{
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn sets<A: Number>(criterion: &mut Criterion) {
-    for set in [Set::small(), Set::perceptron()] {
-        let mut group = group::<A>(criterion, set.name, set.elements());
+    for set in [Set::small(1000), Set::perceptron()] {
+        let mut group = group::<A>(criterion, &set.name, set.elements());
         for (name, rule, max_norm) in [
             ("propagate", unchecked(), None),
             ("default", Adamax::default(), None),
-            ("max norm", Adamax::default(), Some(MaxNorm::Global(1.0))),
+            ("max norm", Adamax::default(), MAX_NORM),
         ] {
-            let batch = || Batch::<A>::random(&set, rule, max_norm);
-            enter(&mut group, name, batch, Batch::step, Batch::check);
+            let batch = || Batch::random(&set, rule, max_norm);
+            enter(&mut group, name, batch, Batch::<A, _>::step, Batch::check);
         }
         let by_hand = || {
             let arrays = set.arrays::<A>(parameters()).into_iter().zip(set.arrays(gradients()));

@@ -2,14 +2,15 @@
 //! a loop that has the same memory traffic but no division.
 //!
 //! `propagate` does the same work as the code with ndarray alone. `default` first checks that the
-//! gradient is finite. `decoupled` adds weight decay. `traffic` is a lower bound of the time if the
+//! gradient is finite. `max norm` also takes the norm of the gradient and scales it, in an
+//! `Optimizer`. `decoupled` adds weight decay. `traffic` is a lower bound of the time if the
 //! arrays do not fit into the cache.
 
 mod common;
 
 use adamax::{Adamax, WeightDecay, ndarray::Ix1};
 use common::{
-    ByHand, Library, Number,
+    Batch, ByHand, Library, MAX_NORM, Number, Set,
     group::{enter, group},
     unchecked,
 };
@@ -38,6 +39,8 @@ fn sizes<A: Number>(criterion: &mut Criterion) {
                 Library::check,
             );
         }
+        let max_norm = || Batch::<A, _>::random(&Set::one(size), Adamax::default(), MAX_NORM);
+        enter(&mut group, "max norm", max_norm, Batch::step, Batch::check);
         let by_hand = || ByHand::<A, _>::flat(size);
         enter(&mut group, "zip", by_hand, ByHand::zip, ByHand::check);
         if size <= LARGEST_EXPRESSION {

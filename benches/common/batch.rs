@@ -2,7 +2,7 @@
 
 use adamax::{
     Adamax, Bound, MaxNorm, Optimizer, Outcome, Slot,
-    ndarray::{ArrayD, IxDyn},
+    ndarray::{Array, ArrayD, Dimension, IxDyn},
 };
 
 use super::{
@@ -11,23 +11,31 @@ use super::{
     input::{gradients, parameters, shaped},
 };
 
+/// A bound below the norm of all gradients of the benches, so that a step scales them.
+pub(crate) const MAX_NORM: Option<MaxNorm> = Some(MaxNorm::Global(0.01));
+
 /// A set of tensors to step together.
 pub(crate) struct Set {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     shapes: Vec<Vec<usize>>,
 }
 
 impl Set {
-    /// Many small tensors.
-    pub(crate) fn small() -> Self {
-        Set { name: "1000x[64]", shapes: vec![vec![64]; 1000] }
+    /// One tensor with one axis of this length.
+    pub(crate) fn one(length: usize) -> Self {
+        Set { name: length.to_string(), shapes: vec![vec![length]] }
+    }
+
+    /// This many small tensors.
+    pub(crate) fn small(count: usize) -> Self {
+        Set { name: format!("{count}x[64]"), shapes: vec![vec![64]; count] }
     }
 
     /// Weights and biases of a perceptron for images of 28 by 28 pixels.
     pub(crate) fn perceptron() -> Self {
         let layers = [[784, 256], [256, 128], [128, 10]];
         let shapes = layers.iter().flat_map(|layer| [layer.to_vec(), vec![layer[1]]]).collect();
-        Set { name: "mlp 784-256-128-10", shapes }
+        Set { name: "mlp 784-256-128-10".to_owned(), shapes }
     }
 
     pub(crate) fn elements(&self) -> usize {
@@ -40,27 +48,29 @@ impl Set {
     }
 }
 
-pub(crate) struct Batch<A> {
+pub(crate) struct Batch<A, D> {
     optimizer: Optimizer<A>,
-    slots: Vec<Slot<IxDyn>>,
-    pub(crate) x: Vec<ArrayD<A>>,
-    g: Vec<ArrayD<A>>,
+    slots: Vec<Slot<D>>,
+    pub(crate) x: Vec<Array<A, D>>,
+    g: Vec<Array<A, D>>,
 }
 
-impl<A: Number> Batch<A> {
+impl<A: Number> Batch<A, IxDyn> {
     pub(crate) fn random(set: &Set, rule: Adamax, max_norm: Option<MaxNorm>) -> Self {
         Batch::new(rule, max_norm, set.arrays(parameters()), set.arrays(gradients()))
     }
+}
 
+impl<A: Number, D: Dimension> Batch<A, D> {
     pub(crate) fn new(
         rule: Adamax,
         max_norm: Option<MaxNorm>,
-        x: Vec<ArrayD<A>>,
-        g: Vec<ArrayD<A>>,
+        x: Vec<Array<A, D>>,
+        g: Vec<Array<A, D>>,
     ) -> Self {
         let mut optimizer = Optimizer::new(rule);
         optimizer.set_max_norm(max_norm).expect("in range");
-        let mut register = |(i, x): (usize, &ArrayD<A>)| {
+        let mut register = |(i, x): (usize, &Array<A, D>)| {
             optimizer.register(&i.to_string(), x).expect("a new name")
         };
         let slots = x.iter().enumerate().map(&mut register).collect();
@@ -81,8 +91,9 @@ impl<A: Number> Batch<A> {
 
     pub(crate) fn check(&self) {
         let factor = match self.optimizer.max_norm() {
-            Some(MaxNorm::Global(max)) => max / self.norm(),
-            _ => 1.0,
+            None => 1.0,
+            Some(MaxNorm::Global(max)) => (max / self.norm()).min(1.0),
+            Some(other) => panic!("{other:?} is not checked"),
         };
         let rule = self.optimizer.rule(self.optimizer.default_group()).expect("its own group");
         assert_each(self.x.iter().flatten(), naive(rule, factor));
@@ -95,10 +106,10 @@ impl<A: Number> Batch<A> {
     }
 }
 
-fn bind<'a, A: Number>(
-    slots: &[Slot<IxDyn>],
-    x: &'a mut [ArrayD<A>],
-    g: &'a [ArrayD<A>],
+fn bind<'a, A: Number, D: Dimension>(
+    slots: &[Slot<D>],
+    x: &'a mut [Array<A, D>],
+    g: &'a [Array<A, D>],
 ) -> Vec<Bound<'a, A>> {
     slots.iter().zip(x.iter_mut().zip(g)).map(|(slot, (x, g))| slot.bind(x, g)).collect()
 }

@@ -1,6 +1,6 @@
-//! One matrix in several memory layouts.
+//! One array in several memory layouts.
 
-use adamax::ndarray::{Array2, ShapeBuilder, s};
+use adamax::ndarray::{Array, Axis, Dimension, ShapeBuilder, Slice};
 
 use super::{Number, input::shaped};
 
@@ -17,21 +17,35 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    /// Returns a square matrix of these numbers in logical order.
-    pub(crate) fn matrix<A: Number>(
+    /// Returns an array of these numbers in logical order.
+    pub(crate) fn array<A: Number, D: Dimension>(
         self,
-        side: usize,
+        shape: D,
         mut numbers: impl Iterator<Item = A>,
-    ) -> Array2<A> {
-        let mut matrix = match self {
-            Layout::C => Array2::zeros((side, side)),
-            Layout::F => Array2::zeros((side, side).f()),
-            Layout::Block => {
-                Array2::zeros((side + 8, side + 8)).slice_move(s![4..side + 4, 4..side + 4])
-            }
-            Layout::Sliced => Array2::zeros((side, 2 * side)).slice_move(s![.., ..;2]),
+    ) -> Array<A, D> {
+        let mut array = match self {
+            Layout::C => Array::zeros(shape.clone()),
+            Layout::F => Array::zeros(shape.clone().f()),
+            Layout::Block => block(shape.clone()),
+            Layout::Sliced => every_second_column(shape.clone()),
         };
-        matrix.assign(&shaped((side, side), &mut numbers));
-        matrix
+        array.assign(&shaped(shape, &mut numbers));
+        array
     }
+}
+
+fn block<A: Number, D: Dimension>(mut shape: D) -> Array<A, D> {
+    const MARGIN: usize = 4;
+    shape.slice_mut().iter_mut().for_each(|length| *length += 2 * MARGIN);
+    let mut array = Array::zeros(shape);
+    array.slice_each_axis_inplace(|axis| Slice::from(MARGIN..axis.len - MARGIN));
+    array
+}
+
+fn every_second_column<A: Number, D: Dimension>(mut shape: D) -> Array<A, D> {
+    let columns = shape.ndim() - 1;
+    shape[columns] *= 2;
+    let mut array = Array::zeros(shape);
+    array.slice_axis_inplace(Axis(columns), Slice::from(..).step_by(2));
+    array
 }

@@ -11,7 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod library;
 pub(crate) mod number;
 
-pub(crate) use batch::{Batch, Set};
+pub(crate) use batch::{Batch, MAX_NORM, Set};
 pub(crate) use by_hand::ByHand;
 pub(crate) use layout::Layout;
 pub(crate) use library::{Library, unchecked};
