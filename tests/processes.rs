@@ -664,7 +664,7 @@ fn refused_by_all<A: Float>(what: &str, problem: &Problem<A>, processes: &mut [P
     assert_eq!(kinds, vec![Err(ErrorKind::Agreement); kinds.len()], "{what}");
 }
 
-/// What was agreed by others, without this process, is refused if it cannot be about its batch.
+/// Findings agreed by others, without this process, are refused if they cannot be about its batch.
 #[test]
 fn findings_of_another_batch_are_refused() -> Result<(), Error> {
     let problem = Problem::<f64>::new(&[&[4000], &[3700]], 1);

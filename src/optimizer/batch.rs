@@ -101,6 +101,20 @@ enum Clip {
     PerTensor(f64),
 }
 
+/// The purpose of a check: a step at once, or an agreement with others first, for which the exact sums
+/// of squares are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Purpose {
+    Step,
+    Agreement,
+}
+
+impl Purpose {
+    fn keeps_sums(self) -> bool {
+        self == Purpose::Agreement
+    }
+}
+
 /// A batch that has been checked, between the two phases of a step. Made by
 /// [`Optimizer::check`].
 ///
@@ -127,13 +141,13 @@ pub(super) fn elements<A: Real>(batch: &[Bound<'_, A>]) -> usize {
 
 /// The first phase.
 impl<A: Real> Optimizer<A> {
-    /// Checks everything that can be wrong with a batch. With `keep`, keeps the exact sums of squares.
+    /// Checks everything that can be wrong with a batch.
     #[inline(always)]
     pub(super) fn check_with<'s, 'a>(
         &'s mut self,
         execute: impl Execute,
         batch: &'s mut [Bound<'a, A>],
-        keep: bool,
+        purpose: Purpose,
     ) -> Result<Checked<'s, 'a, A>, Error> {
         self.check_structure(batch)?;
         let mut checked = Checked {
@@ -147,7 +161,7 @@ impl<A: Real> Optimizer<A> {
             sums: None,
             parallel: false,
         };
-        let measured = checked.measure(execute, keep);
+        let measured = checked.measure(execute, purpose);
         checked.verdict = checked.judge(execute, measured)?;
         Ok(checked)
     }
@@ -178,32 +192,32 @@ impl<A: Real> Optimizer<A> {
 impl<A: Real> Checked<'_, '_, A> {
     /// Takes the norms that clipping needs. Returns true if they prove that all gradients are finite.
     #[inline(always)]
-    fn measure(&mut self, execute: impl Execute, keep: bool) -> bool {
+    fn measure(&mut self, execute: impl Execute, purpose: Purpose) -> bool {
         match self.max_norm {
             None => false,
-            Some(MaxNorm::Global(bound)) => self.measure_all(execute, bound, keep),
-            Some(MaxNorm::PerTensor(bound)) => self.measure_each(execute, bound, keep),
+            Some(MaxNorm::Global(bound)) => self.measure_all(execute, bound, purpose),
+            Some(MaxNorm::PerTensor(bound)) => self.measure_each(execute, bound, purpose),
         }
     }
 
-    fn measure_all(&mut self, execute: impl Execute, bound: f64, keep: bool) -> bool {
-        if let ([single], false) = (&*self.batch, keep) {
+    fn measure_all(&mut self, execute: impl Execute, limit: f64, purpose: Purpose) -> bool {
+        if let ([single], Purpose::Step) = (&*self.batch, purpose) {
             // One tensor: the same bits, and often no exact sum of 2 KB to clear.
             let norm = Norm::of(execute, single.pair.gradient());
-            self.clip = Clip::Factor(norm.factor(bound));
+            self.clip = Clip::Factor(norm.factor(limit));
             return norm.is_finite();
         }
         let mut sum = ExactSum::ZERO;
         Gradients::reduce::<Squares<'_, A, IxDyn>>(execute, self.batch, |_| true, &mut sum);
-        self.clip = Clip::Factor(sum.root().factor(bound));
+        self.clip = Clip::Factor(sum.root().factor(limit));
         let finite = sum.is_finite();
-        self.sums = keep.then(|| Box::new(Sums::new(Vec::from([sum]))));
+        self.sums = purpose.keeps_sums().then(|| Box::new(Sums::new(Vec::from([sum]))));
         finite
     }
 
-    fn measure_each(&mut self, execute: impl Execute, bound: f64, keep: bool) -> bool {
-        self.clip = Clip::PerTensor(bound);
-        if keep {
+    fn measure_each(&mut self, execute: impl Execute, limit: f64, purpose: Purpose) -> bool {
+        self.clip = Clip::PerTensor(limit);
+        if purpose.keeps_sums() {
             let sums = self.batch.iter_mut().map(|bound| {
                 let sum = reduce::<_, _, Squares<'_, A, IxDyn>>(execute, bound.pair.gradient());
                 bound.norm = sum.root();

@@ -16,7 +16,7 @@ use core::{
 use ndarray::{ArrayRef, Dimension};
 
 use self::{
-    batch::{Checked, GroupRule, Tensor},
+    batch::{Checked, GroupRule, Purpose, Tensor},
     max_norm::MaxNorm,
     slot::{Bound, Group, Slot},
     snapshot::{Snapshot, TensorSnapshot},
@@ -386,7 +386,7 @@ impl<A: Real> Optimizer<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn step(&mut self, batch: &mut [Bound<'_, A>]) -> Result<Outcome, Error> {
-        Ok(self.check_with(Sequential, batch, false)?.apply_with(Sequential))
+        Ok(self.check_with(Sequential, batch, Purpose::Step)?.apply_with(Sequential))
     }
 
     /// Takes a [`step`](Optimizer::step) on the threads of the current rayon pool, with the same bits.
@@ -424,7 +424,7 @@ impl<A: Real> Optimizer<A> {
     #[cfg(feature = "rayon")]
     pub fn par_step(&mut self, batch: &mut [Bound<'_, A>]) -> Result<Outcome, Error> {
         if Parallel::pays(batch::elements(batch)) {
-            Ok(self.check_with(Parallel, batch, false)?.apply_with(Parallel))
+            Ok(self.check_with(Parallel, batch, Purpose::Step)?.apply_with(Parallel))
         } else {
             self.step(batch)
         }
@@ -461,7 +461,7 @@ impl<A: Real> Optimizer<A> {
         &'s mut self,
         batch: &'s mut [Bound<'a, A>],
     ) -> Result<Checked<'s, 'a, A>, Error> {
-        self.check_with(Sequential, batch, true)
+        self.check_with(Sequential, batch, Purpose::Agreement)
     }
 
     /// Makes a [`check`](Optimizer::check) on the threads of the current rayon pool, with the same
@@ -475,7 +475,7 @@ impl<A: Real> Optimizer<A> {
         batch: &'s mut [Bound<'a, A>],
     ) -> Result<Checked<'s, 'a, A>, Error> {
         if Parallel::pays(batch::elements(batch)) {
-            self.check_with(Parallel, batch, true).map(Checked::parallel)
+            self.check_with(Parallel, batch, Purpose::Agreement).map(Checked::parallel)
         } else {
             self.check(batch)
         }
