@@ -29,8 +29,13 @@ impl Order {
         Self::of_axes(layout.shape(), layout.strides())
     }
 
+    /// [`Order::of`], and row-major where that is `None`: the order of arrays made for this one.
+    pub(crate) fn to_make<A, D: Dimension>(layout: &LayoutRef<A, D>) -> Self {
+        Self::of(layout).unwrap_or(Order::ROW_MAJOR)
+    }
+
     /// [`Order::of`] for a shape and its strides.
-    pub(crate) fn of_axes(shape: &[usize], strides: &[isize]) -> Option<Self> {
+    fn of_axes(shape: &[usize], strides: &[isize]) -> Option<Self> {
         let long = |axis: usize| shape.get(axis).is_some_and(|&length| length > 1);
         let stride = |axis: usize| strides.get(axis).copied().unwrap_or_default();
         if shape.contains(&0) {

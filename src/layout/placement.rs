@@ -9,7 +9,7 @@ use crate::real::Real;
 
 /// Returns zeros of the shape of `like`, gapless and in its memory order.
 pub(crate) fn zeros_in_order_of<A: Real, D: Dimension>(like: &LayoutRef<A, D>) -> Array<A, IxDyn> {
-    let order = Order::of(like).unwrap_or(Order::ROW_MAJOR);
+    let order = Order::to_make(like);
     order.to_logical(Array::zeros(order.shape_in_memory(like.shape())))
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::norm::{MANTISSA_BITS, Norm, floor_log2};
+use super::norm::{MANTISSA_BITS, Norm, PLACES, floor_log2};
 
 /// The exact sum of non-negative numbers.
 ///
@@ -45,7 +45,7 @@ impl ExactSum {
         }
         // The value is an integer of 53 bits times a power of two, counted from the lowest digit.
         let integer = (value.to_bits() & MANTISSA) | (MANTISSA + 1);
-        let power = floor_log2(value) - 52 + 2 * exponent + OFFSET;
+        let power = floor_log2(value) - PLACES + 2 * exponent + OFFSET;
         let digit = usize::try_from(power / WIDTH).unwrap_or_default();
         if let Some(place) = self.digits.get_mut(digit) {
             *place += u128::from(integer) << (power % WIDTH);

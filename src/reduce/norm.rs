@@ -46,8 +46,9 @@ fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(u64::try_from(exponent + BIAS).unwrap_or_default() << MANTISSA_BITS)
 }
 
-/// Explicit mantissa bits of an f64: 52.
-pub(super) const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+/// Binary places of the mantissa of an f64 behind the point, and the bits that hold them.
+pub(super) const PLACES: i32 = 52;
+pub(super) const MANTISSA_BITS: u32 = PLACES.unsigned_abs();
 const BIAS: i32 = f64::MAX_EXP - 1;
 
 #[cfg(test)]

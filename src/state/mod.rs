@@ -75,7 +75,7 @@ impl<A: Real> State<A> {
     /// ```
     #[must_use]
     pub fn zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Self {
-        let order = Order::of(param).unwrap_or(Order::ROW_MAJOR);
+        let order = Order::to_make(param);
         let shape = order.shape_in_memory(param.shape());
         let [m, u] = placement::zeros_beside(param, &shape);
         State { m, u, order, steps: 0 }
@@ -109,9 +109,14 @@ impl<A: Real> State<A> {
     pub fn from_parts(steps: u64, m: Array<A, IxDyn>, u: Array<A, IxDyn>) -> Result<Self, Error> {
         Error::check_shapes((Role::InfNorm, u.shape()), (Role::FirstMoment, m.shape()))?;
         check_moments(&m, &u)?;
-        let order = Order::of(&m).unwrap_or(Order::ROW_MAJOR);
+        Ok(State::in_order(Order::to_make(&m), steps, m, u))
+    }
+
+    /// Builds a state from moments in logical order of axes. They are copied unless they are in `order`
+    /// without gaps.
+    fn in_order(order: Order, steps: u64, m: Array<A, IxDyn>, u: Array<A, IxDyn>) -> Self {
         let [m, u] = [m, u].map(|moment| contiguous(order.to_memory(moment)));
-        Ok(State { m, u, order, steps })
+        State { m, u, order, steps }
     }
 
     /// Takes the state apart: (t, m, u).
@@ -196,13 +201,12 @@ impl<A: Real> State<A> {
     /// ```
     pub fn with_layout_of<D: Dimension>(self, param: &ArrayRef<A, D>) -> Result<Self, Error> {
         self.check_shape(param.shape())?;
-        let order = Order::of(param).unwrap_or(Order::ROW_MAJOR);
+        let order = Order::to_make(param);
         if self.order == order {
             return Ok(self);
         }
         let (steps, m, u) = self.into_parts();
-        let [m, u] = [m, u].map(|moment| contiguous(order.to_memory(moment)));
-        Ok(State { m, u, order, steps })
+        Ok(State::in_order(order, steps, m, u))
     }
 
     /// Refuses a state with NaN, infinities or negative norms, which only a step under
