@@ -74,8 +74,8 @@ fn every_step_number() -> Result<(), Error> {
     Ok(())
 }
 
-/// The oracle computes β₁ᵗ by the same multiplications as the crate. Another order of
-/// multiplication changes the last bits only.
+/// The oracle rounds 1 − β₁ᵗ once, as the crate does. A plain product of t factors changes the last
+/// bits only.
 #[test]
 fn simple_powers_agree() -> Result<(), Error> {
     for beta1 in [0.3, 0.5, 0.7, 0.9] {

@@ -37,12 +37,10 @@ impl DecayRate {
         self.settled_from
     }
 
-    /// Returns 1 − βᵗ, the total weight of t values in a mean that started at 0.
-    ///
-    /// Does not use `f64::powi`, which may differ between platforms and takes an `i32`.
+    /// Returns 1 − βᵗ, the total weight of t values in a mean that started at 0, rounded once.
     #[inline]
     pub(crate) fn total_weight(self, t: u64) -> f64 {
-        if t >= self.settled_from { 1.0 } else { 1.0 - power(self.rate, t) }
+        if t >= self.settled_from { 1.0 } else { total_weight(self.rate, t) }
     }
 }
 
@@ -53,22 +51,96 @@ impl fmt::Debug for DecayRate {
     }
 }
 
-/// `base` to the power `exponent`, by square and multiply. Gives the same bits on every platform.
-fn power(base: f64, mut exponent: u64) -> f64 {
-    let (mut result, mut square) = (1.0, base);
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            result *= square;
-        }
-        square *= square;
-        exponent >>= 1;
+/// Returns 1 − βᵗ, with twice as many digits as the result has until the last rounding.
+///
+/// A power of β is never subtracted from 1, since this cancels digits. Gives the same bits on every
+/// platform; `f64::powi` may not.
+fn total_weight(rate: f64, t: u64) -> f64 {
+    if t == 0 {
+        return 0.0;
     }
-    result
+    // `block` is the weight of 1, 2, 4… values; `total` that of the blocks in t so far.
+    let mut block = Weight::of_one(rate);
+    for _ in 0..t.trailing_zeros() {
+        block = block.twice();
+    }
+    let mut total = block;
+    let mut rest = t >> t.trailing_zeros() >> 1;
+    while rest > 0 {
+        block = block.twice();
+        if rest & 1 == 1 {
+            total = block.with(total);
+        }
+        rest >>= 1;
+    }
+    total.value + total.error
+}
+
+/// A total weight, as the unevaluated sum of a value and its rounding error.
+#[derive(Clone, Copy)]
+struct Weight {
+    value: f64,
+    error: f64,
+}
+
+impl Weight {
+    /// The weight 1 − β of one value.
+    fn of_one(rate: f64) -> Self {
+        let value = 1.0 - rate;
+        Weight { value, error: (1.0 - value) - rate }
+    }
+
+    /// The weight a + b − a·b of as many values as both have together, where b ≤ a.
+    #[inline(always)]
+    fn with(self, fewer: Self) -> Self {
+        let (a, b) = (self.value, fewer.value);
+        let inherited = self.error * (1.0 - b) + fewer.error * (1.0 - a);
+        let sum = a + b;
+        let lost = (a - sum) + b; // exact, because b ≤ a (Dekker)
+        Self::difference(sum, Product::of(a, b), inherited + lost)
+    }
+
+    /// The weight 2·a − a² of twice as many values.
+    #[inline(always)]
+    fn twice(self) -> Self {
+        let a = self.value;
+        Self::difference(2.0 * a, Product::of(a, a), 2.0 * self.error * (1.0 - a))
+    }
+
+    /// `sum` − `product` + `error`, where `sum` is the larger one.
+    #[inline(always)]
+    fn difference(sum: f64, product: Product, error: f64) -> Self {
+        let value = sum - product.value;
+        let lost = (sum - value) - product.value;
+        Weight { value, error: error + (lost - product.error) }
+    }
+}
+
+/// A product, as the unevaluated sum of a value and its rounding error.
+struct Product {
+    value: f64,
+    error: f64,
+}
+
+impl Product {
+    #[inline(always)]
+    fn of(a: f64, b: f64) -> Self {
+        let value = a * b;
+        let [(a, a_rest), (b, b_rest)] = [a, b].map(halves);
+        let error = ((a * b - value) + (a * b_rest + a_rest * b)) + a_rest * b_rest;
+        Product { value, error }
+    }
+}
+
+/// Splits a number into its first 26 digits and the rest, so that products of halves are exact.
+#[inline(always)]
+fn halves(number: f64) -> (f64, f64) {
+    let first = f64::from_bits(number.to_bits() & (u64::MAX << 27));
+    (first, number - first)
 }
 
 /// A power of two t for which βᵗ is so far below half an ulp of 1 that 1 − βᵗ rounds to 1 from
-/// there on, even with the rounding errors of `power`. It saves late steps the computation of the
-/// power.
+/// there on, even with the rounding errors of `total_weight`. It saves late steps the computation.
 const fn settled_from(rate: f64) -> u64 {
     const NEGLIGIBLE: f64 = f64::EPSILON / 1024.0;
     let (mut t, mut square) = (1_u64, rate);
@@ -83,22 +155,51 @@ const fn settled_from(rate: f64) -> u64 {
 mod tests {
     use super::*;
 
+    /// Compares bits: results that are rounded once are equal.
+    #[test]
+    fn the_weight_is_rounded_once() {
+        let file = include_str!("../../tests/golden/weights.json");
+        let file: serde_json::Value = serde_json::from_str(file).expect("JSON");
+        let rows = file["rows"].as_array().expect("rows");
+        assert_eq!(rows.len(), 615);
+        for row in rows {
+            let [rate, expected] = [0, 2].map(|column| row[column].as_f64().expect("a number"));
+            let t = row[1].as_u64().expect("a count");
+            let found = DecayRate::known(rate).total_weight(t);
+            assert_eq!(found, expected, "rate {rate}, t {t}");
+        }
+    }
+
     #[test]
     fn the_shortcut_is_exact() {
         for rate in [0.0, 0.1, 0.5, 0.9, 0.99, 0.999, 0.999_999, 1.0 - f64::EPSILON / 2.0] {
             let from = settled_from(rate);
             for t in [from, from + 1, from + from / 3, 3 * from, u64::MAX] {
-                assert_eq!(1.0 - power(rate, t), 1.0, "rate {rate}, t {t}");
+                assert_eq!(total_weight(rate, t), 1.0, "rate {rate}, t {t}");
             }
         }
     }
 
     #[test]
-    fn power_is_exact_where_floats_are() {
-        assert_eq!(power(0.5, 0), 1.0);
-        assert_eq!(power(0.5, 10), 1.0 / 1024.0);
-        assert_eq!(power(0.0, 1), 0.0);
-        assert_eq!(power(0.9, 3), 0.9 * (0.9 * 0.9));
-        assert_eq!(power(0.9, u64::MAX), 0.0);
+    fn the_weight_is_never_above_1_and_never_falls() {
+        for rate in [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99] {
+            let mut before = 0.0;
+            for t in 1..=settled_from(rate) + 10 {
+                let weight = total_weight(rate, t);
+                assert!((before..=1.0).contains(&weight), "rate {rate}, t {t}: {weight:e}");
+                before = weight;
+            }
+        }
+    }
+
+    #[test]
+    fn the_weight_is_exact_where_floats_are() {
+        assert_eq!(total_weight(0.5, 0), 0.0);
+        assert_eq!(total_weight(0.5, 10), 1.0 - 1.0 / 1024.0);
+        assert_eq!(total_weight(0.0, 1), 1.0);
+        assert_eq!(total_weight(0.9, u64::MAX), 1.0);
+        for rate in [0.1, 0.3, 0.9, 0.999, 1.0 - f64::EPSILON / 2.0] {
+            assert_eq!(total_weight(rate, 1), 1.0 - rate);
+        }
     }
 }

@@ -80,23 +80,32 @@ fn step_with<A: Float>(
     (kept - change, m, u)
 }
 
-/// Returns 1 − β₁ᵗ in f64. β₁ᵗ is the product of β₁^(2ᵏ) for all bits k of t that are set.
+/// Returns 1 − β₁ᵗ. β₁ᵗ has twice as many digits as `f64`, so that the difference has all of its
+/// digits.
 pub(crate) fn correction(rule: &Adamax, t: u64) -> f64 {
     if rule.bias_correction() == BiasCorrection::Off {
         return 1.0;
     }
-    let mut squares = vec![rule.beta1()];
-    for k in 1..64 {
-        let last = squares[k - 1];
-        squares.push(last * last);
-    }
-    let mut power = 1.0;
-    for (k, square) in squares.iter().enumerate() {
-        if t >> k & 1 == 1 {
-            power *= square;
+    let (mut power, mut square, mut rest) = ((1.0, 0.0), (rule.beta1(), 0.0), t);
+    while rest > 0 {
+        if rest % 2 == 1 {
+            power = product(power, square);
         }
+        square = product(square, square);
+        rest /= 2;
     }
-    1.0 - power
+    let difference = 1.0 - power.0;
+    let lost = (1.0 - difference) - power.0;
+    difference + (lost - power.1)
+}
+
+/// Multiplies two numbers, each of which is an unevaluated sum. `mul_add` gives the exact rounding
+/// error of a product.
+fn product(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
+    let high = a.0 * b.0;
+    let low = a.0.mul_add(b.0, -high) + (a.0 * b.1 + a.1 * b.0);
+    let sum = high + low;
+    (sum, (high - sum) + low)
 }
 
 /// Returns the larger of two numbers, or NaN if one of them is NaN.
