@@ -78,14 +78,18 @@ struct Repr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A hyperparameter is NaN, out of its range, or too large for the precision of the tensor.
+    /// A hyperparameter is NaN, out of its range, or too large or too small for the precision of the
+    /// tensor.
     Hyperparameter,
     /// Two arrays that belong together have different shapes.
     Shape,
-    /// A gradient, a part of a state or the value of an objective is NaN or infinite.
+    /// A gradient, a part of a state or the value of an objective is NaN or infinite, or a step would
+    /// bring an infinity into a state.
     NonFinite,
     /// An infinity norm is negative.
     NegativeNorm,
+    /// A number of a state becomes infinite, or 0, in the precision asked for.
+    Precision,
     /// The step number is 0, or the step counter is at its end.
     StepCount,
     /// A slot or a group belongs to another optimizer.
@@ -167,6 +171,21 @@ impl fmt::Display for Abbreviated<'_> {
     }
 }
 
+/// A number that is printed as `1e-60` instead of a row of zeros.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Short(value) = self;
+        // `Debug` has an exponent where it is shorter, and "1.0" for 1.
+        if value.fract() == 0.0 && value.abs() < 1e16 {
+            write!(f, "{value}")
+        } else {
+            write!(f, "{value:?}")
+        }
+    }
+}
+
 /// Returns a hint for the usual cause of a wrong shape, to be appended to the message.
 pub(crate) fn hint(found: &[usize], expected: &[usize]) -> &'static str {
     if found.len() > 1 && found.iter().eq(expected.iter().rev()) { " (transposed?)" } else { "" }
@@ -174,7 +193,7 @@ pub(crate) fn hint(found: &[usize], expected: &[usize]) -> &'static str {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Detail {
-    #[error("{name} is {value}, but must be {range}")]
+    #[error("{name} is {shown}, but must be {range}", shown = Short(*value))]
     Hyperparameter { name: &'static str, value: f64, range: &'static str },
     #[error("{name} is {value}, but must be {range}")]
     Count { name: &'static str, value: u64, range: &'static str },
@@ -182,6 +201,8 @@ pub(crate) enum Detail {
     Empty { name: &'static str },
     #[error("{name} is too large for {precision}")]
     Overflow { name: &'static str, precision: &'static str },
+    #[error("{name} is {shown}, which rounds to {to} in {precision}", shown = Short(*value))]
+    Rounds { name: &'static str, value: f64, to: f64, precision: &'static str },
     #[error(
         "{role} has shape {found:?}, but {reference} has shape {expected:?}{}",
         hint(found, expected)
@@ -189,10 +210,14 @@ pub(crate) enum Detail {
     Shape { role: Role, found: Vec<usize>, reference: Role, expected: Vec<usize> },
     #[error("{role} is {value} at index {index:?}")]
     NonFinite { role: Role, index: Vec<usize>, value: f64 },
+    #[error("{role} would become {value} at index {index:?}")]
+    WouldOverflow { role: Role, index: Vec<usize>, value: f64 },
     #[error("objective is {value} where the parameter at index {index:?} is {at}")]
     Objective { index: Vec<usize>, value: f64, at: f64 },
     #[error("infinity norm is negative ({value}) at index {index:?}")]
     NegativeNorm { index: Vec<usize>, value: f64 },
+    #[error("{role} is {shown} at index {index:?}, which becomes {becomes} in {precision}", shown = Short(*value))]
+    Cast { role: Role, index: Vec<usize>, value: f64, becomes: f64, precision: &'static str },
     #[error("t is 0, but steps are counted from 1")]
     StepZero,
     #[error("step counter has reached its largest value")]
@@ -269,11 +294,13 @@ impl Facts<'_> {
 impl Detail {
     fn facts(&self) -> Facts<'_> {
         match self {
-            Detail::Hyperparameter { name, value, .. } => Facts {
-                setting: Some(name),
-                value: Some(*value),
-                ..Facts::of(ErrorKind::Hyperparameter)
-            },
+            Detail::Hyperparameter { name, value, .. } | Detail::Rounds { name, value, .. } => {
+                Facts {
+                    setting: Some(name),
+                    value: Some(*value),
+                    ..Facts::of(ErrorKind::Hyperparameter)
+                }
+            }
             #[expect(clippy::cast_precision_loss, reason = "the message has all digits")]
             Detail::Count { name, value, .. } => Facts {
                 setting: Some(name),
@@ -289,7 +316,8 @@ impl Detail {
                 expected_shape: Some(expected),
                 ..Facts::of(ErrorKind::Shape)
             },
-            Detail::NonFinite { role, index, value } => Facts {
+            Detail::NonFinite { role, index, value }
+            | Detail::WouldOverflow { role, index, value } => Facts {
                 array: Some(role.name()),
                 index: Some(index),
                 value: Some(*value),
@@ -298,6 +326,12 @@ impl Detail {
             Detail::Objective { index, value, .. } => {
                 Facts { index: Some(index), value: Some(*value), ..Facts::of(ErrorKind::NonFinite) }
             }
+            Detail::Cast { role, index, value, .. } => Facts {
+                array: Some(role.name()),
+                index: Some(index),
+                value: Some(*value),
+                ..Facts::of(ErrorKind::Precision)
+            },
             Detail::NegativeNorm { index, value } => Facts {
                 array: Some(Role::InfNorm.name()),
                 index: Some(index),

@@ -38,6 +38,15 @@ pub(crate) mod sealed {
         const ZERO: Self;
         const ONE: Self;
         const INFINITY: Self;
+        /// Numbers from 2 to this power on are infinite.
+        const MAX_EXP: i32;
+        /// 2 to this power, minus 1, is the exponent of the smallest normal number.
+        const MIN_EXP: i32;
+        /// The largest power of two.
+        const LARGEST_POWER: Self;
+        /// A step size far below the largest number, and far above those in use: with a balanced state
+        /// a step is at most 2^94 times as large in f64, and 2^65 times in f32.
+        const MODERATE_STEP: Self;
         /// The name of the type in error messages.
         const NAME: &'static str;
 
@@ -50,8 +59,9 @@ pub(crate) mod sealed {
         fn larger_magnitude(self, other: Self) -> Self;
         /// Replaces subnormal numbers and −0 by 0; NaN stays NaN.
         fn flush(self) -> Self;
-        /// Returns true if no value is NaN or infinite.
-        fn all_finite(values: &[Self]) -> bool;
+        /// Returns true if each magnitude is below 2^([`MAX_EXP`](Self::MAX_EXP) − `margin`). NaN is
+        /// not. With a margin of 0, this is the check for finite values.
+        fn all_below(values: &[Self], margin: u16) -> bool;
 
         /// Returns the bytes of the number as files hold them: little-endian.
         #[cfg(feature = "safetensors")]
@@ -62,12 +72,16 @@ pub(crate) mod sealed {
     }
 
     macro_rules! arithmetic {
-        ($float:ident, $bits:ident, $larger:path, $from:expr, $to:expr) => {
+        ($float:ident, $bits:ident, $moderate_step:expr, $larger:path, $from:expr, $to:expr) => {
             impl Arithmetic for $float {
                 const MIN_POSITIVE: Self = $float::MIN_POSITIVE;
                 const ZERO: Self = 0.0;
                 const ONE: Self = 1.0;
                 const INFINITY: Self = $float::INFINITY;
+                const MAX_EXP: i32 = $float::MAX_EXP;
+                const MIN_EXP: i32 = $float::MIN_EXP;
+                const LARGEST_POWER: Self = $float::MAX / (2.0 - $float::EPSILON);
+                const MODERATE_STEP: Self = $moderate_step;
                 const NAME: &'static str = stringify!($float);
 
                 #[inline(always)]
@@ -89,13 +103,17 @@ pub(crate) mod sealed {
                     if self.to_bits() & EXPONENT == 0 { 0.0 } else { self }
                 }
                 #[inline(always)]
-                fn all_finite(values: &[Self]) -> bool {
+                fn all_below(values: &[Self], margin: u16) -> bool {
                     // Infinity and NaN have the largest exponent. Adding 1 to the exponent of a
-                    // magnitude sets the sign bit only then. Integer operations without an early
-                    // exit vectorise best.
+                    // magnitude sets the sign bit only then; adding more sets it for the largest
+                    // numbers too. Integer operations without an early exit vectorise best.
                     const STEP: $bits = 1 << ($float::MANTISSA_DIGITS - 1);
                     const SIGN: $bits = 1 << ($bits::BITS - 1);
-                    let carry = |value: &$float| value.abs().to_bits() + STEP;
+                    // With a larger margin, 0 would not be below it.
+                    const MOST: u16 =
+                        (u16::MAX >> (16 + $float::MANTISSA_DIGITS - $bits::BITS)) - 1;
+                    let step = STEP * (1 + $bits::from(margin.min(MOST)));
+                    let carry = |value: &$float| value.abs().to_bits() + step;
                     // Loads from four places at once reach a higher bandwidth than from one.
                     let (a, rest) = values.split_at(values.len() / 4);
                     let (b, rest) = rest.split_at(a.len());
@@ -119,8 +137,8 @@ pub(crate) mod sealed {
             }
         };
     }
-    arithmetic!(f32, u32, larger_f32, round, f64::from);
-    arithmetic!(f64, u64, larger_f64, core::convert::identity, core::convert::identity);
+    arithmetic!(f32, u32, 1e9, larger_f32, round, f64::from);
+    arithmetic!(f64, u64, 1e240, larger_f64, core::convert::identity, core::convert::identity);
 
     #[allow(clippy::cast_possible_truncation)] // rounds to nearest, as intended
     const fn round(value: f64) -> f32 {

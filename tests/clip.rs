@@ -306,13 +306,56 @@ fn gradients_that_are_not_finite_propagate() -> Result<(), Error> {
     let (a, b) = (1.0 / 8_f64.sqrt() * 2.0, 0.5);
     assert_same("∞, per tensor", &moments(&model), &[a, a, b, b, b, b, 0.0, nan, 0.0]);
 
-    // A NaN norm does not exceed the bound, so nothing is clipped.
+    // A NaN norm gives factor NaN, which reaches every gradient under that norm.
     let mut model = poisoned(NonFinite::Propagate, MaxNorm::Global(1.0), nan)?;
     model.step()?;
-    assert_same("NaN, global", &moments(&model), &[2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, nan, 2.0]);
+    assert_same("NaN, global", &moments(&model), &[nan; 9]);
     let mut model = poisoned(NonFinite::Propagate, MaxNorm::PerTensor(1.0), nan)?;
     model.step()?;
-    assert_same("NaN, per tensor", &moments(&model), &[a, a, b, b, b, b, 2.0, nan, 2.0]);
+    assert_same("NaN, per tensor", &moments(&model), &[a, a, b, b, b, b, nan, nan, nan]);
+    Ok(())
+}
+
+/// With a global norm, a bad gradient reaches all tensors. So the strictest policy of the batch counts,
+/// also if the gradient is in a group that propagates.
+#[test]
+fn a_shared_norm_is_judged_by_the_strictest_policy() -> Result<(), Error> {
+    use NonFinite::{Error as Refuse, Propagate, Skip};
+    for bad in [f64::NAN, f64::INFINITY] {
+        for (policies, global, per_tensor) in [
+            ([Propagate, Refuse], None, Some(Outcome::Applied)),
+            ([Propagate, Skip], Some(Outcome::Skipped), Some(Outcome::Applied)),
+            ([Skip, Refuse], None, Some(Outcome::Skipped)),
+            ([Refuse, Propagate], None, None),
+            ([Propagate, Propagate], Some(Outcome::Applied), Some(Outcome::Applied)),
+        ] {
+            for (max_norm, expected) in
+                [(MaxNorm::Global(1.0), global), (MaxNorm::PerTensor(1.0), per_tensor)]
+            {
+                // The bad gradient is that of the first tensor.
+                let [first, second] = policies.map(|policy| rule().to_builder().non_finite(policy));
+                let mut optimizer = Optimizer::new(first.build()?);
+                let other = optimizer.add_group(second.build()?);
+                optimizer.set_max_norm(Some(max_norm))?;
+                let (mut a, mut b) = (vector::<f64>(&[1.0]), vector(&[1.0]));
+                let slots = [optimizer.register("a", &a)?, optimizer.register_in(other, "b", &b)?];
+                let (bad, good) = (vector(&[bad]), vector(&[2.0]));
+                let found = optimizer
+                    .step(&mut [slots[0].bind(&mut a, &bad), slots[1].bind(&mut b, &good)]);
+                let what = format!("{policies:?}, {max_norm:?}");
+                match (found, expected) {
+                    (Ok(found), Some(expected)) => assert_eq!(found, expected, "{what}"),
+                    (Err(error), None) => {
+                        assert_eq!((error.tensor(), error.array()), (Some("a"), Some("gradient")));
+                    }
+                    (found, _) => panic!("{what}: {found:?}"),
+                }
+                if expected != Some(Outcome::Applied) {
+                    assert_eq!((a[[0]], b[[0]]), (1.0, 1.0), "{what}");
+                }
+            }
+        }
+    }
     Ok(())
 }
 

@@ -387,13 +387,10 @@ fn the_counter_has_an_end() -> Result<(), Error> {
 #[test]
 fn coefficients_that_overflow() -> Result<(), Error> {
     let per_correction = "learning rate / (1 - beta1^t)";
-    let decayed = "learning rate * weight decay";
     let cases = [
         (LEARNING_RATE(1e39), per_correction, "f32"),
         (LEARNING_RATE(1e38), per_correction, "f32"), // divided by 1 − β₁ = 0.1
         (LEARNING_RATE(1e308), per_correction, "f64"),
-        (DECOUPLED(1e42), decayed, "f32"),
-        (DECOUPLED(1e300).learning_rate(1e20).beta1(0.0), decayed, "f64"),
         (L2(1e39), "weight decay", "f32"),
         (EPSILON(1e39), "epsilon", "f32"),
     ];
@@ -496,7 +493,10 @@ fn settings_tell_their_name_and_value() -> Result<(), Error> {
     assert_facts(Schedule::piecewise_linear([]), &of("point", None));
     assert_facts(first_step::<f32>(&EPSILON(1e39).build()?), &of("epsilon", None));
     let product = "learning rate * weight decay";
-    assert_facts(first_step::<f32>(&DECOUPLED(1e42).build()?), &of(product, None));
+    let decoupled = DECOUPLED(1024.0).learning_rate(0.5).build()?;
+    assert_facts(first_step::<f32>(&decoupled), &of(product, Some(512.0)));
+    let clip = CLIP_VALUE(1e-50).build()?;
+    assert_eq!(first_step::<f32>(&clip).unwrap_err().value(), Some(1e-50));
     assert_facts(Average::new(1.0, &array![0.0]), &of("decay of the average", Some(1.0)));
     Ok(())
 }
@@ -694,7 +694,7 @@ fn messages_are_in_house_style() {
 /// Coefficients are checked one by one, so that their sum may overflow.
 #[test]
 fn large_coefficients_that_are_finite_are_taken() -> Result<(), Error> {
-    let rule = Adamax::builder().epsilon(1.5e308).weight_decay(WeightDecay::L2(1.5e308)).build()?;
+    let rule = Adamax::builder().epsilon(9e291).weight_decay(WeightDecay::L2(1.5e308)).build()?;
     let (x, _, _) = adamax_step(0.5, &0.0, 0.0, 0.0, 1, &rule)?;
     assert!(f64::is_finite(x), "{x}");
     Ok(())

@@ -237,11 +237,10 @@ fn a_denominator_of_epsilon_alone_follows_the_formula() -> Result<(), Error> {
     Ok(())
 }
 
-/// An ε that is too small for the precision of the tensor acts as 0.
+/// An ε that is too small for f32 works in f64. (In f32 it is refused: `tests/exact`.)
 #[test]
-fn an_epsilon_that_rounds_to_zero_is_zero() -> Result<(), Error> {
+fn a_tiny_epsilon_works_in_f64() -> Result<(), Error> {
     let rule = Adamax::builder().epsilon(1e-60).build()?;
-    assert_eq!(adamax_step(1.0_f32, &0.0, 0.1, 0.0, 1, &rule)?.0, 1.0);
     assert_eq!(
         adamax_step(1.0_f64, &0.0, 0.1, 0.0, 1, &rule)?,
         oracle::step(1.0, 0.0, 0.1, 0.0, 1, &rule)

@@ -33,12 +33,14 @@ fn run<A: Float>(rule: &Adamax) -> Result<[Vec<A::Word>; 3], Error> {
 }
 
 fn assert_pinned<A: Float>(pinned: &[[[A::Word; 3]; 3]; 6]) -> Result<(), Error> {
+    let mut changed = String::new();
     for ((name, rule), pinned) in rules()?.iter().zip(pinned) {
         let found = run::<A>(rule)?;
-        for (quantity, (found, pinned)) in ["x", "m", "u"].iter().zip(found.iter().zip(pinned)) {
-            assert!(found == pinned, "{quantity}, {name}: was {pinned:#x?}, and is {found:#x?}");
+        if !found.iter().eq(pinned) {
+            changed += &format!("{name}: was {pinned:x?}\n  and is {found:#x?}\n");
         }
     }
+    assert!(changed.is_empty(), "{changed}");
     Ok(())
 }
 
@@ -81,7 +83,7 @@ const F64: [[[u64; 3]; 3]; 6] = [
     ],
     // paper
     [
-        [0x3fef_d4a2_f36f_2407, 0xbff0_1bea_172e_fa9a, 0x3fe0_0898_e6c0_38c1],
+        [0x3fef_d4a2_f36f_2407, 0xbff0_1bea_172e_fa9a, 0x3fe0_0898_e6c0_38c0],
         [0x3fc2_a895_3fd8_a638, 0x3f4d_1cc0_2b44_576a, 0xc021_c186_dd7e_7b00],
         [0x400f_75d8_3524_6a70, 0x3f80_0000_0000_0000, 0x405b_dcc2_0f34_5bdf],
     ],
@@ -105,7 +107,7 @@ const F64: [[[u64; 3]; 3]; 6] = [
     ],
     // everything
     [
-        [0x3fef_6f61_f74d_a078, 0x3f70_51eb_378f_558f, 0x3fc1_7c56_1dbe_20ab],
+        [0x3fef_6f61_f74d_a078, 0x3f70_51eb_378f_5593, 0x3fc1_7c56_1dbe_20aa],
         [0xbfba_5bc0_25d6_d356, 0xbf5e_b7ff_7440_3e7a, 0x3fd5_85be_b501_256d],
         [0x3ff8_b320_ef8b_a743, 0x3f98_499c_36f6_d082, 0x3ff8_4734_df00_f723],
     ],
@@ -145,7 +147,7 @@ const F32: [[[u32; 3]; 3]; 6] = [
     ],
     // everything
     [
-        [0x3f7b_7b10, 0x3b82_8f54, 0x3e0b_e2b0],
+        [0x3f7b_7b10, 0x3b82_8f50, 0x3e0b_e2b0],
         [0xbdd2_de02, 0xbaf5_bffc, 0x3eac_2df6],
         [0x3fc5_9907, 0x3cc2_4cec, 0x3fc2_39a7],
     ],

@@ -3,7 +3,9 @@
 use core::cmp::Reverse;
 
 use super::{MOST_AXES, runs::Runs};
-use ndarray::{ArrayBase, ArrayRef, Axis, Dimension, IxDyn, LayoutRef, RawData};
+use ndarray::{
+    ArrayBase, ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn, LayoutRef, RawData,
+};
 
 /// The order in which the axes of an array lie in memory, and the axes that run backwards.
 ///
@@ -122,6 +124,26 @@ impl Order {
         } else {
             array.as_slice_memory_order_mut()
         }
+    }
+
+    /// Returns a slice as a view with its axes in logical order; `None` if its length is wrong.
+    pub(crate) fn view<'a, A>(
+        self,
+        shape: &[usize],
+        slice: &'a [A],
+    ) -> Option<ArrayView<'a, A, IxDyn>> {
+        let view = ArrayView::from_shape(self.shape_in_memory(shape), slice);
+        view.ok().map(|view| self.to_logical(view))
+    }
+
+    /// [`view`](Order::view), to be written to.
+    pub(crate) fn view_mut<'a, A>(
+        self,
+        shape: &[usize],
+        slice: &'a mut [A],
+    ) -> Option<ArrayViewMut<'a, A, IxDyn>> {
+        let view = ArrayViewMut::from_shape(self.shape_in_memory(shape), slice);
+        view.ok().map(|view| self.to_logical(view))
     }
 
     /// Column-major order is common, and ndarray reverses axes in a fraction of the time in which it

@@ -21,12 +21,12 @@ use crate::{
     reduce::{
         Reduce,
         exact_sum::ExactSum,
-        finite::{self, Finite},
-        norm::Norm,
+        finite::{self, Below},
+        norm::{Factor, Norm},
         reduce,
         squares::Squares,
     },
-    rule::{Adamax, NonFinite},
+    rule::{Adamax, NonFinite, precision},
     state::State,
     step::Outcome,
     update::{Arrays, coefficients::Coefficients},
@@ -74,7 +74,7 @@ impl<A: Real> GroupRule<A> {
 
     fn renew(&mut self, t: u64, lr_scale: f64) -> Result<(), Error> {
         let coefficients = Coefficients::new(&self.rule, t, lr_scale);
-        coefficients.check()?;
+        coefficients.check(&self.rule)?;
         (self.step, self.lr_scale) = (self.rule.settled(t), lr_scale);
         self.coefficients = coefficients;
         Ok(())
@@ -96,7 +96,7 @@ impl<A: Real> GroupRule<A> {
 #[derive(Clone, Copy, Debug)]
 enum Clip {
     /// One factor for all.
-    Factor(f64),
+    Factor(Factor),
     /// A bound for the norm of each.
     PerTensor(f64),
 }
@@ -149,7 +149,7 @@ impl<A: Real> Optimizer<A> {
         batch: &'s mut [Bound<'a, A>],
         purpose: Purpose,
     ) -> Result<Checked<'s, 'a, A>, Error> {
-        self.check_structure(batch)?;
+        let usual = self.check_structure(batch)?;
         let mut checked = Checked {
             groups: &self.groups,
             tensors: &mut self.tensors,
@@ -157,17 +157,22 @@ impl<A: Real> Optimizer<A> {
             lr_scale: self.lr_scale,
             max_norm: self.max_norm,
             verdict: Verdict::Apply,
-            clip: Clip::Factor(1.0),
+            clip: Clip::Factor(Factor::ONE),
             sums: None,
             parallel: false,
         };
-        let measured = checked.measure(execute, purpose);
-        checked.verdict = checked.judge(execute, measured)?;
+        let gradients = checked.measure(execute, purpose);
+        checked.verdict = checked.judge(execute, gradients, usual)?;
         Ok(checked)
     }
 
-    /// Checks slots, shapes, step counters and coefficients.
-    fn check_structure(&mut self, batch: &[Bound<'_, A>]) -> Result<(), Error> {
+    /// Checks slots, shapes, step counters and coefficients. Returns true if coefficients and states
+    /// are of the usual ranges, so that moderate gradients give finite numbers.
+    fn check_structure(&mut self, batch: &[Bound<'_, A>]) -> Result<bool, Error> {
+        if let Some(max_norm) = self.max_norm {
+            precision::check_rounding::<A>("max norm", max_norm.bound(), 0.0)?;
+        }
+        let mut usual = true;
         self.batches += 1;
         for (place, bound) in batch.iter().enumerate() {
             let tensor = match self.tensors.get_mut(bound.index) {
@@ -183,14 +188,15 @@ impl<A: Real> Optimizer<A> {
             debug_assert!(group.is_some(), "groups are never removed");
             if let Some(group) = group {
                 group.prepare(t, self.lr_scale).map_err(|e| e.in_tensor(&tensor.name))?;
+                usual &= group.coefficients.is_bounded() && tensor.state.is_balanced();
             }
         }
-        Ok(())
+        Ok(usual)
     }
 }
 
 impl<A: Real> Checked<'_, '_, A> {
-    /// Takes the norms that clipping needs. Returns true if they prove that all gradients are finite.
+    /// Takes the norms that clipping needs. Returns true if they prove that all gradients are moderate.
     #[inline(always)]
     fn measure(&mut self, execute: impl Execute, purpose: Purpose) -> bool {
         match self.max_norm {
@@ -205,14 +211,14 @@ impl<A: Real> Checked<'_, '_, A> {
             // One tensor: the same bits, and often no exact sum of 2 KB to clear.
             let norm = Norm::of(execute, single.pair.gradient());
             self.clip = Clip::Factor(norm.factor(limit));
-            return norm.is_finite();
+            return norm.is_moderate::<A>();
         }
         let mut sum = ExactSum::ZERO;
         Gradients::reduce::<Squares<'_, A, IxDyn>>(execute, self.batch, |_| true, &mut sum);
-        self.clip = Clip::Factor(sum.root().factor(limit));
-        let finite = sum.is_finite();
+        let norm = sum.root();
+        self.clip = Clip::Factor(norm.factor(limit));
         self.sums = purpose.keeps_sums().then(|| Box::new(Sums::new(Vec::from([sum]))));
-        finite
+        norm.is_moderate::<A>()
     }
 
     fn measure_each(&mut self, execute: impl Execute, limit: f64, purpose: Purpose) -> bool {
@@ -235,39 +241,96 @@ impl<A: Real> Checked<'_, '_, A> {
                 }
             });
         }
-        self.batch.iter().all(|bound| bound.norm.is_finite())
+        self.batch.iter().all(|bound| bound.norm.is_moderate::<A>())
     }
 
-    /// Applies the policies of the groups for gradients that are not finite. For a batch, they are
-    /// read nowhere else.
+    /// Applies the policies of the groups for gradients and steps that are not finite. For a batch, they
+    /// are read nowhere else. `moderate` is true if norms have shown that all gradients are; `usual` is
+    /// that of [`check_structure`](Optimizer::check_structure).
     #[inline(always)]
-    fn judge(&self, execute: impl Execute, measured_finite: bool) -> Result<Verdict, Error> {
+    fn judge(&self, execute: impl Execute, moderate: bool, usual: bool) -> Result<Verdict, Error> {
         let propagates = |group: &GroupRule<A>| group.rule.non_finite() == NonFinite::Propagate;
-        // Finite norms imply finite gradients, so no second pass is needed.
-        if measured_finite || self.groups.iter().all(propagates) {
+        if moderate && usual || self.groups.iter().all(propagates) {
             return Ok(Verdict::Apply);
         }
         let policy = Policy { groups: self.groups, tensors: self.tensors };
-        let select = |bound: &Bound<'_, A>| policy.of(bound) != NonFinite::Propagate;
-        let mut all = All(true);
-        Gradients::reduce::<Finite<'_, A, IxDyn>>(execute, self.batch, select, &mut all);
-        if all.0 { Ok(Verdict::Apply) } else { self.refuse_or_skip(policy) }
-    }
-
-    /// Refuses the batch if a bad gradient is in a group with [`NonFinite::Error`], else skips it.
-    #[cold]
-    fn refuse_or_skip(&self, policy: Policy<'_, A>) -> Result<Verdict, Error> {
-        let is_bad = |bound: &&Bound<'_, A>| {
-            policy.of(bound) == NonFinite::Error
-                && !finite::all_finite(Sequential, bound.pair.gradient())
-        };
-        match self.batch.iter().find(is_bad) {
-            None => Ok(Verdict::Skip),
-            Some(bound) => {
-                let name = self.tensors.get(bound.index).map_or("", |tensor| &tensor.name);
-                Err(bound.pair.refusal().in_tensor(name))
+        if usual {
+            let shared = self.shares_norm();
+            let select = |bound: &Bound<'_, A>| shared || policy.of(bound) != NonFinite::Propagate;
+            let mut all = All(true);
+            Gradients::reduce::<Below<'_, A, IxDyn>>(execute, self.batch, select, &mut all);
+            if all.0 {
+                return Ok(Verdict::Apply);
             }
         }
+        self.examine(execute, policy)
+    }
+
+    /// Returns true if a gradient that is not finite spoils the step of every tensor.
+    fn shares_norm(&self) -> bool {
+        matches!(self.max_norm, Some(MaxNorm::Global(_)))
+    }
+
+    /// Looks at tensor by tensor. Refuses the batch if a tensor whose policy is [`NonFinite::Error`] is
+    /// bad; skips it if one with [`NonFinite::Skip`] is.
+    #[cold]
+    #[inline(never)]
+    fn examine(&self, execute: impl Execute, policy: Policy<'_, A>) -> Result<Verdict, Error> {
+        // With a global norm, a bad gradient reaches all tensors. So the strictest policy counts.
+        let policies = || self.batch.iter().map(|bound| policy.of(bound));
+        let mut by_strictness = [NonFinite::Error, NonFinite::Skip].into_iter();
+        let strictest = by_strictness.find(|&policy| policies().any(|of| of == policy));
+        let shared = strictest.filter(|_| self.shares_norm());
+        let gradient = |bound: &Bound<'_, A>| {
+            let finite = finite::all_finite(execute, bound.pair.gradient());
+            (!finite).then(|| bound.pair.refusal())
+        };
+        let of_gradient = |bound: &Bound<'_, A>| shared.unwrap_or_else(|| policy.of(bound));
+        let verdict = self.verdict_by(of_gradient, gradient)?;
+        if verdict == Verdict::Apply {
+            self.verdict_by(|bound| policy.of(bound), |bound| self.obstacle(execute, bound))
+        } else {
+            Ok(verdict)
+        }
+    }
+
+    /// Applies policies to what is wrong with the tensors of the batch.
+    fn verdict_by(
+        &self,
+        policy: impl Fn(&Bound<'_, A>) -> NonFinite,
+        fault: impl Fn(&Bound<'_, A>) -> Option<Error>,
+    ) -> Result<Verdict, Error> {
+        let mut verdict = Verdict::Apply;
+        for bound in &*self.batch {
+            let policy = policy(bound);
+            if policy == NonFinite::Propagate {
+                continue;
+            }
+            match fault(bound) {
+                None => {}
+                Some(_) if policy == NonFinite::Skip => verdict = Verdict::Skip,
+                Some(error) => {
+                    let name = self.tensors.get(bound.index).map_or("", |tensor| &tensor.name);
+                    return Err(error.in_tensor(name));
+                }
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Returns the reason why the step of one tensor would not be finite.
+    fn obstacle(&self, execute: impl Execute, bound: &Bound<'_, A>) -> Option<Error> {
+        let plan = Plan { groups: self.groups, lr_scale: self.lr_scale, clip: self.clip };
+        let tensor = self.tensors.get(bound.index)?;
+        // If others add to the norm, the factor is known only later. It is between 0 and 1, and what is
+        // finite at both ends is finite between them.
+        let ends = [Factor::ONE, Factor::ZERO];
+        let found = [plan.gradient_scale(bound.norm)];
+        let factors: &[_] = if self.sums.is_some() { &ends } else { &found };
+        factors.iter().find_map(|&factor| {
+            let k = plan.unscaled(tensor).with_gradient_scale(factor);
+            bound.pair.examine(execute, &k, &tensor.state)
+        })
     }
 }
 
@@ -484,24 +547,27 @@ impl<A> Copy for Plan<'_, A> {}
 impl<'s, A: Real> Plan<'s, A> {
     /// Returns the factor by which clipping multiplies a gradient of this norm.
     #[inline(always)]
-    fn gradient_scale(self, norm: Norm) -> f64 {
+    fn gradient_scale(self, norm: Norm) -> Factor {
         match self.clip {
             Clip::Factor(factor) => factor,
             Clip::PerTensor(bound) => norm.factor(bound),
         }
     }
 
-    /// Returns the coefficients of the next step of a tensor, whose gradient has this norm.
+    /// Returns the coefficients of the next step of a tensor, without clipping.
     #[inline(always)]
-    fn coefficients(self, tensor: &Tensor<A>, norm: Norm) -> Coefficients<A> {
+    fn unscaled(self, tensor: &Tensor<A>) -> Coefficients<A> {
         let t = tensor.state.steps() + 1;
-        let scale = self.gradient_scale(norm);
         let group = self.groups.get(tensor.group);
         debug_assert!(group.is_some(), "the batch has been checked");
         let frozen = || Coefficients::new(&Adamax::default(), t, 0.0);
-        group
-            .map_or_else(frozen, |group| group.coefficients(t, self.lr_scale))
-            .with_gradient_scale(scale)
+        group.map_or_else(frozen, |group| group.coefficients(t, self.lr_scale))
+    }
+
+    /// Returns the coefficients of the next step of a tensor, whose gradient has this norm.
+    #[inline(always)]
+    fn coefficients(self, tensor: &Tensor<A>, norm: Norm) -> Coefficients<A> {
+        self.unscaled(tensor).with_gradient_scale(self.gradient_scale(norm))
     }
 
     /// [`coefficients`](Plan::coefficients) without a copy, if those of the group can be used.
@@ -509,7 +575,7 @@ impl<'s, A: Real> Plan<'s, A> {
     fn shared_coefficients(self, tensor: &Tensor<A>, norm: Norm) -> Option<&'s Coefficients<A>> {
         let group = self.groups.get(tensor.group)?;
         let suits = group.are_of(tensor.state.steps() + 1, self.lr_scale)
-            && self.gradient_scale(norm) == 1.0;
+            && self.gradient_scale(norm) == Factor::ONE;
         suits.then_some(&group.coefficients)
     }
 }
@@ -582,7 +648,7 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
             return Err(Part { plan, batch: &mut [], tensors: &mut [], first });
         };
         let k = plan.coefficients(tensor, bound.norm);
-        Ok((k, bound.pair.arrays(tensor.state.begin_step())))
+        Ok((k, bound.pair.arrays(tensor.state.begin_step(k.keeps_balance()))))
     }
 
     fn write(self) {
@@ -597,7 +663,7 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
                 own = self.plan.coefficients(tensor, bound.norm);
                 &own
             };
-            bound.pair.step::<()>(Sequential, k, tensor.state.begin_step());
+            bound.pair.step::<()>(Sequential, k, tensor.state.begin_step(k.keeps_balance()));
         }
     }
 }

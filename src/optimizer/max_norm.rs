@@ -17,9 +17,13 @@ use crate::{error::Error, rule::range};
 ///
 /// The norm is right for any finite gradients: squares that would overflow or underflow are scaled
 /// first. The factor is exactly `bound / norm`. PyTorch's `clip_grad_norm_` adds a small constant to
-/// the norm; this crate does not. Only [`NonFinite::Propagate`](crate::NonFinite::Propagate) lets
-/// gradients through that are not finite: a norm that is NaN clips nothing, and one that is infinite
-/// makes the factor 0.
+/// the norm; this crate does not. In `f32` too the norm afterwards is the bound, to within two units in
+/// the last place, even where the factor is below the numbers of `f32`. Only
+/// [`NonFinite::Propagate`](crate::NonFinite::Propagate) lets gradients through that are not finite. As
+/// in PyTorch and optax, a norm that is NaN makes all gradients under it NaN, and one that is infinite
+/// makes them 0 and the infinite one NaN.
+///
+/// A bound that rounds to 0 in the precision of the tensors is an error at the step.
 ///
 /// # Cost
 /// One read of the gradients, at full speed in every gapless memory order; views with gaps are

@@ -350,11 +350,14 @@ impl<A: Real> Optimizer<A> {
     /// - [`ErrorKind::Repeated`](crate::ErrorKind::Repeated) if a slot occurs twice;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a parameter or a gradient does not have the
     ///   registered shape;
-    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if a gradient holds NaN or an infinity
-    ///   and the rule of its group has [`NonFinite::Error`](crate::NonFinite::Error);
+    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if a gradient holds NaN or an infinity,
+    ///   or the step would bring one into a parameter or a state, and the rule of its group has
+    ///   [`NonFinite::Error`](crate::NonFinite::Error); with a global norm bound, a bad gradient is an
+    ///   error if any group of the batch has this policy;
     /// - [`ErrorKind::StepCount`](crate::ErrorKind::StepCount) if a t is `u64::MAX`;
-    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a coefficient of the step
-    ///   overflows the precision of the tensors.
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting overflows the
+    ///   precision of the tensors or rounds to nothing in it, or decoupled decay would turn the sign of
+    ///   a parameter; see [`Adamax::step`].
     ///
     /// # Cost
     /// The update is one pass over x, g, m and u. Before it, the gradients are read once: for their

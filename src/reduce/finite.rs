@@ -1,42 +1,54 @@
-//! Checks for NaN, infinities and negative norms.
+//! Checks for NaN, infinities, very large numbers and negative norms.
 
 use alloc::vec::Vec;
+use core::slice;
 
 use ndarray::{ArrayRef, Axis, Dimension};
 
-use super::{Elements, Reduce, reduce};
+use super::{Elements, Reduce};
 use crate::{
     error::{Detail, Error, Role},
     layout::with_static_dimension,
-    par::{All, Execute, Split},
+    par::{All, Execute, Split, Summary},
     real::Real,
     simd::{Loop, dispatch},
 };
 
-/// The check that no element is NaN or infinite.
-pub(crate) struct Finite<'a, A, D>(Elements<'a, A, D>);
+/// The margin of moderate numbers, which are below a quarter of the smallest number that is infinite.
+/// Two of them can be added, and a mean be rounded up, without overflow.
+pub(crate) const MODERATE: u16 = 2;
 
-impl<A: Real, D: Dimension> Split for Finite<'_, A, D> {
+/// The check that no element is NaN, infinite, or within a margin of infinity.
+pub(crate) struct Below<'a, A, D> {
+    elements: Elements<'a, A, D>,
+    margin: u16,
+}
+
+impl<A: Real, D: Dimension> Split for Below<'_, A, D> {
     #[inline]
     fn len(&self) -> usize {
-        self.0.len()
+        self.elements.len()
     }
 
     /// Splits anywhere: the order of elements does not matter.
     fn split(self) -> Result<(Self, Self), Self> {
-        let Elements::Gapless { values, shape, order } = self.0 else { return Err(self) };
+        let Below { elements, margin } = self;
+        let Elements::Gapless { values, shape, order } = elements else {
+            return Err(Below { elements, margin });
+        };
         let (a, b) = values.split_at(values.len() / 2);
-        let part = |values| Finite(Elements::Gapless { values, shape, order });
+        let part = |values| Below { elements: Elements::Gapless { values, shape, order }, margin };
         Ok((part(a), part(b)))
     }
 }
 
-impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Finite<'a, A, D> {
+impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Below<'a, A, D> {
     type Summary = All;
 
+    /// Asks for moderate numbers.
     #[inline(always)]
     fn new(elements: Elements<'a, A, D>) -> Self {
-        Finite(elements)
+        Below { elements, margin: MODERATE }
     }
 
     #[inline(always)]
@@ -45,16 +57,35 @@ impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Finite<'a, A, D> {
     }
 }
 
-impl<A: Real, D: Dimension> Finite<'_, A, D> {
+impl<A: Real, D: Dimension> Below<'_, A, D> {
     #[inline(always)]
     fn holds(&self) -> bool {
-        match self.0 {
-            Elements::Gapless { values, .. } => slice_is_finite(values),
+        let margin = self.margin;
+        match self.elements {
+            Elements::Gapless { values, .. } => slice_is_below(values, margin),
             Elements::Gapped(array) => {
                 let array = array.view().into_dyn();
-                with_static_dimension!(array, |array| gapped_is_finite(&array)).unwrap_or(false)
+                with_static_dimension!(array, |array| gapped_is_below(&array, margin))
+                    .unwrap_or(false)
             }
         }
+    }
+}
+
+/// Returns true if no element is NaN, infinite, or within a margin of infinity, in powers of two.
+#[inline(always)]
+pub(crate) fn all_below<A: Real, D: Dimension>(
+    execute: impl Execute,
+    elements: Elements<'_, A, D>,
+    margin: u16,
+) -> bool {
+    let check = Below { elements, margin };
+    if execute.splits(check.len()) {
+        let mut all = All::EMPTY;
+        execute.run_into(check, &mut all, Below::add_to);
+        all.0
+    } else {
+        check.holds()
     }
 }
 
@@ -64,37 +95,36 @@ pub(crate) fn all_finite<A: Real, D: Dimension>(
     execute: impl Execute,
     elements: Elements<'_, A, D>,
 ) -> bool {
-    if execute.splits(elements.len()) {
-        reduce::<A, D, Finite<'_, A, D>>(execute, elements).0
-    } else {
-        Finite(elements).holds()
-    }
+    all_below(execute, elements, 0)
 }
 
-/// Returns true if no value is NaN or infinite.
 #[inline(always)]
-fn slice_is_finite<A: Real>(values: &[A]) -> bool {
-    dispatch(AllFinite(values))
+fn slice_is_below<A: Real>(values: &[A], margin: u16) -> bool {
+    dispatch(AllBelow { values, margin })
 }
 
-struct AllFinite<'a, A>(&'a [A]);
+struct AllBelow<'a, A> {
+    values: &'a [A],
+    margin: u16,
+}
 
-impl<A: Real> Loop for AllFinite<'_, A> {
+impl<A: Real> Loop for AllBelow<'_, A> {
     type Output = bool;
 
     #[inline(always)]
     fn run(self) -> bool {
-        A::all_finite(self.0)
+        A::all_below(self.values, self.margin)
     }
 }
 
-fn gapped_is_finite<A: Real, D: Dimension>(array: &ArrayRef<A, D>) -> bool {
+fn gapped_is_below<A: Real, D: Dimension>(array: &ArrayRef<A, D>, margin: u16) -> bool {
+    let is_below = |value: &A| A::all_below(slice::from_ref(value), margin);
     if array.ndim() == 0 {
-        return array.iter().all(|value| value.is_finite());
+        return array.iter().all(is_below);
     }
     array.lanes(densest_axis(array)).into_iter().all(|lane| match lane.to_slice() {
-        Some(values) => slice_is_finite(values),
-        None => lane.iter().all(|value| value.is_finite()),
+        Some(values) => slice_is_below(values, margin),
+        None => lane.iter().all(is_below),
     })
 }
 
@@ -129,6 +159,22 @@ pub(crate) fn find<A: Real, D: Dimension>(
     found.map(|(index, &value)| (index.as_array_view().to_vec(), value))
 }
 
+/// Returns the index of the element at a position in logical order.
+pub(crate) fn index_of(mut position: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index: Vec<_> = shape
+        .iter()
+        .rev()
+        .map(|&length| {
+            let length = length.max(1);
+            let place = position % length;
+            position /= length;
+            place
+        })
+        .collect();
+    index.reverse();
+    index
+}
+
 /// Refuses NaN and infinities, and names the first.
 pub(crate) fn check<A: Real, D: Dimension>(
     execute: impl Execute,
@@ -155,14 +201,37 @@ mod tests {
     fn every_place_is_checked() {
         for length in 0..=70 {
             let mut values = alloc::vec![-f64::MAX; length];
-            assert!(slice_is_finite(&values), "length {length}");
+            assert!(slice_is_below(&values, 0), "length {length}");
             for at in 0..length {
                 for bad in [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                     let good = core::mem::replace(&mut values[at], bad);
-                    assert!(!slice_is_finite(&values), "{bad} at {at} of {length}");
+                    assert!(!slice_is_below(&values, 0), "{bad} at {at} of {length}");
                     values[at] = good;
                 }
             }
         }
+    }
+
+    #[test]
+    fn margins_are_powers_of_two() {
+        fn check<A: Real>(least: f64) {
+            for margin in 1..=u16::try_from(A::MAX_EXP).unwrap() {
+                // The largest number below 2^(MAX_EXP − margin), and that power.
+                let power = libm::scalbn(1.0, A::MAX_EXP - i32::from(margin));
+                for sign in [1.0, -1.0] {
+                    let [below, at] = [power * (1.0 - least), power].map(|v| A::from_f64(v * sign));
+                    assert!(A::all_below(&[below; 9], margin), "{below:?}, margin {margin}");
+                    assert!(!A::all_below(&[below, at], margin), "{at:?}, margin {margin}");
+                }
+            }
+            for margin in [0, 1, u16::MAX] {
+                assert!(
+                    !A::all_below(&[A::INFINITY], margin) && !A::all_below(&[A::nan()], margin)
+                );
+                assert!(A::all_below(&[A::ZERO, A::MIN_POSITIVE * A::from_f64(0.5)], margin));
+            }
+        }
+        check::<f64>(f64::EPSILON / 2.0);
+        check::<f32>(f64::from(f32::EPSILON) / 2.0);
     }
 }

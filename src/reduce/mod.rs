@@ -8,7 +8,7 @@ pub(crate) mod norm;
 mod reordered;
 pub(crate) mod squares;
 
-use ndarray::{ArrayRef, Dimension};
+use ndarray::{ArrayRef, ArrayView, Dimension, IxDyn, aview1};
 
 use crate::{
     layout::order::Order,
@@ -45,13 +45,33 @@ pub(crate) enum Elements<'a, A, D> {
     Gapped(&'a ArrayRef<A, D>),
 }
 
+impl<A, D> Clone for Elements<'_, A, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A, D> Copy for Elements<'_, A, D> {}
+
 impl<'a, A, D: Dimension> Elements<'a, A, D> {
     /// Returns the number of elements.
     #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn len(self) -> usize {
         match self {
             Elements::Gapless { values, .. } => values.len(),
             Elements::Gapped(array) => array.len(),
+        }
+    }
+
+    /// Returns the array as a view with its axes in logical order.
+    pub(crate) fn view(self) -> ArrayView<'a, A, IxDyn> {
+        match self {
+            Elements::Gapless { values, shape, order } => {
+                let view = order.view(shape, values);
+                debug_assert!(view.is_some(), "the slice has the length of the shape");
+                view.unwrap_or_else(|| aview1(values).into_dyn())
+            }
+            Elements::Gapped(array) => array.view().into_dyn(),
         }
     }
 

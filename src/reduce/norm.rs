@@ -1,5 +1,8 @@
 //! Euclidean norms of gradients, and the factor that reduces a norm to its bound.
 
+use super::finite::MODERATE;
+use crate::real::Real;
+
 /// A Euclidean norm as 2^`exponent`·√`sum`, so that its square neither overflows nor underflows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Norm {
@@ -29,10 +32,55 @@ impl Norm {
         self.sum.is_finite()
     }
 
-    /// Returns `bound / norm` if the norm exceeds the bound, else exactly 1.
-    pub(crate) fn factor(self, bound: f64) -> f64 {
-        let (norm, bound) = (libm::sqrt(self.sum), libm::scalbn(bound, -self.exponent));
-        if norm > bound { bound / norm } else { 1.0 }
+    /// Returns true if the norm proves that each element, of type `A`, is finite and
+    /// [moderate](super::finite::MODERATE).
+    pub(crate) fn is_moderate<A: Real>(self) -> bool {
+        // The norm is below 2^(exponent + 1).
+        self.is_finite() && self.exponent < A::MAX_EXP - i32::from(MODERATE)
+    }
+
+    /// Returns `bound / norm` if the norm exceeds the bound, else exactly 1. NaN gives NaN.
+    pub(crate) fn factor(self, bound: f64) -> Factor {
+        let norm = libm::sqrt(self.sum);
+        if norm == 0.0 || bound == f64::INFINITY && !norm.is_nan() {
+            return Factor::ONE;
+        }
+        // In [1/2, 1), also if the bound is subnormal.
+        let (mantissa, exponent) = libm::frexp(bound);
+        let exponent = exponent - self.exponent;
+        let exceeds = exponent < 1 || exponent == 1 && norm > 2.0 * mantissa;
+        if norm.is_finite() && !exceeds {
+            return Factor::ONE;
+        }
+        Factor { mantissa: mantissa / norm, exponent }
+    }
+}
+
+/// A factor of at most 1 on a gradient, as `mantissa`·2^`exponent`. It may be too small for a floating
+/// point number: gradients of 1e308 can have a bound of 1e-308.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Factor {
+    /// In (1/4, 1], or 0, or NaN.
+    mantissa: f64,
+    exponent: i32,
+}
+
+impl Factor {
+    pub(crate) const ONE: Self = Factor { mantissa: 1.0, exponent: 0 };
+    pub(crate) const ZERO: Self = Factor { mantissa: 0.0, exponent: 0 };
+
+    /// Returns two numbers whose product is the factor. The second is 1 unless the factor is below the
+    /// normal numbers of `A`.
+    #[inline]
+    pub(crate) fn to_pair<A: Real>(self) -> [A; 2] {
+        let least = A::MIN_EXP + 1;
+        let missing = least - self.exponent;
+        if missing <= 0 {
+            [A::from_f64(self.mantissa * power_of_two(self.exponent)), A::ONE]
+        } else {
+            let first = self.mantissa * power_of_two(least);
+            [A::from_f64(first), A::from_f64(libm::scalbn(1.0, -missing))]
+        }
     }
 }
 
@@ -96,11 +144,27 @@ mod tests {
     #[test]
     fn the_factor_is_the_bound_over_the_norm_or_one() {
         let norm = of(&Array1::from_vec(vec![3.0, 4.0]).into_dyn());
-        assert_eq!(norm.factor(1.0), 0.2);
-        assert_eq!(norm.factor(5.0), 1.0);
-        assert_eq!(norm.factor(f64::INFINITY), 1.0);
+        let factor = |norm: Norm, bound| {
+            let [first, second] = norm.factor(bound).to_pair::<f64>();
+            assert!(first == 0.0 || first.is_nan() || first.is_normal());
+            (first, second)
+        };
+        assert_eq!(factor(norm, 1.0), (0.2, 1.0));
+        assert_eq!(factor(norm, 5.0), (1.0, 1.0));
+        assert_eq!(factor(norm, f64::INFINITY), (1.0, 1.0));
+        assert_eq!(factor(norm, 5e-324), (0.4 * libm::scalbn(1.0, -1020), libm::scalbn(1.0, -55)));
         let huge = of(&Array1::from_vec(vec![f64::MAX; 100]).into_dyn());
-        assert!((huge.factor(f64::MAX) - 0.1).abs() < 1e-15);
+        let (first, second) = factor(huge, f64::MAX);
+        assert!((first - 0.1).abs() < 1e-15 && second == 1.0);
+        assert_eq!(factor(of(&Array1::from_vec(vec![f64::MAX]).into_dyn()), f64::MAX), (1.0, 1.0));
+        // The norm is 10·MAX, so that a tenth of the bound is left of each element.
+        let (first, second) = factor(huge, 1e-7);
+        assert!((f64::MAX * first * second / 1e-8 - 1.0).abs() < 1e-15);
+        assert_eq!(factor(Norm::new(f64::INFINITY, 0), 1.0), (0.0, 1.0));
+        assert_eq!(factor(Norm::new(f64::INFINITY, 0), f64::INFINITY), (1.0, 1.0));
+        assert!(factor(Norm::new(f64::NAN, 0), 1.0).0.is_nan());
+        assert!(factor(Norm::new(f64::NAN, 0), f64::INFINITY).0.is_nan());
+        assert_eq!(factor(Norm::ZERO, 1e-300), (1.0, 1.0));
     }
 
     /// Shapes with every way of cutting into leaves.

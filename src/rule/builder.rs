@@ -3,6 +3,7 @@
 use super::{
     Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
     decay_rate::DecayRate,
+    precision::Precisions,
     range::{check_not_negative, check_positive},
 };
 use crate::error::Error;
@@ -127,6 +128,7 @@ impl AdamaxBuilder {
             }
         }
         check_positive("clip value", rule.clip_value)?;
-        Ok(Adamax { beta1, beta2, ..rule })
+        let rule = Adamax { beta1, beta2, ..rule };
+        Ok(Adamax { precisions: Precisions::of(&rule), ..rule })
     }
 }

@@ -117,6 +117,7 @@ impl Weight {
 }
 
 /// A product, as the unevaluated sum of a value and its rounding error.
+#[derive(Clone, Copy)]
 struct Product {
     value: f64,
     error: f64,

@@ -72,7 +72,8 @@ pub enum WeightDecay {
     L2(f64),
     /// Decoupled weight decay: `x ← (1 − α·λ)·x − …`, where both terms use the old `x`, as in
     /// PyTorch's `AdamW`, Keras and optax's `adamaxw`. λ is multiplied by the learning rate, unlike
-    /// in Loshchilov & Hutter, <https://arxiv.org/abs/1711.05101>.
+    /// in Loshchilov & Hutter, <https://arxiv.org/abs/1711.05101>. α·λ above 1 is an error at the
+    /// step. In `f32`, α·λ below 3e-8 decays nothing, since x keeps only 24 binary digits.
     Decoupled(f64),
 }
 
@@ -89,8 +90,11 @@ pub enum Objective {
     Maximize,
 }
 
-/// The policy for a gradient that holds NaN or an infinity. The check comes before anything is
-/// written.
+/// The policy for steps that are not finite: the gradient holds NaN or an infinity, or the step would
+/// bring one into the parameter or the state. The check comes before anything is written.
+///
+/// With a [global norm bound](crate::MaxNorm::Global), a bad gradient reaches all tensors of the batch
+/// by way of the norm. Then the strictest policy of the batch counts.
 ///
 /// ```
 /// use adamax::{Adamax, ErrorKind, NonFinite, Outcome, State};
@@ -119,6 +123,7 @@ pub enum NonFinite {
     /// the step counter does not advance.
     Skip,
     /// There is no check, which saves one of two passes over the gradient. NaN reaches x, m and u
-    /// and stays there.
+    /// and stays there. With a bound on the norm, as in PyTorch and optax, a NaN makes all gradients
+    /// under that norm NaN, and an infinity makes them 0, and itself NaN.
     Propagate,
 }

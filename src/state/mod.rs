@@ -1,5 +1,7 @@
 //! The optimizer state of one tensor: m, u and t.
 
+mod cast;
+
 use core::fmt;
 
 use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn};
@@ -9,7 +11,7 @@ use crate::{
     layout::{order::Order, placement},
     par::Sequential,
     real::Real,
-    reduce::finite,
+    reduce::{Elements, finite},
 };
 
 /// The optimizer state of one tensor: first moment m, infinity norm u, and the number of steps t.
@@ -45,6 +47,8 @@ pub struct State<A = f64> {
     u: Array<A, IxDyn>,
     order: Order,
     steps: u64,
+    /// True if no first moment is very much larger than its norm; see [`is_balanced`].
+    balanced: bool,
 }
 
 /// The moments of a state that is being stepped, as slices in the order `order`.
@@ -78,7 +82,7 @@ impl<A: Real> State<A> {
         let order = Order::to_make(param);
         let shape = order.shape_in_memory(param.shape());
         let [m, u] = placement::zeros_beside(param, &shape);
-        State { m, u, order, steps: 0 }
+        State { m, u, order, steps: 0, balanced: true }
     }
 
     /// Builds a state from its parts: t = `steps`, the first moment `m`, the infinity norm `u`.
@@ -116,7 +120,8 @@ impl<A: Real> State<A> {
     /// without gaps.
     fn in_order(order: Order, steps: u64, m: Array<A, IxDyn>, u: Array<A, IxDyn>) -> Self {
         let [m, u] = [m, u].map(|moment| contiguous(order.to_memory(moment)));
-        State { m, u, order, steps }
+        let balanced = is_balanced(&m, &u);
+        State { m, u, order, steps, balanced }
     }
 
     /// Takes the state apart: (t, m, u).
@@ -174,6 +179,7 @@ impl<A: Real> State<A> {
         self.m.fill(A::ZERO);
         self.u.fill(A::ZERO);
         self.steps = 0;
+        self.balanced = true;
     }
 
     /// Returns the same state in the memory order of `param`.
@@ -255,12 +261,29 @@ impl<A: Real> State<A> {
         self.order.to_logical(self.m.view_mut()).assign(&other.first_moment());
         self.order.to_logical(self.u.view_mut()).assign(&other.inf_norm());
         self.steps = other.steps;
+        self.balanced = other.balanced;
     }
 
-    /// Counts a step and returns the moments for it.
+    /// Returns true if a step with moderate gradients and a moderate step size gives finite numbers.
     #[inline(always)]
-    pub(crate) fn begin_step(&mut self) -> Moments<'_, A> {
+    pub(crate) fn is_balanced(&self) -> bool {
+        self.balanced
+    }
+
+    /// Returns m and u as they lie in memory. `shape` is the shape of the parameter.
+    pub(crate) fn elements<'a>(&'a self, shape: &'a [usize]) -> [Elements<'a, A, IxDyn>; 2] {
+        [&self.m, &self.u].map(|moment| {
+            let values = moment.as_slice();
+            debug_assert!(values.is_some(), "moments are row-major");
+            Elements::Gapless { values: values.unwrap_or_default(), shape, order: self.order }
+        })
+    }
+
+    /// Counts a step and returns the moments for it. `keeps_balance` is true if β₁ ≤ β₂.
+    #[inline(always)]
+    pub(crate) fn begin_step(&mut self, keeps_balance: bool) -> Moments<'_, A> {
         self.steps += 1;
+        self.balanced &= keeps_balance;
         let State { m, u, order, .. } = self;
         debug_assert!(m.is_standard_layout() && u.is_standard_layout());
         Moments {
@@ -294,6 +317,16 @@ impl<A: fmt::Debug> fmt::Debug for State<A> {
             .field("steps", &self.steps)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns true if |m| ≤ 2⁴⁰·u for each element.
+///
+/// Steps with β₁ ≤ β₂ keep the ratio bounded: each adds at most 1 to it, and a norm that becomes
+/// subnormal multiplies it by at most 2⁵³. So m/u stays far below the largest number, and no further
+/// check is needed. Other rules, and moments from elsewhere, can have any ratio.
+pub(crate) fn is_balanced<A: Real, D: Dimension>(m: &ArrayRef<A, D>, u: &ArrayRef<A, D>) -> bool {
+    let ratio = A::from_f64(1_099_511_627_776.0);
+    m.iter().zip(u).all(|(m, u)| m.abs() <= *u * ratio)
 }
 
 /// Returns the array in row-major order without gaps: itself if it is so already.

@@ -10,7 +10,7 @@ use crate::{
     layout::order::Order,
     par::Sequential,
     real::Real,
-    reduce::{Elements, finite},
+    reduce::Elements,
     rule::{Adamax, NonFinite},
     state::{self, Moments},
     update::{
@@ -18,6 +18,7 @@ use crate::{
         coefficients::Coefficients,
         operands::{Gapped, Operands},
         pair::Pair,
+        rehearsal,
     },
 };
 
@@ -35,19 +36,19 @@ use crate::{
 /// - [`ErrorKind::StepCount`](crate::ErrorKind::StepCount) if `t` is 0;
 /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes differ;
 /// - [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if `u` holds a value below 0;
-/// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if `grad` holds NaN or an infinity and the
-///   rule has [`NonFinite::Error`]; or if `m` or `u` does and the rule does not have
-///   [`NonFinite::Propagate`];
-/// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a coefficient of the step
-///   overflows the precision of `T`.
+/// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if the rule has [`NonFinite::Error`] and
+///   `grad` holds NaN or an infinity, or the result would; or if `m` or `u` does and the rule does not
+///   have [`NonFinite::Propagate`];
+/// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) as for [`Adamax::step`].
 ///
-/// Under [`NonFinite::Skip`], if the gradient is not finite, the values are returned unchanged.
+/// Under [`NonFinite::Skip`], if the gradient or the result is not finite, the values are returned
+/// unchanged.
 ///
 /// # Allocation
 /// None for numbers and for arrays of up to 4 axes: the arrays that come in are updated and returned.
 ///
 /// # Cost
-/// As [`Adamax::step`], and up to three more reads, which check `m` and `u`.
+/// As [`Adamax::step`], and up to five more reads, which check `m` and `u` and their ratio.
 ///
 /// # Precision
 /// The same bits as [`Adamax::step`].
@@ -180,10 +181,13 @@ fn step_in_place<A: Real, D: Dimension>(
         NonFinite::Error | NonFinite::Skip => state::check_moments(m, u)?,
     }
     let k = Coefficients::new(rule, t, 1.0);
-    k.check()?;
-    let is_finite = || finite::all_finite(Sequential, Elements::of(g));
-    let refusal = || finite::refusal(Role::Gradient, g);
-    if super::admit(rule, is_finite, refusal)? == Outcome::Applied {
+    k.check(rule)?;
+    let examine = || {
+        let [m, u] = [&*m, &*u];
+        let arrays = Operands { x: &*x, g, m, u }.map(Elements::of, Elements::of);
+        rehearsal::examine(Sequential, &k, state::is_balanced(m, u), arrays)
+    };
+    if super::admit(rule, || false, examine)? == Outcome::Applied {
         step_checked(&k, x, g, m, u);
     }
     Ok(())

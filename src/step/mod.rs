@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     par::{Execute, Sequential},
     real::Real,
-    reduce::finite,
+    reduce::finite::{self, MODERATE},
     rule::{Adamax, NonFinite},
     state::State,
     update::{coefficients::Coefficients, operands::Gapped, pair::Pair},
@@ -62,7 +62,8 @@ impl Adamax {
     ///
     /// # Cost
     /// One pass over the four arrays. Before it, one read of the gradient, to check that it is finite;
-    /// [`NonFinite::Propagate`] leaves this out.
+    /// [`NonFinite::Propagate`] leaves this out. With L2 regularisation the check reads the parameter
+    /// too; with β₁ > β₂ it reads the first moment, and if ε is 0 it computes the whole step on copies.
     ///
     /// If parameter, gradient and state have one gapless memory order, whichever it is, they are
     /// updated as one slice. This is the fastest case. A state from [`State::zeros_like`] has the order of
@@ -75,11 +76,13 @@ impl Adamax {
     /// # Errors
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes of `param`, `grad` and `state`
     ///   differ;
-    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if `grad` holds NaN or an infinity and
-    ///   the rule has [`NonFinite::Error`];
+    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if the rule has [`NonFinite::Error`], and
+    ///   `grad` holds NaN or an infinity; or the step would bring one into the parameter or the state,
+    ///   because λ·x (L2) or the step itself is beyond the largest number;
     /// - [`ErrorKind::StepCount`](crate::ErrorKind::StepCount) if t is `u64::MAX`;
-    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a coefficient of the step
-    ///   overflows the precision of the tensor, such as a learning rate of 1e39 for `f32`.
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting does not suit the
+    ///   precision of the tensor: the learning rate 1e39 overflows `f32`, the clip value 1e-50 rounds
+    ///   to 0; or if α·λ of decoupled decay is above 1, which would turn the sign of the parameter.
     ///
     /// After an error, and after [`Outcome::Skipped`], the parameter and the state are unchanged.
     ///
@@ -90,7 +93,9 @@ impl Adamax {
     ///
     /// # Precision
     /// The same bits on every layout and instruction set; no fused multiply-add. First moments and
-    /// decayed norms below the smallest normal number become 0.
+    /// decayed norms below the smallest normal number become 0. Nothing else overflows or underflows on
+    /// the way to a result that does not: x, m and u are within 3 machine epsilons of the exact result,
+    /// relative to the sum of the magnitudes of their terms.
     ///
     /// # Examples
     /// ```
@@ -169,27 +174,34 @@ impl Adamax {
         let mut pair = Pair::<'_, A, Gapped<'_, A>>::new(param, grad);
         let t = pair.check(state)?;
         let k = Coefficients::new(self, t, 1.0);
-        k.check()?;
-        let is_finite = || finite::all_finite(execute, pair.gradient());
-        let outcome = admit(self, is_finite, || pair.refusal())?;
+        k.check(self)?;
+        let is_usual = || {
+            k.is_bounded()
+                && state.is_balanced()
+                && finite::all_below(execute, pair.gradient(), MODERATE)
+        };
+        let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
         if outcome == Outcome::Applied {
-            pair.step::<()>(execute, &k, state.begin_step());
+            pair.step::<()>(execute, &k, state.begin_step(k.keeps_balance()));
         }
         Ok(outcome)
     }
 }
 
-/// Applies the rule's policy for gradients that are not finite.
+/// Applies the rule's policy for steps that are not finite. `examine` returns the reason why a step
+/// would be one; it is called only if `is_usual` does not rule it out.
 #[inline(always)]
 fn admit(
     rule: &Adamax,
-    is_finite: impl FnOnce() -> bool,
-    refusal: impl FnOnce() -> Error,
+    is_usual: impl FnOnce() -> bool,
+    examine: impl FnOnce() -> Option<Error>,
 ) -> Result<Outcome, Error> {
-    match rule.non_finite() {
-        NonFinite::Propagate => Ok(Outcome::Applied),
-        _ if is_finite() => Ok(Outcome::Applied),
-        NonFinite::Skip => Ok(Outcome::Skipped),
-        NonFinite::Error => Err(refusal()),
+    if rule.non_finite() == NonFinite::Propagate || is_usual() {
+        return Ok(Outcome::Applied);
+    }
+    match examine() {
+        None => Ok(Outcome::Applied),
+        Some(_) if rule.non_finite() == NonFinite::Skip => Ok(Outcome::Skipped),
+        Some(error) => Err(error),
     }
 }

@@ -7,7 +7,8 @@
 use crate::{
     error::{Detail, Error},
     real::Real,
-    rule::{Adamax, EpsilonPlacement, Objective, WeightDecay},
+    reduce::{finite::MODERATE, norm::Factor},
+    rule::{Adamax, EpsilonPlacement, Objective, WeightDecay, range},
 };
 
 /// The constants of one step of one tensor, computed in f64 and rounded once to the precision of the
@@ -16,6 +17,8 @@ use crate::{
 pub(crate) struct Coefficients<A> {
     /// s: the norm-clip factor, negated to maximize; else 1.
     gradient_scale: A,
+    /// A second factor of s, if s is below the normal numbers; else 1.
+    gradient_rescale: A,
     /// c: the bound of the value clip; else ∞.
     clip: A,
     /// λ of L2 regularisation; else 0.
@@ -29,6 +32,9 @@ pub(crate) struct Coefficients<A> {
     keep: A,
     /// η = α / (1 − β₁ᵗ).
     step_size: A,
+    /// True if the step is far below the largest number, for moderate gradients and a balanced state,
+    /// without L2.
+    bounded: bool,
 }
 
 /// The guard of the divisor against zero. Without ε its placement has no meaning.
@@ -59,16 +65,19 @@ impl<A: Real> Coefficients<A> {
             WeightDecay::Decoupled(lambda) => (0.0, lambda),
         };
         let epsilon = A::from_f64(rule.epsilon());
+        let [beta1, beta2] = [rule.beta1(), rule.beta2()].map(A::from_f64);
+        let step_size = A::from_f64(quotient(learning_rate, rule.correction(t)));
         Self {
             gradient_scale: match rule.objective() {
                 Objective::Minimize => A::ONE,
                 Objective::Maximize => -A::ONE,
             },
+            gradient_rescale: A::ONE,
             clip: A::from_f64(rule.clip_value()),
             l2: A::from_f64(l2),
-            beta1: A::from_f64(rule.beta1()),
+            beta1,
             one_minus_beta1: A::from_f64(1.0 - rule.beta1()),
-            beta2: A::from_f64(rule.beta2()),
+            beta2,
             epsilon,
             guard: if epsilon == A::ZERO {
                 Guard::None
@@ -76,41 +85,92 @@ impl<A: Real> Coefficients<A> {
                 Guard::Epsilon(rule.epsilon_placement())
             },
             keep: A::from_f64(1.0 - learning_rate * decay),
-            step_size: A::from_f64(quotient(learning_rate, rule.correction(t))),
+            step_size,
+            bounded: beta1 <= beta2 && step_size <= A::MODERATE_STEP,
         }
     }
 
     /// Returns these coefficients with the gradient multiplied by `factor`, for norm clipping.
     #[inline(always)]
-    pub(crate) fn with_gradient_scale(mut self, factor: f64) -> Self {
-        self.gradient_scale = self.gradient_scale * A::from_f64(factor);
+    pub(crate) fn with_gradient_scale(mut self, factor: Factor) -> Self {
+        let [scale, rescale] = factor.to_pair::<A>();
+        self.gradient_scale = self.gradient_scale * scale;
+        self.gradient_rescale = rescale;
         self
     }
 
     /// Refuses coefficients that overflow the precision of the tensor: an infinite one times zero
-    /// would be NaN. Only the bound of value clipping may be infinite.
+    /// would be NaN. Only the bound of value clipping may be infinite. Refuses decoupled decay by more
+    /// than the whole parameter, and settings that have no effect in the precision of the tensor.
     #[inline]
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self, rule: &Adamax) -> Result<(), Error> {
         // Only finite numbers have a finite sum.
-        if (self.step_size + self.keep + self.l2 + self.epsilon).is_finite() {
+        let finite = (self.step_size + self.keep + self.l2).is_finite();
+        if finite && self.keep >= A::ZERO && rule.fits::<A>() {
             Ok(())
         } else {
-            self.check_each()
+            self.check_each(rule)
         }
     }
 
     #[cold]
-    fn check_each(&self) -> Result<(), Error> {
-        let named = [
-            ("learning rate / (1 - beta1^t)", self.step_size),
-            ("learning rate * weight decay", self.keep),
-            ("weight decay", self.l2),
-            ("epsilon", self.epsilon),
-        ];
-        match named.into_iter().find(|(_, value)| !value.is_finite()) {
-            None => Ok(()),
-            Some((name, _)) => Err(Detail::Overflow { name, precision: A::NAME }.into()),
+    fn check_each(&self, rule: &Adamax) -> Result<(), Error> {
+        let decay = 1.0 - self.keep.widen();
+        range::check(PART_DECAYED, decay, decay <= 1.0, "at most 1 in a step")?;
+        let named = [("learning rate / (1 - beta1^t)", self.step_size), ("weight decay", self.l2)];
+        if let Some((name, _)) = named.into_iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Detail::Overflow { name, precision: A::NAME }.into());
         }
+        rule.check_precision::<A>()
+    }
+
+    /// Returns true if an update by these coefficients gives finite numbers, for a moderate gradient and
+    /// a state that is balanced.
+    #[inline(always)]
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.bounded && self.l2 == A::ZERO
+    }
+
+    /// Returns true if λ·x is added to the gradient.
+    pub(crate) fn has_l2(&self) -> bool {
+        self.l2 != A::ZERO
+    }
+
+    /// Returns the margin below infinity, in powers of two, that a parameter must keep so that λ·x is
+    /// moderate. With this, [`is_bounded`](Self::is_bounded) holds for L2 too.
+    pub(crate) fn margin_of_parameter(&self) -> Option<u16> {
+        let above_one = u16::try_from(libm::ilogb(self.l2.widen()).saturating_add(1));
+        self.bounded.then(|| MODERATE + above_one.unwrap_or(0))
+    }
+
+    /// Returns the margin below infinity that gradient and first moment must keep so that the step is
+    /// far below the largest number, whatever the norm is. `None` without ε and with L2.
+    pub(crate) fn margin_of_moment(&self) -> Option<u16> {
+        if self.guard == Guard::None || self.l2 != A::ZERO {
+            return None;
+        }
+        let exponent = |value: A| libm::ilogb(value.widen());
+        // η·|m|/ε < 2^(MAX_EXP − 60), which changes no bit of the largest number. Rounding the
+        // exponents takes two powers more.
+        let ratio = if self.step_size == A::ZERO {
+            0
+        } else {
+            exponent(self.step_size) - exponent(self.epsilon)
+        };
+        u16::try_from(ratio.max(0) + 62).ok()
+    }
+
+    /// Returns true if a state that is balanced stays so.
+    #[inline(always)]
+    pub(crate) fn keeps_balance(&self) -> bool {
+        self.beta1 <= self.beta2
+    }
+
+    /// Returns true if an update needs operations that hardly ever change a bit: for a quotient beyond
+    /// the largest number, a factor below the smallest, or a parameter that must keep the sign of 0.
+    #[inline]
+    pub(crate) fn is_special(&self) -> bool {
+        !self.keeps_balance() || self.gradient_rescale != A::ONE || self.step_size == A::ZERO
     }
 
     /// Returns true if the gradient is scaled, clipped or regularised before use.
@@ -133,17 +193,23 @@ impl<A: Real> Coefficients<A> {
     /// Returns the new (x, m, u) of one element.
     ///
     /// `PREPARE` is [`prepares_gradient`](Self::prepares_gradient), `DECAY` is
-    /// [`decays`](Self::decays) and `GUARD` stands for [`guard`](Self::guard). They leave out
-    /// operations that are neutral: the bits are the same, but each operation beside the division
-    /// costs a few per cent while the arrays are in cache.
+    /// [`decays`](Self::decays), `SPECIAL` is [`is_special`](Self::is_special), and `GUARD` stands
+    /// for [`guard`](Self::guard). They leave out operations that are neutral: the bits are the
+    /// same, but each operation beside the division costs a few per cent while the arrays are in cache.
     #[inline(always)]
-    pub(crate) fn element<const PREPARE: bool, const DECAY: bool, const GUARD: u8>(
+    pub(crate) fn element<
+        const PREPARE: bool,
+        const DECAY: bool,
+        const SPECIAL: bool,
+        const GUARD: u8,
+    >(
         &self,
         x: A,
         g: A,
         m: A,
         u: A,
     ) -> (A, A, A) {
+        let g = if SPECIAL { self.gradient_rescale * g } else { g };
         let g = if PREPARE { self.prepare(g, x) } else { g };
         // Without flushing, the first moment of a coordinate whose gradient stays 0 ends at
         // 2.5e-323, and arithmetic on subnormal numbers slows each later step.
@@ -153,11 +219,19 @@ impl<A: Real> Coefficients<A> {
         let magnitude = if GUARD == guard::INSIDE_MAX { g.abs() + self.epsilon } else { g.abs() };
         let u = decayed.larger_magnitude(magnitude);
         let divisor = if GUARD == guard::OUTSIDE { u + self.epsilon } else { u };
-        let step = self.step_size * m / divisor;
+        let quotient = m / divisor;
+        let step = if SPECIAL && quotient.abs() == A::INFINITY {
+            // Only for β₁ > β₂ can |m| be so much larger than u. The step may still be finite.
+            self.step_size * (m / (divisor * A::LARGEST_POWER)) * A::LARGEST_POWER
+        } else {
+            self.step_size * quotient
+        };
         // 0/0 arises only before the first gradient: such a coordinate takes no step.
         let step = if GUARD == guard::NONE && divisor == A::ZERO { A::ZERO } else { step };
         let kept = if DECAY { self.keep * x } else { x };
-        (kept - step, m, u)
+        // Subtracting -0 would change the sign of -0.
+        let x = if SPECIAL && step == A::ZERO { kept } else { kept - step };
+        (x, m, u)
     }
 
     /// Returns the gradient scaled, clipped and regularised.
@@ -168,6 +242,9 @@ impl<A: Real> Coefficients<A> {
         if self.l2 == A::ZERO { g } else { g + self.l2 * x }
     }
 }
+
+/// The name of α·λ in error messages.
+const PART_DECAYED: &str = "learning rate * weight decay";
 
 /// Divides, but skips a division by 1: late in a run the correction is 1, and a small step would wait
 /// for the quotient.

@@ -28,51 +28,94 @@ impl<A> Observe<A> for () {
 /// Updates each element.
 #[inline(always)]
 pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
+    if k.is_special() {
+        return update_special(k, slices);
+    }
     match (k.prepares_gradient(), k.decays()) {
-        (false, false) => update_guarded::<A, S, false, false>(k, slices),
-        (false, true) => update_guarded::<A, S, false, true>(k, slices),
-        (true, false) => update_guarded::<A, S, true, false>(k, slices),
-        (true, true) => update_guarded::<A, S, true, true>(k, slices),
+        (false, false) => update_guarded::<A, S, false, false, false>(k, slices),
+        (false, true) => update_guarded::<A, S, false, true, false>(k, slices),
+        (true, false) => update_guarded::<A, S, true, false, false>(k, slices),
+        (true, true) => update_guarded::<A, S, true, true, false>(k, slices),
     }
 }
 
+/// One loop with all operations is enough for what hardly ever happens.
+#[inline(never)]
+fn update_special<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
+    update_guarded::<A, S, true, true, true>(k, slices)
+}
+
 #[inline(always)]
-fn update_guarded<A: Real, S: Observe<A>, const PREPARE: bool, const DECAY: bool>(
+fn update_guarded<
+    A: Real,
+    S: Observe<A>,
+    const PREPARE: bool,
+    const DECAY: bool,
+    const SPECIAL: bool,
+>(
     k: &Coefficients<A>,
     slices: Slices<'_, A>,
 ) -> S {
     let summary = PhantomData;
     match k.guard() {
         Guard::Epsilon(EpsilonPlacement::Outside) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, { guard::OUTSIDE }> { k, slices, summary })
+            dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::OUTSIDE }> {
+                k,
+                slices,
+                summary,
+            })
         }
         Guard::Epsilon(EpsilonPlacement::InsideMax) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, { guard::INSIDE_MAX }> { k, slices, summary })
+            dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::INSIDE_MAX }> {
+                k,
+                slices,
+                summary,
+            })
         }
         Guard::Epsilon(EpsilonPlacement::Accumulated) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, { guard::ACCUMULATED }> { k, slices, summary })
+            dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::ACCUMULATED }> {
+                k,
+                slices,
+                summary,
+            })
         }
-        Guard::None => {
-            dispatch(Update::<A, S, PREPARE, DECAY, { guard::NONE }> { k, slices, summary })
-        }
+        Guard::None => dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::NONE }> {
+            k,
+            slices,
+            summary,
+        }),
     }
 }
 
-struct Update<'a, A, S, const PREPARE: bool, const DECAY: bool, const GUARD: u8> {
+struct Update<
+    'a,
+    A,
+    S,
+    const PREPARE: bool,
+    const DECAY: bool,
+    const SPECIAL: bool,
+    const GUARD: u8,
+> {
     k: &'a Coefficients<A>,
     slices: Slices<'a, A>,
     summary: PhantomData<S>,
 }
 
-impl<A: Real, S: Observe<A>, const PREPARE: bool, const DECAY: bool, const GUARD: u8> Loop
-    for Update<'_, A, S, PREPARE, DECAY, GUARD>
+impl<
+    A: Real,
+    S: Observe<A>,
+    const PREPARE: bool,
+    const DECAY: bool,
+    const SPECIAL: bool,
+    const GUARD: u8,
+> Loop for Update<'_, A, S, PREPARE, DECAY, SPECIAL, GUARD>
 {
     type Output = S;
 
     #[inline(always)]
     fn run(self) -> S {
         let Operands { x, g, m, u } = self.slices;
-        update_slices::<A, S, PREPARE, DECAY, GUARD>(*self.k, x, g, m, u)
+        update_slices::<A, S, PREPARE, DECAY, SPECIAL, GUARD>(*self.k, x, g, m, u)
     }
 }
 
@@ -84,6 +127,7 @@ fn update_slices<
     S: Observe<A>,
     const PREPARE: bool,
     const DECAY: bool,
+    const SPECIAL: bool,
     const GUARD: u8,
 >(
     k: Coefficients<A>,
@@ -95,7 +139,7 @@ fn update_slices<
     let mut summary = S::EMPTY;
     for (((x, g), m), u) in x.iter_mut().zip(g).zip(m.iter_mut()).zip(u.iter_mut()) {
         let before = *x;
-        (*x, *m, *u) = k.element::<PREPARE, DECAY, GUARD>(before, *g, *m, *u);
+        (*x, *m, *u) = k.element::<PREPARE, DECAY, SPECIAL, GUARD>(before, *g, *m, *u);
         summary.observe(before, *x, *g);
     }
     summary
@@ -135,7 +179,7 @@ mod tests {
         let k = Coefficients::new(&Adamax::default(), 1, 1.0);
         let before = x.to_owned();
         let mut pair = Pair::<'_, f64, Gapped<'_, f64>>::new(x, g);
-        let found: Largest = pair.step(execute, &k, state.begin_step());
+        let found: Largest = pair.step(execute, &k, state.begin_step(true));
         let largest =
             |values: Array2<f64>| values.fold(0.0, |max: f64, value| max.max(value.abs()));
         assert_eq!(found, Largest([largest(x.to_owned() - before), largest(g.to_owned())]));

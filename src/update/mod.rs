@@ -9,6 +9,7 @@ pub(crate) mod contiguous;
 pub(crate) mod operands;
 pub(crate) mod pair;
 mod plane;
+pub(crate) mod rehearsal;
 mod stack_copy;
 mod strided;
 mod tile_buffer;

@@ -2,13 +2,14 @@
 
 use core::borrow::BorrowMut;
 
-use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn, aview1};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn};
 
 use super::{
     Arrays,
     coefficients::Coefficients,
     contiguous::{self, Observe},
     operands::{Gapless, Gapped, Operands},
+    rehearsal,
     stack_copy::{self, Gaps, Reordered},
 };
 use crate::{
@@ -116,17 +117,39 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
         }
     }
 
+    /// Returns the parameter.
+    fn parameter(&self) -> Elements<'_, A, IxDyn> {
+        match self {
+            Pair::Gapless(Gapless { x, shape, x_order, .. }) => {
+                Elements::Gapless { values: x, shape, order: *x_order }
+            }
+            Pair::Gapped(views) => {
+                let x: &ArrayRef<A, IxDyn> = &views.borrow().x;
+                Elements::Gapped(x)
+            }
+        }
+    }
+
     /// Names the first element of the gradient that is not finite.
     #[cold]
     pub(crate) fn refusal(&self) -> Error {
-        match self {
-            Pair::Gapless(Gapless { g, shape, g_order, .. }) => {
-                let gradient = view(*g_order, shape, g);
-                debug_assert!(gradient.is_some(), "the slice has the length of the shape");
-                finite::refusal(Role::Gradient, &gradient.unwrap_or_else(|| aview1(g).into_dyn()))
-            }
-            Pair::Gapped(views) => finite::refusal(Role::Gradient, &views.borrow().g),
-        }
+        finite::refusal(Role::Gradient, &self.gradient().view())
+    }
+
+    /// Returns an error if a step would bring NaN or infinities into the state or the parameter.
+    ///
+    /// Not called if gradient, coefficients and state are of the usual ranges.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn examine(
+        &self,
+        execute: impl Execute,
+        k: &Coefficients<A>,
+        state: &State<A>,
+    ) -> Option<Error> {
+        let (x, g) = (self.parameter(), self.gradient());
+        let [m, u] = state.elements(self.shapes().0);
+        rehearsal::examine(execute, k, state.is_balanced(), Operands { x, g, m, u })
     }
 
     /// Takes a step, after everything has been checked.
@@ -178,7 +201,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
                     return Arrays::Reordered(Reordered { pair, moments });
                 }
                 let Gapless { x, g, shape, x_order, g_order } = pair;
-                let (x, g) = (view_mut(*x_order, shape, x), view(*g_order, shape, g));
+                let (x, g) = (x_order.view_mut(shape, x), g_order.view(shape, g));
                 strided(x, g, shape, moments)
             }
             Pair::Gapped(views) => {
@@ -203,27 +226,11 @@ fn strided<'s, 'a, A: Real>(
     shape: &[usize],
     Moments { m, u, order }: Moments<'s, A>,
 ) -> Arrays<'s, 'a, A> {
-    let (m, u) = (view_mut(order, shape, m), view_mut(order, shape, u));
+    let (m, u) = (order.view_mut(shape, m), order.view_mut(shape, u));
     let arrays = Operands { x, g, m, u }.transpose();
     debug_assert!(arrays.is_some(), "each slice has the length of the shape");
     arrays.map_or_else(
         || Arrays::Contiguous(Operands::default()),
         |views| Arrays::Strided(views.arranged()),
     )
-}
-
-/// Returns a slice as a view in logical order of axes.
-fn view<'a, A>(order: Order, shape: &[usize], slice: &'a [A]) -> Option<ArrayView<'a, A, IxDyn>> {
-    let shape = order.shape_in_memory(shape);
-    ArrayView::from_shape(shape, slice).ok().map(|view| order.to_logical(view))
-}
-
-/// [`view`], to be written to.
-fn view_mut<'a, A>(
-    order: Order,
-    shape: &[usize],
-    slice: &'a mut [A],
-) -> Option<ArrayViewMut<'a, A, IxDyn>> {
-    let shape = order.shape_in_memory(shape);
-    ArrayViewMut::from_shape(shape, slice).ok().map(|view| order.to_logical(view))
 }

@@ -69,13 +69,17 @@ fn step_with<A: Float>(
     if rule.epsilon_placement() == EpsilonPlacement::Outside {
         divisor = divisor + epsilon;
     }
-    let mut change = step_size * m / divisor;
+    let mut change = step_size * (m / divisor);
     if divisor == A::of(0.0) {
         change = A::of(0.0);
     }
     let mut kept = x;
     if let WeightDecay::Decoupled(lambda) = rule.weight_decay() {
         kept = A::of(1.0 - rule.learning_rate() * lambda) * x;
+    }
+    // Without a learning rate, the parameter keeps its bits.
+    if rule.learning_rate() == 0.0 {
+        return (x, m, u);
     }
     (kept - change, m, u)
 }

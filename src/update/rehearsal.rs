@@ -1,0 +1,109 @@
+//! The search for elements that an update would make NaN or infinite, before anything is written.
+//!
+//! Hardly any step needs it, because ranges rule it out.
+
+use ndarray::{ArrayView, Dimension, IxDyn};
+
+use super::{coefficients::Coefficients, contiguous, operands::Operands};
+use crate::{
+    error::{Detail, Error, Role},
+    par::Execute,
+    real::Real,
+    reduce::{
+        Elements,
+        finite::{self, MODERATE},
+    },
+};
+
+/// Elements that are copied and updated at a time.
+const PART: usize = 128;
+
+/// Returns an error if a step would bring NaN or infinities into the state or the parameter. It names
+/// the first element, in logical order. Elements that are not finite already do not count, unless L2
+/// regularisation would spread them. `balanced` is that of the state.
+pub(crate) fn examine<A: Real, D: Dimension>(
+    execute: impl Execute,
+    k: &Coefficients<A>,
+    balanced: bool,
+    arrays: Operands<Elements<'_, A, D>, Elements<'_, A, D>>,
+) -> Option<Error> {
+    let Operands { x, g, m, .. } = arrays;
+    let is_below = |array, margin| finite::all_below(execute, array, margin);
+    if !is_below(g, 0) {
+        return Some(finite::refusal(Role::Gradient, &g.view()));
+    }
+    // Ranges that rule out an overflow: first by the ratio of the moments, then by ε.
+    let of_parameter = k.margin_of_parameter().filter(|_| balanced);
+    let by_ratio = of_parameter
+        .is_some_and(|margin| is_below(g, MODERATE) && (!k.has_l2() || is_below(x, margin)));
+    let by_epsilon =
+        || k.margin_of_moment().is_some_and(|margin| is_below(g, margin) && is_below(m, margin));
+    if by_ratio || by_epsilon() {
+        return None;
+    }
+    rehearse(k, &arrays.map(Elements::view, Elements::view))
+}
+
+/// Updates copies of all elements.
+fn rehearse<A: Real>(
+    k: &Coefficients<A>,
+    arrays: &Operands<ArrayView<'_, A, IxDyn>, ArrayView<'_, A, IxDyn>>,
+) -> Option<Error> {
+    let Operands { x, g, m, u } = arrays;
+    let same_order = [g, m, u].iter().all(|array| array.strides() == x.strides());
+    let slices = [x, g, m, u].map(|array| array.as_slice_memory_order().filter(|_| same_order));
+    if let [Some(x), Some(g), Some(m), Some(u)] = slices {
+        // The order of memory is faster, but does not tell which element is the first.
+        first_bad(k, [x, g, m, u].map(|slice| slice.iter().copied()))?;
+    }
+    let (position, role, value) = first_bad(k, [x, g, m, u].map(|array| array.iter().copied()))?;
+    let index = finite::index_of(position, x.shape());
+    let is_so_already = x.iter().nth(position).is_some_and(|x| !x.is_finite());
+    Some(if is_so_already {
+        Detail::NonFinite { role, index, value }.into()
+    } else {
+        Detail::WouldOverflow { role, index, value }.into()
+    })
+}
+
+/// Updates copies of the elements, and returns position, array and value of the first that is bad.
+fn first_bad<A: Real>(
+    k: &Coefficients<A>,
+    [x, g, m, u]: [impl Iterator<Item = A>; 4],
+) -> Option<(usize, Role, f64)> {
+    let mut elements = x.zip(g).zip(m.zip(u)).map(|((x, g), (m, u))| [x, g, m, u]);
+    for start in (0..).step_by(PART) {
+        let mut buffers = [[A::ZERO; PART]; 4];
+        let mut length = 0;
+        for (place, element) in elements.by_ref().take(PART).enumerate() {
+            for (to, value) in buffers.iter_mut().filter_map(|b| b.get_mut(place)).zip(element) {
+                *to = value;
+            }
+            length += 1;
+        }
+        if length == 0 {
+            break;
+        }
+        let old = buffers;
+        let [x, g, m, u] = buffers.each_mut().map(|b| b.get_mut(..length).unwrap_or_default());
+        contiguous::update::<A, ()>(k, Operands { x, g, m, u });
+        if buffers.iter().all(|values| A::all_below(values, 0)) {
+            continue;
+        }
+        let [old, new] = [&old, &buffers].map(|[x, _, m, u]| x.iter().zip(m).zip(u).take(length));
+        let bad =
+            old.zip(new).enumerate().find_map(|(place, (((x, m), u), ((new_x, new_m), new_u)))| {
+                let roles = [Role::FirstMoment, Role::InfNorm, Role::Parameter];
+                let changes = [(m, new_m), (u, new_u), (x, new_x)];
+                let is_lost =
+                    |(_, (old, new)): &(Role, (&A, &A))| old.is_finite() && !new.is_finite();
+                let (role, (_, value)) = roles.into_iter().zip(changes).find(is_lost)?;
+                let cause = if x.is_finite() { (role, value) } else { (Role::Parameter, x) };
+                Some((start + place, cause.0, cause.1.widen()))
+            });
+        if bad.is_some() {
+            return bad;
+        }
+    }
+    None
+}
