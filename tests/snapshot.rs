@@ -307,3 +307,70 @@ fn a_snapshot_keeps_values_whatever_their_order() -> Result<(), Error> {
     assert_eq!(state.inf_norm(), &g.into_dyn());
     Ok(())
 }
+
+// ---------------------------------------------------------------- another precision
+
+/// A run in f32 goes on in f64 with exactly the same numbers, in the memory order of its parameters, and
+/// comes back.
+#[test]
+fn a_snapshot_changes_precision_and_back() -> Result<(), Error> {
+    let mut model = configured::<f32>()?;
+    model.run(0..4)?;
+    let single = model.optimizer.snapshot();
+    let double = single.cast::<f64>()?;
+    assert_eq!(double.groups(), single.groups());
+    assert_eq!((double.lr_scale(), double.max_norm()), (single.lr_scale(), single.max_norm()));
+    for name in single.names() {
+        let single = single.state(name).expect("named");
+        let double = double.state(name).expect("kept");
+        assert_eq!(single.steps(), double.steps());
+        for (single, double) in
+            [(single.first_moment(), double.first_moment()), (single.inf_norm(), double.inf_norm())]
+        {
+            assert_eq!(single.strides(), double.strides());
+            assert_eq!(single.mapv(f64::from), double);
+        }
+    }
+    assert_eq!(double.cast::<f32>()?, single);
+    assert_eq!(single.cast::<f32>()?, single);
+
+    // Numbers of f64 are rounded to nearest.
+    let third = array![1.0 / 3.0].into_dyn();
+    let state = State::from_parts(1, -third.clone(), third)?.cast::<f32>()?;
+    assert_eq!((state.first_moment()[[0]], state.inf_norm()[[0]]), (-1.0_f32 / 3.0, 1.0_f32 / 3.0));
+    Ok(())
+}
+
+/// What does not fit is named, and nothing is half done.
+#[test]
+fn numbers_that_do_not_fit_in_f32_are_named() -> Result<(), Error> {
+    let state = |m: f64, u: f64| {
+        let array = |value| {
+            ArrayD::from_shape_fn(vec![2, 3].set_f(true), |i| {
+                if (i[0], i[1]) == (1, 2) { value } else { 0.5 }
+            })
+        };
+        State::from_parts(9, array(m), array(u))
+    };
+    for (m, u, message, value) in [
+        (1e39, 1.0, "first moment is 1e39 at index [1, 2], which becomes inf in f32", 1e39),
+        (-1e39, 1.0, "first moment is -1e39 at index [1, 2], which becomes -inf in f32", -1e39),
+        (-1e-46, 1.0, "first moment is -1e-46 at index [1, 2], which becomes -0 in f32", -1e-46),
+        (1.0, 1e300, "infinity norm is 1e300 at index [1, 2], which becomes inf in f32", 1e300),
+        (0.0, 5e-324, "infinity norm is 5e-324 at index [1, 2], which becomes 0 in f32", 5e-324),
+    ] {
+        let error = state(m, u)?.cast::<f32>().expect_err(message);
+        assert_eq!((error.to_string().as_str(), error.kind()), (message, ErrorKind::Precision));
+        assert_eq!((error.index(), error.value()), (Some(&[1, 2][..]), Some(value)));
+    }
+
+    let mut x = ArrayD::<f64>::zeros(vec![2]);
+    let mut optimizer = Optimizer::new(Adamax::builder().beta1(0.5).build()?);
+    optimizer.register("fits", &x)?;
+    let slot = optimizer.register("does not", &x)?;
+    optimizer.step(&mut [slot.bind(&mut x, &array![1.0, 2e39].into_dyn())])?;
+    let error = optimizer.snapshot().cast::<f32>().unwrap_err();
+    let message = "tensor `does not`: first moment is 1e39 at index [1], which becomes inf in f32";
+    assert_eq!(error.to_string(), message);
+    Ok(())
+}

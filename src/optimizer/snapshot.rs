@@ -4,11 +4,8 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use super::max_norm::MaxNorm;
 #[cfg(feature = "serde")]
-use crate::{
-    error::{Detail, Error},
-    rule::range,
-};
-use crate::{real::Real, rule::Adamax, state::State};
+use crate::{error::Detail, rule::range};
+use crate::{error::Error, real::Real, rule::Adamax, state::State};
 #[cfg(feature = "serde")]
 use alloc::collections::btree_map::Entry;
 
@@ -121,6 +118,43 @@ impl<A: Real> Snapshot<A> {
     #[must_use]
     pub fn max_norm(&self) -> Option<MaxNorm> {
         self.max_norm
+    }
+
+    /// Returns the same snapshot in precision `B`: `f32` or `f64`. See [`State::cast`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Precision`](crate::ErrorKind::Precision) if a number of a state would become infinite
+    /// or 0. The message names the tensor and the number.
+    ///
+    /// # Allocation
+    /// The new states.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer};
+    /// use ndarray::array;
+    ///
+    /// // A run that was started in single precision goes on in double precision.
+    /// let mut x = array![1.0_f32];
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slot = optimizer.register("x", &x)?;
+    /// optimizer.step(&mut [slot.bind(&mut x, &array![0.5])])?;
+    ///
+    /// let mut x = x.mapv(f64::from);
+    /// let mut continued = Optimizer::new(Adamax::default());
+    /// let slot = continued.register("x", &x)?;
+    /// continued.restore(&optimizer.snapshot().cast()?)?;
+    /// continued.step(&mut [slot.bind(&mut x, &array![0.5])])?;
+    /// assert_eq!(continued.state(slot).unwrap().steps(), 2);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn cast<B: Real>(&self) -> Result<Snapshot<B>, Error> {
+        let tensors = self.tensors.iter().map(|(name, tensor)| {
+            let state = tensor.state.cast().map_err(|error| error.in_tensor(name))?;
+            Ok((name.clone(), TensorSnapshot { group: tensor.group, state }))
+        });
+        let tensors = tensors.collect::<Result<_, Error>>()?;
+        Ok(Snapshot::new(self.groups.clone(), tensors, self.lr_scale, self.max_norm))
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Option<&TensorSnapshot<A>> {
