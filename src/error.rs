@@ -178,7 +178,7 @@ impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Short(value) = self;
         // `Debug` has an exponent where it is shorter, and "1.0" for 1.
-        if value.fract() == 0.0 && value.abs() < 1e16 {
+        if libm::trunc(*value) == *value && value.abs() < 1e16 {
             write!(f, "{value}")
         } else {
             write!(f, "{value:?}")
