@@ -1,19 +1,24 @@
 //! The record of a file: everything of a snapshot except its arrays, as JSON in the metadata.
 //!
-//! As in documents of serde, settings that are left out take their defaults and unknown ones are
-//! errors.
+//! A file may leave settings open: the optimizer that restores it then keeps its own. Settings that
+//! this release does not know are errors.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use super::{Checkpoint, error::FileError, header, unique::Unique};
 use crate::{
     error::Error,
     optimizer::max_norm::MaxNorm,
-    optimizer::snapshot::{Snapshot, TensorSnapshot},
+    optimizer::snapshot::{Open, Snapshot, TensorSnapshot},
     real::Real,
-    rule::Adamax,
+    rule::{Adamax, open::Settings},
     serde::{RuleData, check_version, default_lr_scale},
     state::State,
 };
@@ -33,6 +38,9 @@ pub(super) struct Record {
     /// `None` also stands for ∞, which JSON cannot write, and which clips nothing either.
     #[serde(default)]
     max_norm: Option<MaxNorm>,
+    /// The settings above that the JSON leaves out.
+    #[serde(skip)]
+    open: Open,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,11 +61,20 @@ impl Record {
             tensors: Unique(tensors.collect()),
             lr_scale: snapshot.lr_scale(),
             max_norm: snapshot.max_norm().filter(|max_norm| max_norm.bound().is_finite()),
+            open: snapshot.open().clone(),
         }
     }
 
     pub(super) fn to_json(&self) -> Result<String, Error> {
-        serde_json::to_string(self).map_err(|source| FileError::json(KEY, source))
+        let text = if self.open == Open::default() {
+            serde_json::to_string(self)
+        } else {
+            serde_json::to_value(self).and_then(|mut record| {
+                remove(&mut record, &self.open);
+                serde_json::to_string(&record)
+            })
+        };
+        text.map_err(|source| FileError::json(KEY, source))
     }
 
     pub(super) fn from_json(json: &str) -> Result<Self, Error> {
@@ -69,7 +86,8 @@ impl Record {
         }
         let Versioned { version } = header::from_json(KEY, json.as_bytes())?;
         check_version("state file", version, Checkpoint::<f64>::VERSION)?;
-        header::from_json(KEY, json.as_bytes())
+        let record: Record = header::from_json(KEY, json.as_bytes())?;
+        Ok(Record { open: left_out(json)?, ..record })
     }
 
     /// Makes the snapshot. `state` gets the name and the number of steps of each tensor.
@@ -87,6 +105,69 @@ impl Record {
             let state = state(&name, steps)?;
             tensors.push((name, TensorSnapshot { group, state }));
         }
-        Snapshot::from_foreign(groups, tensors, self.lr_scale, self.max_norm)
+        let snapshot = Snapshot::from_foreign(groups, tensors, self.lr_scale, self.max_norm)?;
+        Ok(snapshot.leaving(self.open))
+    }
+}
+
+// The names of fields of [`Record`].
+const GROUPS: &str = "groups";
+const LR_SCALE: &str = "lr_scale";
+const MAX_NORM: &str = "max_norm";
+
+/// Finds the settings that a valid record leaves out.
+fn left_out(json: &str) -> Result<Open, Error> {
+    let fields: BTreeMap<String, &RawValue> = header::from_json(KEY, json.as_bytes())?;
+    let groups = fields.get(GROUPS).map_or("[]", |groups| groups.get());
+    let groups: Vec<LeftOut> = header::from_json(KEY, groups.as_bytes())?;
+    let mut rules: Vec<Settings> = groups.into_iter().map(|LeftOut(settings)| settings).collect();
+    if rules.iter().all(|&settings| settings == Settings::default()) {
+        rules.clear();
+    }
+    Ok(Open {
+        lr_scale: !fields.contains_key(LR_SCALE),
+        max_norm: !fields.contains_key(MAX_NORM),
+        rules,
+    })
+}
+
+/// Removes the open settings from a record.
+fn remove(record: &mut serde_json::Value, open: &Open) {
+    let mut fields = record.as_object_mut();
+    for (open, name) in [(open.lr_scale, LR_SCALE), (open.max_norm, MAX_NORM)] {
+        if let Some(fields) = fields.as_mut().filter(|_| open) {
+            fields.remove(name);
+        }
+    }
+    let groups = fields.and_then(|fields| fields.get_mut(GROUPS)?.as_array_mut());
+    for (group, settings) in groups.into_iter().flatten().zip(&open.rules) {
+        for name in settings.names() {
+            group.as_object_mut().and_then(|group| group.remove(name));
+        }
+    }
+}
+
+/// The settings that a rule in JSON does not name.
+struct LeftOut(Settings);
+
+impl<'de> Deserialize<'de> for LeftOut {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Rule;
+        impl<'de> Visitor<'de> for Rule {
+            type Value = LeftOut;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the settings of a rule")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<LeftOut, M::Error> {
+                let mut settings = Settings::all();
+                while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
+                    settings.remove(&name);
+                }
+                Ok(LeftOut(settings))
+            }
+        }
+        deserializer.deserialize_map(Rule)
     }
 }

@@ -509,6 +509,10 @@ impl<A: Real> Optimizer<A> {
     /// memory order of this optimizer's parameters. A run that continues from a snapshot gives the
     /// same bits as one that was not interrupted.
     ///
+    /// A state file may leave settings open, as a file from PyTorch does: it names no norm bound. The
+    /// optimizer then keeps its own setting: the norm bound, the learning-rate scale, or a setting of
+    /// the group's rule. [`Optimizer::snapshot`] leaves nothing open.
+    ///
     /// # Errors
     /// After an error nothing has changed. The error names the tensor, if one is at fault.
     /// - [`ErrorKind::Snapshot`](crate::ErrorKind::Snapshot) if a registered tensor is missing in the
@@ -550,9 +554,10 @@ impl<A: Real> Optimizer<A> {
                 entry.state.assign(state);
             }
         }
-        self.groups = snapshot.groups().iter().copied().map(GroupRule::new).collect();
-        self.lr_scale = snapshot.lr_scale();
-        self.max_norm = snapshot.max_norm();
+        let own = self.groups.iter().map(GroupRule::rule);
+        self.groups = snapshot.rules_completed_by(own).map(GroupRule::new).collect();
+        self.lr_scale = snapshot.lr_scale_or(self.lr_scale);
+        self.max_norm = snapshot.max_norm_or(self.max_norm);
         Ok(())
     }
 }

@@ -5,7 +5,12 @@ use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use super::max_norm::MaxNorm;
 #[cfg(feature = "serde")]
 use crate::{error::Detail, rule::range};
-use crate::{error::Error, real::Real, rule::Adamax, state::State};
+use crate::{
+    error::Error,
+    real::Real,
+    rule::{Adamax, open::Settings},
+    state::State,
+};
 #[cfg(feature = "serde")]
 use alloc::collections::btree_map::Entry;
 
@@ -36,6 +41,17 @@ pub struct Snapshot<A = f64> {
     tensors: BTreeMap<String, TensorSnapshot<A>>,
     lr_scale: f64,
     max_norm: Option<MaxNorm>,
+    open: Open,
+}
+
+/// The settings that a snapshot leaves open, because its file does not name them. The snapshot itself
+/// has their defaults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Open {
+    pub(crate) lr_scale: bool,
+    pub(crate) max_norm: bool,
+    /// One set per group; or none at all, if every rule is complete.
+    pub(crate) rules: Vec<Settings>,
 }
 
 /// The entry of one tensor in a snapshot.
@@ -57,7 +73,7 @@ impl<A: Real> Snapshot<A> {
         lr_scale: f64,
         max_norm: Option<MaxNorm>,
     ) -> Self {
-        Snapshot { groups, tensors, lr_scale, max_norm }
+        Snapshot { groups, tensors, lr_scale, max_norm, open: Open::default() }
     }
 
     /// Builds a snapshot from parts that come from outside, after checking them.
@@ -91,7 +107,42 @@ impl<A: Real> Snapshot<A> {
         &self.tensors
     }
 
+    /// Returns this snapshot with settings left open.
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn leaving(self, open: Open) -> Self {
+        Snapshot { open, ..self }
+    }
+
+    #[cfg(feature = "safetensors")]
+    pub(crate) fn open(&self) -> &Open {
+        &self.open
+    }
+
+    /// Returns the rules, completed by `own`: the rules of the groups of an optimizer.
+    pub(crate) fn rules_completed_by<'a>(
+        &self,
+        own: impl Iterator<Item = &'a Adamax>,
+    ) -> impl Iterator<Item = Adamax> {
+        self.groups.iter().zip(own).enumerate().map(|(index, (found, own))| {
+            let open = self.open.rules.get(index).copied().unwrap_or_default();
+            found.completed_by(own, open)
+        })
+    }
+
+    /// Returns the factor on every group's learning rate; `own` if it is left open.
+    pub(crate) fn lr_scale_or(&self, own: f64) -> f64 {
+        if self.open.lr_scale { own } else { self.lr_scale }
+    }
+
+    /// Returns the bound on the norm of the gradients; `own` if it is left open.
+    pub(crate) fn max_norm_or(&self, own: Option<MaxNorm>) -> Option<MaxNorm> {
+        if self.open.max_norm { own } else { self.max_norm }
+    }
+
     /// Returns the rules of the groups. The default group is the first.
+    ///
+    /// A setting that the file of the snapshot leaves open has its default here.
+    /// [`Optimizer::restore`](crate::Optimizer::restore) keeps the optimizer's own instead.
     #[must_use]
     pub fn groups(&self) -> &[Adamax] {
         &self.groups
@@ -108,13 +159,14 @@ impl<A: Real> Snapshot<A> {
         self.tensor(name).map(|tensor| &tensor.state)
     }
 
-    /// Returns the factor on every group's learning rate.
+    /// Returns the factor on every group's learning rate; 1 if the file leaves it open.
     #[must_use]
     pub fn lr_scale(&self) -> f64 {
         self.lr_scale
     }
 
-    /// Returns the bound on the norm of the gradients.
+    /// Returns the bound on the norm of the gradients; `None` if there is none, or if the file leaves
+    /// it open.
     #[must_use]
     pub fn max_norm(&self) -> Option<MaxNorm> {
         self.max_norm
@@ -154,7 +206,9 @@ impl<A: Real> Snapshot<A> {
             Ok((name.clone(), TensorSnapshot { group: tensor.group, state }))
         });
         let tensors = tensors.collect::<Result<_, Error>>()?;
-        Ok(Snapshot::new(self.groups.clone(), tensors, self.lr_scale, self.max_norm))
+        let Snapshot { lr_scale, max_norm, .. } = *self;
+        let (groups, open) = (self.groups.clone(), self.open.clone());
+        Ok(Snapshot { groups, tensors, lr_scale, max_norm, open })
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Option<&TensorSnapshot<A>> {

@@ -3,7 +3,6 @@
 use super::{
     Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
     decay_rate::DecayRate,
-    precision::Precisions,
     range::{check_not_negative, check_positive},
 };
 use crate::error::Error;
@@ -128,7 +127,6 @@ impl AdamaxBuilder {
             }
         }
         check_positive("clip value", rule.clip_value)?;
-        let rule = Adamax { beta1, beta2, ..rule };
-        Ok(Adamax { precisions: Precisions::of(&rule), ..rule })
+        Ok(Adamax { beta1, beta2, ..rule }.with_precisions())
     }
 }

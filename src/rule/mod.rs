@@ -2,6 +2,7 @@
 
 mod builder;
 pub(crate) mod decay_rate;
+pub(crate) mod open;
 pub(crate) mod precision;
 mod presets;
 pub(crate) mod range;

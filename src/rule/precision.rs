@@ -21,7 +21,7 @@ impl Precisions {
     /// Those of the defaults.
     pub(super) const BOTH: Self = Precisions { f32: true, f64: true };
 
-    pub(super) fn of(rule: &Adamax) -> Self {
+    fn of(rule: &Adamax) -> Self {
         Precisions {
             f32: rule.check_precision::<f32>().is_ok(),
             f64: rule.check_precision::<f64>().is_ok(),
@@ -39,6 +39,11 @@ impl fmt::Debug for Precisions {
 }
 
 impl Adamax {
+    /// Returns this rule after its settings have changed.
+    pub(super) fn with_precisions(self) -> Self {
+        Adamax { precisions: Precisions::of(&self), ..self }
+    }
+
     /// Returns true if each setting has an effect in the precision of `A`.
     #[inline(always)]
     pub(crate) fn fits<A: Real>(&self) -> bool {

@@ -2,7 +2,8 @@
 
 use std::{error::Error, fs, path::Path};
 
-use adamax::{Checkpoint, ErrorKind};
+use adamax::{Adamax, Checkpoint, ErrorKind, MaxNorm, Optimizer};
+use ndarray::array;
 use serde_json::{Value, json};
 
 use crate::sample;
@@ -337,19 +338,90 @@ fn a_wrong_record_is_refused() -> Tested {
     Ok(())
 }
 
-/// The same holds for documents of serde.
+/// A rule in which no setting has its default.
+fn all_changed() -> Value {
+    json!({
+        "learning_rate": 0.25, "beta1": 0.5, "beta2": 0.75, "epsilon": 0.0,
+        "epsilon_placement": "InsideMax", "bias_correction": "Off",
+        "weight_decay": {"L2": 0.125}, "clip_value": 8.0, "objective": "Maximize",
+        "non_finite": "Skip",
+    })
+}
+
+/// A file that says nothing about a setting changes nothing about it, and stays silent when it is
+/// written again.
 #[test]
-fn settings_that_are_left_out_take_their_defaults() -> Tested {
+fn settings_that_are_left_open_stay_the_optimizers_own() -> Tested {
+    let defaults = serde_json::to_value(Adamax::default())?;
+    let settings = defaults.as_object().ok_or("no object")?;
+    // The file has defaults, the optimizer nothing but other values.
+    for left_open in settings.keys().map(String::as_str).chain(["lr_scale", "max_norm"]) {
+        let mut parts = Parts::sound()?;
+        parts.record(|record| {
+            record["groups"][0] = defaults.clone();
+            record["groups"][0].as_object_mut().expect("settings").remove(left_open);
+            record.as_object_mut().expect("a record").remove(left_open);
+        })?;
+        let read = Checkpoint::<f64>::from_bytes(&parts.file())?;
+        let again = Checkpoint::<f64>::from_bytes(&read.to_bytes()?)?;
+        assert_eq!(again, read, "{left_open}");
+
+        let mut optimizer = Optimizer::new(serde_json::from_value(all_changed())?);
+        optimizer.register("w", &array![0.0, 0.0])?;
+        optimizer.set_lr_scale(0.25)?;
+        optimizer.set_max_norm(Some(MaxNorm::Global(4.0)))?;
+        let mut expected = defaults.clone();
+        if let Some(own) = all_changed().get(left_open) {
+            expected[left_open] = own.clone();
+        }
+        optimizer.restore(again.snapshot())?;
+        let rule = serde_json::to_value(optimizer.rule(optimizer.default_group()))?;
+        assert_eq!(rule, expected, "{left_open}");
+        let scale = if left_open == "lr_scale" { 0.25 } else { 1.0 };
+        assert_eq!(optimizer.lr_scale(), scale, "{left_open}");
+        let max_norm = (left_open == "max_norm").then_some(MaxNorm::Global(4.0));
+        assert_eq!(optimizer.max_norm(), max_norm, "{left_open}");
+        // What the optimizer saves is complete.
+        let saved = Checkpoint::new(optimizer.snapshot()).to_bytes()?;
+        assert_eq!(Parts::of(saved)?.take_record()?["groups"][0], expected, "{left_open}");
+    }
+    Ok(())
+}
+
+/// The rules of a file are completed one by one.
+#[test]
+fn every_group_keeps_its_own_settings() -> Tested {
+    let mut parts = Parts::sound()?;
+    parts.record(|record| {
+        record["groups"] = json!([{"beta1": 0.0}, {}, {"clip_value": null, "beta1": 0.25}]);
+    })?;
+    let mut optimizer = Optimizer::new(serde_json::from_value(all_changed())?);
+    optimizer.register("w", &array![0.0, 0.0])?;
+    let groups = [
+        optimizer.default_group(),
+        optimizer.add_group(Adamax::keras()),
+        optimizer.add_group(Adamax::builder().clip_value(2.0).learning_rate(0.5).build()?),
+    ];
+    optimizer.restore(Checkpoint::from_bytes(&parts.file())?.snapshot())?;
+    let changed: Adamax = serde_json::from_value(all_changed())?;
+    let expected = [
+        changed.to_builder().beta1(0.0).build()?,
+        Adamax::keras(),
+        Adamax::builder().learning_rate(0.5).beta1(0.25).build()?,
+    ];
+    for (group, expected) in groups.into_iter().zip(&expected) {
+        assert_eq!(optimizer.rule(group), Some(expected));
+    }
+    Ok(())
+}
+
+/// What a snapshot shows of settings that its file leaves open.
+#[test]
+fn settings_that_are_left_open_show_their_defaults() -> Tested {
     let read = |spoil: &dyn Fn(&mut Value)| -> Result<Checkpoint<f64>, Box<dyn Error>> {
         let mut parts = Parts::sound()?;
         parts.record(|record| {
-            // No setting has its default value.
-            record["groups"][0] = json!({
-                "learning_rate": 0.25, "beta1": 0.5, "beta2": 0.75, "epsilon": 0.0,
-                "epsilon_placement": "InsideMax", "bias_correction": "Off",
-                "weight_decay": {"L2": 0.125}, "clip_value": 8.0, "objective": "Maximize",
-                "non_finite": "Skip",
-            });
+            record["groups"][0] = all_changed();
             record["lr_scale"] = json!(0.5);
             record["max_norm"] = json!({"Global": 4.0});
             spoil(record);
@@ -363,15 +435,18 @@ fn settings_that_are_left_out_take_their_defaults() -> Tested {
             record["groups"][0].as_object_mut().expect("settings").remove(setting);
         })?;
         let set = read(&|record| record["groups"][0][setting] = default.clone())?;
-        assert_eq!(left_out, set, "{setting}");
-        assert_ne!(left_out, complete, "{setting} is new: name it above");
+        assert_eq!(left_out.snapshot().groups(), set.snapshot().groups(), "{setting}");
+        assert_ne!(set, complete, "{setting} is new: name it above");
     }
     for (setting, default) in [("lr_scale", json!(1.0)), ("max_norm", Value::Null)] {
         let left_out =
             read(&|record| drop(record.as_object_mut().expect("a record").remove(setting)))?;
         let set = read(&|record| record[setting] = default.clone())?;
-        assert_eq!(left_out, set, "{setting}");
-        assert_ne!(left_out, complete, "{setting}");
+        let shown = |checkpoint: &Checkpoint<f64>| {
+            (checkpoint.snapshot().lr_scale(), checkpoint.snapshot().max_norm())
+        };
+        assert_eq!(shown(&left_out), shown(&set), "{setting}");
+        assert_ne!(shown(&left_out), shown(&complete), "{setting}");
     }
     for required in ["version", "groups", "tensors"] {
         let without =
