@@ -52,6 +52,7 @@
 //!
 //! # Further reading
 //! - [`recipes`]: small programs for common tasks.
+//! - `pytorch` (feature `safetensors`): exchange of runs with PyTorch, both ways.
 //! - [`guide`]: choice of a variant; coming from PyTorch, Keras, optax or argmin; help if the loss
 //!   is NaN, if nothing moves, or if the program is slow.
 //!
@@ -118,6 +119,8 @@ mod update;
 pub use average::{Average, BoundAverage};
 #[cfg(feature = "safetensors")]
 pub use checkpoint::Checkpoint;
+#[cfg(feature = "safetensors")]
+pub use doc::pytorch;
 pub use doc::{guide, recipes};
 pub use error::{Error, ErrorKind};
 pub use gradient_check::{GradientCheck, check_gradient};

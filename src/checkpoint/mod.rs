@@ -124,8 +124,10 @@ use crate::{
 /// means ∞, or no bound. Numbers are written with all digits that their exact value needs. The same
 /// checkpoint always gives the same bytes.
 ///
-/// Later releases read the files of earlier ones. A setting that is left out takes its default; an
-/// unknown one is an error that names it, and so is a later [`VERSION`](Checkpoint::VERSION).
+/// Later releases read the files of earlier ones. A file may leave out `lr_scale`, `max_norm` and any
+/// setting of a group: [`Optimizer::restore`](crate::Optimizer::restore) then keeps the optimizer's
+/// own. This crate writes them all. An unknown setting is an error that names it, and so is a later
+/// [`VERSION`](Checkpoint::VERSION).
 ///
 /// # In Python
 /// With the `safetensors` package and NumPy alone:
@@ -134,14 +136,8 @@ use crate::{
 /// ```
 ///
 /// # Exchange with PyTorch
-/// A run can start in PyTorch and go on here, or the other way round. `save` writes the state of a
-/// `torch.optim.Adamax` to a file for [`Checkpoint::load`], and `load` reads a file that
-/// [`Checkpoint::save`] wrote. Parameters have the names of `model.named_parameters()`. PyTorch needs
-/// a rule derived from [`Adamax::pytorch`](crate::Adamax::pytorch), without a norm bound or value
-/// clipping.
-/// ```python
-#[doc = include_str!("../../tests/state_files/torch_state.py")]
-/// ```
+/// A run can start in PyTorch and go on here, or the other way round:
+/// [`pytorch`](crate::pytorch) has a Python file for it, and says what is carried over.
 ///
 /// # Damaged and hostile files
 /// Reading checks everything: the type, shape and position of every entry, the range of every number,

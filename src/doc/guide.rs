@@ -78,6 +78,8 @@
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
+//! To take over a run of PyTorch, or to go on there: `adamax::pytorch` (feature `safetensors`).
+//!
 //! # Coming from Keras
 //! | `keras.optimizers.Adamax` | here |
 //! |---|---|

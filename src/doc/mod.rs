@@ -1,4 +1,6 @@
 //! Documentation that belongs to no single item.
 
 pub mod guide;
+#[cfg(feature = "safetensors")]
+pub mod pytorch;
 pub mod recipes;

@@ -4,8 +4,11 @@
 
 use std::{error::Error, fs, path::PathBuf};
 
-use adamax::{Adamax, Checkpoint, Objective, Optimizer, Slot, WeightDecay};
-use ndarray::{Array, Array1, Array2, Dimension, Ix1, Ix2};
+use adamax::{
+    Adamax, Checkpoint, MaxNorm, NonFinite, Objective, Optimizer, Slot, WeightDecay,
+    schedule::Schedule,
+};
+use ndarray::{Array, Array1, Array2, ArrayD, Dimension, Ix1, Ix2, IxDyn, ShapeBuilder};
 
 use crate::common::Float;
 
@@ -73,11 +76,7 @@ impl<A: Float> Run<A> {
 }
 
 /// The same values as `fill` in `exchange.py`.
-fn fill<A: Float, Sh: ndarray::ShapeBuilder>(
-    name: &str,
-    shape: Sh,
-    step: u32,
-) -> Array<A, Sh::Dim> {
+fn fill<A: Float, Sh: ShapeBuilder>(name: &str, shape: Sh, step: u32) -> Array<A, Sh::Dim> {
     let offset = 37 * step + 7 * u32::try_from(name.len()).expect("a short name");
     let numbers = (0_u32..).map(|index| f64::from((offset + 101 * index) % 64) - 32.0);
     let mut numbers = numbers.map(|number| A::of(number / 128.0));
@@ -165,11 +164,137 @@ fn finish_there<A: Float>(precision: &str) -> Tested {
 fn write_for_pytorch() -> Tested {
     fs::create_dir_all(file("").with_file_name(""))?;
     write::<f64>("f64")?;
-    write::<f32>("f32")
+    write::<f32>("f32")?;
+    let mut run = Scheduled::new()?;
+    run.advance(1..=STEPS)?;
+    Ok(run.checkpoint()?.save(file("from_crate_scheduled"))?)
 }
 
 fn write<A: Float>(precision: &str) -> Tested {
     let mut run = Run::<A>::new()?;
     run.advance(1..=STEPS)?;
     Ok(run.checkpoint()?.save(file(&format!("from_crate_{precision}")))?)
+}
+
+// ---------------------------------------------------------------- a schedule, and tensors of every kind
+
+/// Name, shape and group of the tensors of `Scheduled` in `exchange.py`.
+const TENSORS: [(&str, &[usize], usize); 5] = [
+    ("scalar", &[], 1),
+    ("transposed", &[3, 4], 1),
+    ("kernel", &[2, 3, 2, 2], 0),
+    ("late", &[3], 0),
+    ("frozen", &[2], 0),
+];
+
+/// The run of `make_scheduled` in `exchange.py`.
+struct Scheduled {
+    optimizer: Optimizer<f64>,
+    schedule: Schedule,
+    tensors: Vec<(Slot<IxDyn>, ArrayD<f64>)>,
+}
+
+impl Scheduled {
+    fn new() -> Result<Self, adamax::Error> {
+        let rule = Adamax::pytorch().to_builder().learning_rate(LEARNING_RATE).epsilon(0.01);
+        let decayed = rule.weight_decay(WeightDecay::L2(L2)).build()?;
+        let mut optimizer = Optimizer::new(decayed);
+        let groups =
+            [optimizer.default_group(), optimizer.add_group(rule.learning_rate(0.005).build()?)];
+        let mut tensors = Vec::new();
+        for (name, shape, group) in TENSORS {
+            let x = fill::<f64, _>(name, shape, 0) * 4.0;
+            tensors.push((optimizer.register_in(groups[group], name, &x)?, x));
+        }
+        let schedule = Schedule::cosine(u64::from(2 * STEPS), 0.0)?;
+        Ok(Scheduled { optimizer, schedule, tensors })
+    }
+
+    /// Afterwards the scale is that of the next step, as in `PyTorch`.
+    fn advance(&mut self, steps: std::ops::RangeInclusive<u32>) -> Result<(), adamax::Error> {
+        for step in steps {
+            self.optimizer.set_lr_scale(self.schedule.scale(u64::from(step - 1)))?;
+            let gradients =
+                TENSORS.map(|(name, shape, _)| fill::<f64, _>(name, IxDyn(shape), step));
+            let mut batch = Vec::new();
+            for ((name, ..), ((slot, x), gradient)) in
+                TENSORS.iter().zip(self.tensors.iter_mut().zip(&gradients))
+            {
+                if *name != "frozen" && (*name != "late" || step > STEPS) {
+                    batch.push(slot.bind(x, gradient));
+                }
+            }
+            self.optimizer.step(&mut batch)?;
+            self.optimizer.set_lr_scale(self.schedule.scale(u64::from(step)))?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint<f64>, adamax::Error> {
+        let mut checkpoint = Checkpoint::new(self.optimizer.snapshot());
+        for ((name, ..), (_, x)) in TENSORS.iter().zip(&self.tensors) {
+            checkpoint.add_parameter(name, x)?;
+        }
+        Ok(checkpoint)
+    }
+
+    fn assert_agree(&self, expected: &str) -> Tested {
+        let (found, expected) = (self.checkpoint()?, Checkpoint::load(file(expected))?);
+        let scales = [&found, &expected].map(|checkpoint| checkpoint.snapshot().lr_scale());
+        assert!((scales[0] - scales[1]).abs() <= SCALE_UNITS * f64::EPSILON, "{scales:?}");
+        for (name, _, group) in TENSORS {
+            let l2 = if group == 0 { L2 } else { 0.0 };
+            agree_in::<f64, IxDyn>(&found, &expected, name, l2)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tolerance of the scale, which is at most 1. `PyTorch` computes each factor from the one before: two
+/// roundings in each of 40 steps.
+const SCALE_UNITS: f64 = 80.0;
+
+/// The schedule does not count twice, and what the file does not say stays as the user has set it.
+#[test]
+fn a_scheduled_run_of_pytorch_is_finished_here() -> Tested {
+    let mut run = Scheduled::new()?;
+    let group = run.optimizer.default_group();
+    let rule = *run.optimizer.rule(group).ok_or("no rule")?;
+    let rule = rule.to_builder().clip_value(1e3).non_finite(NonFinite::Skip).build()?;
+    run.optimizer.set_rule(group, rule)?;
+    run.optimizer.set_max_norm(Some(MaxNorm::Global(1e3)))?;
+
+    let checkpoint = Checkpoint::load(file("from_torch_scheduled"))?;
+    assert!((checkpoint.snapshot().lr_scale() - 0.5).abs() <= SCALE_UNITS * f64::EPSILON);
+    let steps =
+        TENSORS.map(|(name, ..)| checkpoint.snapshot().state(name).map(adamax::State::steps));
+    assert_eq!(steps, [20, 20, 20, 0, 0].map(Some));
+    for ((name, ..), (_, x)) in TENSORS.iter().zip(&mut run.tensors) {
+        checkpoint.assign_parameter(name, x)?;
+    }
+    run.optimizer.restore(checkpoint.snapshot())?;
+    assert_eq!(run.optimizer.rule(group), Some(&rule));
+    assert_eq!(run.optimizer.max_norm(), Some(MaxNorm::Global(1e3)));
+    run.advance(STEPS + 1..=2 * STEPS)?;
+    run.assert_agree("torch_went_on_scheduled")
+}
+
+#[test]
+fn a_scheduled_run_of_this_crate_is_finished_by_pytorch() -> Tested {
+    let mut run = Scheduled::new()?;
+    run.advance(1..=STEPS)?;
+    let handed_over = Checkpoint::load(file("from_crate_scheduled"))?;
+    assert_eq!(run.checkpoint()?, handed_over, "PyTorch was given another state");
+    run.advance(STEPS + 1..=2 * STEPS)?;
+    run.assert_agree("torch_took_over_scheduled")
+}
+
+/// Without a scheduler, a file from `PyTorch` says nothing about the scale.
+#[test]
+fn a_file_without_a_scale_keeps_the_users() -> Tested {
+    let mut run = Run::<f64>::new()?;
+    run.optimizer.set_lr_scale(0.25)?;
+    run.take_over(&Checkpoint::load(file("from_torch_f64"))?)?;
+    assert_eq!(run.optimizer.lr_scale(), 0.25);
+    Ok(())
 }
