@@ -79,10 +79,11 @@ def save(path: str | os.PathLike[str], model: torch.nn.Module, optimizer: torch.
 
     rates, scale = scheduled(optimizer.param_groups, faults)
     groups = [to_rule(group, rate) for group, rate in zip(optimizer.param_groups, rates, strict=True)]
-    for index, rule in enumerate(groups):
+    for index, (group, rule) in enumerate(zip(optimizer.param_groups, groups, strict=True)):
+        numbers = rule | {"lr": float(group["lr"]), "weight_decay": float(group["weight_decay"])}
         faults += [
             f"{key} of group {index} is {x}"
-            for key, x in rule.items()
+            for key, x in numbers.items()
             if isinstance(x, float) and not math.isfinite(x)
         ]
     refuse("cannot be saved", path, faults)

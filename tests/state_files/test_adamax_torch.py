@@ -10,7 +10,6 @@ crate. Here, PyTorch is compared with itself: a run that goes through a file has
 import json
 import math
 import os
-import struct
 import sys
 import tempfile
 import unittest
@@ -238,7 +237,7 @@ class Rates(Case):
             "step": lambda o: torch.optim.lr_scheduler.StepLR(o, 2),
             "linear": lambda o: torch.optim.lr_scheduler.LinearLR(o, 0.1, total_iters=8),
             "one cycle": lambda o: torch.optim.lr_scheduler.OneCycleLR(
-                o, PEAKS, total_steps=3 * STEPS, cycle_momentum=False
+                o, PEAKS, total_steps=6 * STEPS, cycle_momentum=False
             ),
             "cyclic": lambda o: torch.optim.lr_scheduler.CyclicLR(
                 o, [0.01, 0.005, 0.0025], PEAKS, step_size_up=4, cycle_momentum=False
@@ -376,7 +375,16 @@ class Refusals(Case):
     def test_settings_that_are_not_finite(self):
         run = make()
         run[1].param_groups[1]["lr"] = math.inf
-        self.refused(run, "learning_rate of group 1 is inf", load=False)
+        run[1].param_groups[2]["weight_decay"] = math.nan
+        messages = [
+            "learning_rate of group 1 is inf",
+            "lr of group 1 is inf",
+            "weight_decay of group 2 is nan",
+        ]
+        self.refused(run, *messages, load=False)
+        run = make()
+        torch.optim.lr_scheduler.LambdaLR(run[1], lambda _: math.inf)
+        self.refused(run, *[f"lr of group {index} is inf" for index in range(3)], load=False)
 
     def test_a_parameter_outside_of_the_model(self):
         run = make()
