@@ -63,13 +63,14 @@ impl<A: Real> Average<A> {
     /// `param`, whose values are not read.
     ///
     /// # Errors
-    /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `decay` is not in [0, 1).
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `decay` is not in [0, 1);
+    /// - [`ErrorKind::Memory`](crate::ErrorKind::Memory) if there is no memory for the average.
     ///
     /// # Allocation
     /// One array.
     pub fn new<D: Dimension>(decay: f64, param: &ArrayRef<A, D>) -> Result<Self, Error> {
         let decay = DecayRate::new(DECAY, decay)?;
-        Ok(Average { decay, mean: placement::zeros_in_order_of(param), updates: 0 })
+        Ok(Average { decay, mean: placement::zeros_in_order_of(param)?, updates: 0 })
     }
 
     /// Adds the current values of the parameter to the average, in one pass.

@@ -86,6 +86,8 @@ pub enum ErrorKind {
     /// A gradient, a part of a state or the value of an objective is NaN or infinite, or a step would
     /// bring an infinity into a state.
     NonFinite,
+    /// There is no memory for an array: a view that repeats its elements can have any shape.
+    Memory,
     /// An infinity norm is negative.
     NegativeNorm,
     /// A number of a state becomes infinite, or 0, in the precision asked for.
@@ -208,6 +210,8 @@ pub(crate) enum Detail {
         hint(found, expected)
     )]
     Shape { role: Role, found: Vec<usize>, reference: Role, expected: Vec<usize> },
+    #[error("{role} of shape {shape:?} is too large for the memory")]
+    TooLarge { role: Role, shape: Vec<usize> },
     #[error("{role} is {value} at index {index:?}")]
     NonFinite { role: Role, index: Vec<usize>, value: f64 },
     #[error("{role} would become {value} at index {index:?}")]
@@ -316,6 +320,11 @@ impl Detail {
                 expected_shape: Some(expected),
                 ..Facts::of(ErrorKind::Shape)
             },
+            Detail::TooLarge { role, shape } => Facts {
+                array: Some(role.name()),
+                found_shape: Some(shape),
+                ..Facts::of(ErrorKind::Memory)
+            },
             Detail::NonFinite { role, index, value }
             | Detail::WouldOverflow { role, index, value } => Facts {
                 array: Some(role.name()),
@@ -410,7 +419,7 @@ impl Error {
         self.facts().value
     }
 
-    /// Returns the shape of the array that does not fit.
+    /// Returns the shape of the array that does not fit, to another array or into memory.
     #[must_use]
     pub fn found_shape(&self) -> Option<&[usize]> {
         self.facts().found_shape

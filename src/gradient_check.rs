@@ -7,6 +7,7 @@ use ndarray::{Array, ArrayRef, Dimension, IntoDimension};
 
 use crate::{
     error::{Detail, Error, Role},
+    layout::placement,
     par::Sequential,
     real::Real,
     reduce::finite,
@@ -36,6 +37,7 @@ use crate::{
 ///
 /// # Errors
 /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes differ;
+/// - [`ErrorKind::Memory`](crate::ErrorKind::Memory) if there is no memory for a copy of `param`;
 /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if `param`, `grad` or a value of
 ///   `objective` is NaN or infinite.
 ///
@@ -79,6 +81,7 @@ pub fn check_gradient<A: Real, D: Dimension>(
     mut objective: impl FnMut(&Array<A, D>) -> A,
 ) -> Result<GradientCheck, Error> {
     Error::check_shapes((Role::Gradient, grad.shape()), (Role::Parameter, param.shape()))?;
+    placement::check_memory(param)?;
     finite::check(Sequential, Role::Parameter, param)?;
     finite::check(Sequential, Role::Gradient, grad)?;
 

@@ -80,7 +80,8 @@ pub(crate) use parallel::Parallel;
 #[cfg(feature = "rayon")]
 mod parallel {
     use std::{
-        sync::{Mutex, PoisonError},
+        panic,
+        sync::{Mutex, OnceLock, PoisonError},
         vec,
         vec::Vec,
     };
@@ -102,8 +103,23 @@ mod parallel {
 
         /// Returns true if a call on this many elements in all should use threads.
         pub(crate) fn pays(elements: usize) -> bool {
-            elements >= Self::WORTHWHILE && rayon::current_num_threads() > 1
+            elements >= Self::WORTHWHILE && threads() > 1
         }
+    }
+
+    /// Returns the number of threads of the current pool; 1 if there is none.
+    ///
+    /// Outside a pool, rayon makes the global one, and panics where the system allows no threads. Nobody
+    /// can make it later. Rayon has no other way to ask, so this catches the panic. Work is then done
+    /// on the calling thread.
+    fn threads() -> usize {
+        static GLOBAL: OnceLock<bool> = OnceLock::new();
+
+        if rayon::current_thread_index().is_some() {
+            return rayon::current_num_threads();
+        }
+        let exists = GLOBAL.get_or_init(|| panic::catch_unwind(rayon::current_num_threads).is_ok());
+        if *exists { rayon::current_num_threads() } else { 1 }
     }
 
     impl Execute for Parallel {
@@ -121,8 +137,10 @@ mod parallel {
                 f(work, total);
             } else if rayon::current_thread_index().is_some() {
                 within_pool(work, total, &f);
-            } else {
+            } else if threads() > 1 {
                 beside_pool(work, total, &f);
+            } else {
+                f(work, total);
             }
         }
     }
@@ -145,7 +163,7 @@ mod parallel {
     /// Runs work for a thread outside the pool. Rayon would put this thread to sleep until the pool
     /// has done everything. Here it starts at once, and each thread that is awake takes the next part.
     fn beside_pool<W: Split, S: Summary>(work: W, total: &mut S, f: &(impl Fn(W, &mut S) + Sync)) {
-        let helpers = (rayon::current_num_threads() - 1).min(work.len() / Parallel::DIVISIBLE);
+        let helpers = (threads() - 1).min(work.len() / Parallel::DIVISIBLE);
         let parts = Mutex::new(vec![work]);
         let total = Mutex::new(total);
         let help = || {

@@ -1,19 +1,40 @@
 //! The memory addresses of the arrays that the crate makes.
 
-use alloc::vec;
+use alloc::{vec, vec::Vec};
+use core::hint;
 
 use ndarray::{Array, Array1, ArrayRef, Axis, Dimension, IxDyn, LayoutRef};
 
 use super::order::Order;
-use crate::real::Real;
+use crate::{
+    error::{Detail, Error, Role},
+    real::Real,
+};
+
+/// Refuses a parameter that is too large to be copied.
+///
+/// A view that repeats its elements (`broadcast`) has any shape, and takes hardly any memory.
+pub(crate) fn check_memory<A: Real, D: Dimension>(param: &LayoutRef<A, D>) -> Result<(), Error> {
+    let length = param.raw_dim().size_checked();
+    if length.is_some_and(has_memory::<A>) { Ok(()) } else { Err(too_large(param.shape())) }
+}
 
 /// Returns zeros of the shape of `like`, gapless and in its memory order.
-pub(crate) fn zeros_in_order_of<A: Real, D: Dimension>(like: &LayoutRef<A, D>) -> Array<A, IxDyn> {
+///
+/// # Errors
+/// [`Detail::TooLarge`] if there is no memory for them.
+pub(crate) fn zeros_in_order_of<A: Real, D: Dimension>(
+    like: &LayoutRef<A, D>,
+) -> Result<Array<A, IxDyn>, Error> {
     let order = Order::to_make(like);
-    order.to_logical(Array::zeros(order.shape_in_memory(like.shape())))
+    let zeros = zeros(&order.shape_in_memory(like.shape()));
+    zeros.map(|zeros| order.to_logical(zeros)).ok_or_else(|| too_large(like.shape()))
 }
 
 /// Returns two row-major arrays of zeros of a shape in memory order, for the moments of `param`.
+///
+/// # Errors
+/// [`Detail::TooLarge`] if there is no memory for them.
 ///
 /// They begin at a cache line, and the three arrays are far apart within a page. (An allocator gives
 /// arrays of 2ⁿ bytes addresses that differ by little more than multiples of a page. Processors
@@ -23,15 +44,52 @@ pub(crate) fn zeros_in_order_of<A: Real, D: Dimension>(like: &LayoutRef<A, D>) -
 pub(crate) fn zeros_beside<A: Real, D: Dimension>(
     param: &ArrayRef<A, D>,
     shape: &IxDyn,
-) -> [Array<A, IxDyn>; 2] {
-    let padding = padding(param.len().saturating_mul(size_of::<A>()));
-    if padding == 0 {
-        return [(); 2].map(|()| Array::zeros(shape.clone()));
+) -> Result<[Array<A, IxDyn>; 2], Error> {
+    let make = || {
+        let padding = padding(param.len().saturating_mul(size_of::<A>()));
+        if padding == 0 {
+            return Some([zeros(shape)?, zeros(shape)?]);
+        }
+        let x = param.as_ptr().addr();
+        let m: Array<A, IxDyn> = zeros_apart(&[x], padding, shape)?;
+        let u = zeros_apart(&[x, m.as_ptr().addr()], padding, shape)?;
+        Some([m, u])
+    };
+    make().ok_or_else(|| too_large(param.shape()))
+}
+
+#[cold]
+fn too_large(shape: &[usize]) -> Error {
+    Detail::TooLarge { role: Role::Parameter, shape: shape.to_vec() }.into()
+}
+
+/// Returns true if so many elements can be allocated now.
+///
+/// `vec!` alone would panic at a size above `isize::MAX`, and end the process where there is no memory.
+/// But only it gets memory that the system fills with zeros when it is first touched. So a large size
+/// is tried first.
+fn has_memory<A: Real>(length: usize) -> bool {
+    /// In bytes. Where this is not to be had, every program is at its end.
+    const LARGE: usize = 1 << 20;
+
+    if length.saturating_mul(size_of::<A>()) < LARGE {
+        return true;
     }
-    let x = param.as_ptr().addr();
-    let m: Array<A, IxDyn> = zeros_apart(&[x], padding, shape);
-    let u = zeros_apart(&[x, m.as_ptr().addr()], padding, shape);
-    [m, u]
+    let mut trial = Vec::<A>::new();
+    let allowed = trial.try_reserve_exact(length).is_ok();
+    // The compiler may take an allocation that nobody sees for one that succeeds.
+    hint::black_box(&trial);
+    allowed
+}
+
+/// Returns zeros, or `None` if there is no memory for them.
+fn zero_elements<A: Real>(length: usize) -> Option<Vec<A>> {
+    has_memory::<A>(length).then(|| vec![A::ZERO; length])
+}
+
+/// Returns row-major zeros, or `None` if there is no memory for them.
+fn zeros<A: Real>(shape: &IxDyn) -> Option<Array<A, IxDyn>> {
+    Array::from_shape_vec(shape.clone(), zero_elements(shape.size_checked()?)?).ok()
 }
 
 /// Addresses that agree modulo this are confused by the processor.
@@ -46,9 +104,13 @@ fn padding(bytes: usize) -> usize {
 }
 
 /// Returns row-major zeros that start as far as possible, within a page, from other addresses.
-fn zeros_apart<A: Real>(others: &[usize], padding: usize, shape: &IxDyn) -> Array<A, IxDyn> {
-    let length = shape.size();
-    let zeros = vec![A::ZERO; length + padding / size_of::<A>()];
+fn zeros_apart<A: Real>(
+    others: &[usize],
+    padding: usize,
+    shape: &IxDyn,
+) -> Option<Array<A, IxDyn>> {
+    let length = shape.size_checked()?;
+    let zeros: Vec<A> = zero_elements(length.checked_add(padding / size_of::<A>())?)?;
     let from = zeros.as_ptr().addr();
     let places = (from.next_multiple_of(LINE)..=from + padding).step_by(LINE);
     let distance = |place: usize| others.iter().map(|&other| within_page(place, other)).min();
@@ -56,7 +118,7 @@ fn zeros_apart<A: Real>(others: &[usize], padding: usize, shape: &IxDyn) -> Arra
     let start = (place - from) / size_of::<A>();
     let mut zeros = Array1::from_vec(zeros);
     zeros.slice_axis_inplace(Axis(0), (start..start + length).into());
-    zeros.into_shape_with_order(shape.clone()).unwrap_or_else(|_| Array::zeros(shape.clone()))
+    zeros.into_shape_with_order(shape.clone()).ok()
 }
 
 /// Returns the distance of two addresses modulo the page size.
@@ -77,7 +139,7 @@ mod tests {
             for skipped in 0..40 {
                 let mut x = Array1::from_elem(skipped + length, A::ONE);
                 x.slice_axis_inplace(Axis(0), (skipped..).into());
-                let [m, u] = zeros_beside(&x, &IxDyn(&[length]));
+                let [m, u] = zeros_beside(&x, &IxDyn(&[length])).unwrap();
                 for array in [&m, &u] {
                     assert_eq!((array.as_ptr().addr() % LINE, array.sum()), (0, A::ZERO));
                 }
@@ -109,7 +171,7 @@ mod tests {
         for (length, more) in
             [(0, 0), (1, 0), (255, 0), (256, 128), (1000, 500), (1024, 512), (99_999, 512)]
         {
-            for moment in zeros_beside(&Array1::<f64>::zeros(length), &IxDyn(&[length])) {
+            for moment in zeros_beside(&Array1::<f64>::zeros(length), &IxDyn(&[length])).unwrap() {
                 assert_eq!(moment.into_raw_vec_and_offset().0.capacity(), length + more);
             }
         }
@@ -123,7 +185,7 @@ mod tests {
         reversed.invert_axis(Axis(1));
         let small = Array2::<f64>::ones((2, 3).f());
         for like in [c.into_dyn(), permuted.into_dyn(), reversed.into_dyn(), small.into_dyn()] {
-            let zeros = zeros_in_order_of(&like);
+            let zeros = zeros_in_order_of(&like).unwrap();
             assert_eq!((zeros.shape(), zeros.strides()), (like.shape(), like.strides()));
             assert!(zeros.as_slice_memory_order().is_some());
         }

@@ -179,7 +179,9 @@ impl<A: Real> Optimizer<A> {
     /// and [`Snapshot`]s use the name, which must be unique.
     ///
     /// # Errors
-    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken.
+    /// After an error nothing has changed, and the name is free.
+    /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken;
+    /// - [`ErrorKind::Memory`](crate::ErrorKind::Memory) if there is no memory for the moments.
     ///
     /// # Allocation
     /// The two moments, the name, and growth of the lists of tensors.
@@ -207,6 +209,7 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Errors
     /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken;
+    /// - [`ErrorKind::Memory`](crate::ErrorKind::Memory) if there is no memory for the moments;
     /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if the group belongs to another optimizer.
     ///
     /// # Examples
@@ -232,14 +235,10 @@ impl<A: Real> Optimizer<A> {
         if self.by_name.contains_key(name) {
             return Err(Error::from(Detail::NameTaken).in_tensor(name));
         }
+        let state = State::try_zeros_like(param).map_err(|error| error.in_tensor(name))?;
         let index = self.tensors.len();
         self.by_name.insert(name.to_owned(), index);
-        self.tensors.push(Tensor {
-            name: name.to_owned(),
-            group,
-            state: State::zeros_like(param),
-            batch: self.batches,
-        });
+        self.tensors.push(Tensor { name: name.to_owned(), group, state, batch: self.batches });
         Ok(Slot { optimizer: self.id, index, dimension: PhantomData })
     }
 

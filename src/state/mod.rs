@@ -68,6 +68,11 @@ impl<A: Real> State<A> {
     /// # Allocation
     /// The two arrays. From 2 KB on each is allocated with up to half of its size more, at most 4 KB.
     ///
+    /// A view that repeats its elements (`broadcast`) can be larger than the memory. Then the state has
+    /// the shape `[0]`, and every step of the parameter is an error
+    /// ([`ErrorKind::Shape`](crate::ErrorKind::Shape)). [`Optimizer::register`](crate::Optimizer::register)
+    /// refuses such a view.
+    ///
     /// # Examples
     /// ```
     /// use adamax::State;
@@ -79,10 +84,19 @@ impl<A: Real> State<A> {
     /// ```
     #[must_use]
     pub fn zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Self {
+        State::try_zeros_like(param).unwrap_or_else(|_| {
+            let [m, u] = [(); 2].map(|()| Array::zeros(IxDyn(&[0])));
+            State { m, u, order: Order::ROW_MAJOR, steps: 0, balanced: true }
+        })
+    }
+
+    /// As [`zeros_like`](State::zeros_like), but refuses a parameter if there is no memory for its
+    /// moments.
+    pub(crate) fn try_zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Result<Self, Error> {
         let order = Order::to_make(param);
         let shape = order.shape_in_memory(param.shape());
-        let [m, u] = placement::zeros_beside(param, &shape);
-        State { m, u, order, steps: 0, balanced: true }
+        let [m, u] = placement::zeros_beside(param, &shape)?;
+        Ok(State { m, u, order, steps: 0, balanced: true })
     }
 
     /// Builds a state from its parts: t = `steps`, the first moment `m`, the infinity norm `u`.
@@ -312,8 +326,8 @@ impl<A: fmt::Debug> fmt::Debug for State<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [m, u] = self.moments();
         f.debug_struct("State")
-            .field("m", &m)
-            .field("u", &u)
+            .field("m", &InShort(&m))
+            .field("u", &InShort(&u))
             .field("steps", &self.steps)
             .finish_non_exhaustive()
     }
@@ -327,6 +341,18 @@ impl<A: fmt::Debug> fmt::Debug for State<A> {
 pub(crate) fn is_balanced<A: Real, D: Dimension>(m: &ArrayRef<A, D>, u: &ArrayRef<A, D>) -> bool {
     let ratio = A::from_f64(1_099_511_627_776.0);
     m.iter().zip(u).all(|(m, u)| m.abs() <= *u * ratio)
+}
+
+/// Large arrays in short, also with `{:#?}`, where ndarray would print each element on its own line.
+struct InShort<'a, A>(&'a ArrayView<'a, A, IxDyn>);
+
+impl<A: fmt::Debug> fmt::Debug for InShort<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match f.precision() {
+            Some(digits) => write!(f, "{:.digits$?}", self.0),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
 }
 
 /// Returns the array in row-major order without gaps: itself if it is so already.
