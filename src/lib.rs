@@ -103,6 +103,8 @@ mod doc;
 mod error;
 mod gradient_check;
 mod layout;
+#[cfg(feature = "serde")]
+mod list;
 mod optimizer;
 mod par;
 mod real;

@@ -3,9 +3,16 @@
 //! A document may leave out any setting, which then takes its default. So a setting that a later
 //! release adds does not make older documents unreadable. An unknown setting is an error: ignoring
 //! it would train with another rule than the one saved.
+//!
+//! A document may be hostile. Memory grows with what has been read, not with lengths that the document
+//! claims; depth is limited on the way down; messages show control characters as escapes.
 
-use alloc::{borrow::Cow, string::String, vec::Vec};
-
+use alloc::{
+    borrow::Cow,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 use ndarray::{Array, CowArray, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -13,14 +20,52 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::argmin::AdamaxSolver;
 use crate::{
     average::Average,
-    error::{Detail, Error},
+    error::{Abbreviated, Detail, Error},
+    list,
     optimizer::max_norm::MaxNorm,
     optimizer::snapshot::{Snapshot, TensorSnapshot},
     real::Real,
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
-    schedule::{Kind, Observed, ReduceOnPlateau, Schedule, Settings},
+    schedule::{Observed, ReduceOnPlateau, Schedule, Settings},
     state::State,
 };
+
+/// Turns a refusal of this crate into an error of the format. Its names come from outside.
+fn refusal<E: de::Error>(error: Error) -> E {
+    E::custom(escaped(&error.to_string(), char::is_control))
+}
+
+/// As [`refusal`], for a value that could not be read back.
+fn unwritable<E: ser::Error>(error: Error) -> E {
+    E::custom(escaped(&error.to_string(), char::is_control))
+}
+
+/// Escapes what an error of serde quotes from the document without a change: names of unknown fields
+/// and variants, of any length. Line breaks stay, because some formats need them for the place of the
+/// error; so does an error that quotes nothing odd, with all that the format knows of it.
+fn printable<E: de::Error>(error: E) -> E {
+    /// In bytes. The longest list of known names takes half of this.
+    const LONGEST: usize = 1000;
+
+    let is_odd = |letter: char| letter.is_control() && letter != '\n';
+    let message = error.to_string();
+    if message.len() <= LONGEST && !message.contains(is_odd) {
+        return error;
+    }
+    E::custom(Abbreviated::to(LONGEST, &escaped(&message, is_odd)))
+}
+
+fn escaped(message: &str, is_odd: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(message.len());
+    for letter in message.chars() {
+        if is_odd(letter) {
+            escaped.extend(letter.escape_default());
+        } else {
+            escaped.push(letter);
+        }
+    }
+    escaped
+}
 
 /// A rule as a document holds it, not checked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,7 +135,42 @@ impl Serialize for Adamax {
 
 impl<'de> Deserialize<'de> for Adamax {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        RuleData::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
+        RuleData::deserialize(deserializer).map_err(printable)?.try_into().map_err(refusal)
+    }
+}
+
+/// An array as ndarray writes it. Its own reading reserves memory for the length that the document
+/// claims.
+#[derive(Deserialize)]
+#[serde(rename = "Array", deny_unknown_fields)]
+#[serde(bound(deserialize = "A: Deserialize<'de>"))]
+struct ArrayData<A> {
+    v: u8,
+    #[serde(deserialize_with = "list::read")]
+    dim: Vec<usize>,
+    #[serde(deserialize_with = "list::read")]
+    data: Vec<A>,
+}
+
+fn read_array<'de, A, D>(deserializer: D) -> Result<CowArray<'static, A, IxDyn>, D::Error>
+where
+    A: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let ArrayData { v, dim, data } = ArrayData::deserialize(deserializer)?;
+    if v != 1 {
+        return Err(de::Error::custom(format!(
+            "array has version {v}, but this release reads version 1"
+        )));
+    }
+    let length = data.len();
+    match Array::from_shape_vec(&*dim, data) {
+        Ok(array) => Ok(array.into()),
+        Err(_) => {
+            let shape = format!("{dim:?}");
+            let shape = Abbreviated::name(&shape);
+            Err(de::Error::custom(format!("array of shape {shape} has {length} elements")))
+        }
     }
 }
 
@@ -99,7 +179,9 @@ impl<'de> Deserialize<'de> for Adamax {
 #[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
 struct StateData<'a, A: Real> {
     steps: u64,
+    #[serde(deserialize_with = "read_array")]
     first_moment: CowArray<'a, A, IxDyn>,
+    #[serde(deserialize_with = "read_array")]
     inf_norm: CowArray<'a, A, IxDyn>,
 }
 
@@ -121,13 +203,13 @@ impl<'a, A: Real> StateData<'a, A> {
 
 impl<A: Real + Serialize> Serialize for State<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        StateData::of(self).map_err(ser::Error::custom)?.serialize(serializer)
+        StateData::of(self).map_err(unwritable)?.serialize(serializer)
     }
 }
 
 impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for State<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        StateData::deserialize(deserializer)?.read().map_err(de::Error::custom)
+        StateData::deserialize(deserializer).map_err(printable)?.read().map_err(refusal)
     }
 }
 
@@ -147,13 +229,21 @@ struct TensorData<'a, A: Real> {
 #[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
 struct SnapshotData<'a, A: Real> {
     version: Version,
+    #[serde(deserialize_with = "read_groups")]
     groups: Cow<'a, [Adamax]>,
+    #[serde(deserialize_with = "list::read")]
     tensors: Vec<TensorData<'a, A>>,
     #[serde(default = "default_lr_scale")]
     lr_scale: f64,
-    /// `None` also stands for ∞, which clips nothing either.
+    /// Releases before `MaxNormData` had infinite bounds wrote `None` for them.
     #[serde(default)]
     max_norm: Option<MaxNorm>,
+}
+
+fn read_groups<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Cow<'static, [Adamax]>, D::Error> {
+    list::read(deserializer).map(Cow::Owned)
 }
 
 impl<'a, A: Real> TensorData<'a, A> {
@@ -182,7 +272,7 @@ struct Version(u32);
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let version = u32::deserialize(deserializer)?;
-        check_version("snapshot", version, Snapshot::<f64>::VERSION).map_err(de::Error::custom)?;
+        check_version("snapshot", version, Snapshot::<f64>::VERSION).map_err(refusal)?;
         Ok(Version(version))
     }
 }
@@ -202,9 +292,9 @@ impl<A: Real + Serialize> Serialize for Snapshot<A> {
         SnapshotData {
             version: Version(Snapshot::<A>::VERSION),
             groups: Cow::Borrowed(self.groups()),
-            tensors: tensors.collect::<Result<_, _>>().map_err(ser::Error::custom)?,
+            tensors: tensors.collect::<Result<_, _>>().map_err(unwritable)?,
             lr_scale: self.lr_scale(),
-            max_norm: self.max_norm().filter(|max_norm| max_norm.bound().is_finite()),
+            max_norm: self.max_norm(),
         }
         .serialize(serializer)
     }
@@ -212,7 +302,7 @@ impl<A: Real + Serialize> Serialize for Snapshot<A> {
 
 impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let data = SnapshotData::deserialize(deserializer)?;
+        let data = SnapshotData::deserialize(deserializer).map_err(printable)?;
         let read = || -> Result<Self, Error> {
             let tensors = data.tensors.into_iter().map(TensorData::read);
             Snapshot::from_foreign(
@@ -222,7 +312,44 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
                 data.max_norm,
             )
         };
-        read().map_err(de::Error::custom)
+        read().map_err(refusal)
+    }
+}
+
+/// A norm bound as a document holds it. An infinite bound is a name, because some formats (JSON) have
+/// no infinity.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "MaxNorm")]
+enum MaxNormData {
+    Global(f64),
+    PerTensor(f64),
+    GlobalInfinite,
+    PerTensorInfinite,
+}
+
+impl Serialize for MaxNorm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check().map_err(unwritable)?;
+        let data = match *self {
+            MaxNorm::Global(f64::INFINITY) => MaxNormData::GlobalInfinite,
+            MaxNorm::PerTensor(f64::INFINITY) => MaxNormData::PerTensorInfinite,
+            MaxNorm::Global(bound) => MaxNormData::Global(bound),
+            MaxNorm::PerTensor(bound) => MaxNormData::PerTensor(bound),
+        };
+        data.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for MaxNorm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let max_norm = match MaxNormData::deserialize(deserializer).map_err(printable)? {
+            MaxNormData::Global(bound) => MaxNorm::Global(bound),
+            MaxNormData::PerTensor(bound) => MaxNorm::PerTensor(bound),
+            MaxNormData::GlobalInfinite => MaxNorm::Global(f64::INFINITY),
+            MaxNormData::PerTensorInfinite => MaxNorm::PerTensor(f64::INFINITY),
+        };
+        max_norm.check().map_err(refusal)?;
+        Ok(max_norm)
     }
 }
 
@@ -232,42 +359,33 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
 struct AverageData<'a, A: Real> {
     decay: f64,
     updates: u64,
-    mean: Cow<'a, Array<A, IxDyn>>,
+    #[serde(deserialize_with = "read_array")]
+    mean: CowArray<'a, A, IxDyn>,
 }
 
 impl<A: Real + Serialize> Serialize for Average<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.check_finite().map_err(ser::Error::custom)?;
-        AverageData {
-            decay: self.decay(),
-            updates: self.updates(),
-            mean: Cow::Borrowed(self.mean()),
-        }
-        .serialize(serializer)
+        self.check_finite().map_err(unwritable)?;
+        AverageData { decay: self.decay(), updates: self.updates(), mean: self.mean().into() }
+            .serialize(serializer)
     }
 }
 
 impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Average<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let data = AverageData::deserialize(deserializer)?;
+        let data = AverageData::deserialize(deserializer).map_err(printable)?;
         let read = || -> Result<Self, Error> {
             let average = Average::from_parts(data.decay, data.updates, data.mean.into_owned())?;
             average.check_finite()?;
             Ok(average)
         };
-        read().map_err(de::Error::custom)
-    }
-}
-
-impl Serialize for Schedule {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.kind().serialize(serializer)
+        read().map_err(refusal)
     }
 }
 
 impl<'de> Deserialize<'de> for Schedule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Schedule::new(Kind::deserialize(deserializer)?).map_err(de::Error::custom)
+        Schedule::read(deserializer).map_err(printable)
     }
 }
 
@@ -287,8 +405,9 @@ impl Serialize for ReduceOnPlateau {
 
 impl<'de> Deserialize<'de> for ReduceOnPlateau {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let PlateauData { settings, observed } = PlateauData::deserialize(deserializer)?;
-        ReduceOnPlateau::from_parts(settings, observed).map_err(de::Error::custom)
+        let PlateauData { settings, observed } =
+            PlateauData::deserialize(deserializer).map_err(printable)?;
+        ReduceOnPlateau::from_parts(settings, observed).map_err(refusal)
     }
 }
 
@@ -325,7 +444,7 @@ impl<A: Real + Serialize> Serialize for AdamaxSolver<A> {
 #[cfg(feature = "argmin")]
 impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for AdamaxSolver<A> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let data = SolverData::deserialize(deserializer)?;
+        let data = SolverData::deserialize(deserializer).map_err(printable)?;
         let mut solver = AdamaxSolver::new(data.rule)
             .with_tolerance_grad(data.tolerance_grad)
             .and_then(|solver| solver.with_tolerance_step(data.tolerance_step))

@@ -168,6 +168,12 @@ mod serialised {
                 json!({"Relative": -1.0}),
                 "threshold is -1, but must be finite and at least 0",
             ),
+            (
+                "settings",
+                "min_scale",
+                json!(0.75),
+                "scale is 0.5, but must be at least the min scale",
+            ),
             ("settings", "speed", json!(1), "unknown field `speed`"),
             ("observed", "scale", json!(1.5), "scale is 1.5, but must be in [0, 1]"),
             ("observed", "scale", json!(-0.5), "scale is -0.5, but must be in [0, 1]"),
@@ -183,6 +189,11 @@ mod serialised {
             let error = changed(part, name, value).expect_err(name).to_string();
             assert!(error.contains(message), "{part}, {name}: {error}");
         }
+        let mut resting = valid;
+        resting["observed"]["rest"] = json!(1);
+        resting["observed"]["bad_in_a_row"] = json!(1);
+        let error = serde_json::from_value::<ReduceOnPlateau>(resting).unwrap_err().to_string();
+        assert_eq!(error, "number of bad losses is 1, but must be 0 during a cooldown");
         Ok(())
     }
 }

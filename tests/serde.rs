@@ -3,6 +3,12 @@
 #![cfg(feature = "serde")]
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
+#[path = "serde/formats.rs"]
+mod formats;
+#[path = "serde/hostile.rs"]
+mod hostile;
 
 use std::{fmt::Debug, fs, path::PathBuf};
 
@@ -95,7 +101,7 @@ fn averages_come_back_bit_for_bit() -> Result<(), Error> {
 
 #[test]
 fn norm_bounds_come_back() {
-    for bound in [0.1 + 0.2, f64::MIN_POSITIVE, f64::MAX] {
+    for bound in [0.1 + 0.2, f64::MIN_POSITIVE, f64::MAX, f64::INFINITY] {
         for max_norm in [MaxNorm::Global(bound), MaxNorm::PerTensor(bound)] {
             assert_eq!(through_json(&max_norm), max_norm);
         }
@@ -138,14 +144,33 @@ fn a_run_goes_on_from_text() -> Result<(), Error> {
     goes_on::<f32>()
 }
 
-/// JSON has no infinity. A bound of ∞ is written as no bound, which has the same effect.
+/// JSON has no infinity. A clip value of ∞ is written as `null`, a norm bound of ∞ as a name.
 #[test]
-fn infinite_bounds_are_no_bounds() -> Result<(), Error> {
+fn infinite_bounds_come_back() -> Result<(), Error> {
     assert_eq!(serde_json::to_value(Adamax::default()).unwrap()["clip_value"], Value::Null);
     let mut optimizer = Optimizer::<f64>::new(Adamax::default());
-    optimizer.set_max_norm(Some(MaxNorm::Global(f64::INFINITY)))?;
-    assert_eq!(through_json(&optimizer.snapshot()).max_norm(), None);
+    for (max_norm, name) in [
+        (MaxNorm::Global(f64::INFINITY), "GlobalInfinite"),
+        (MaxNorm::PerTensor(f64::INFINITY), "PerTensorInfinite"),
+    ] {
+        optimizer.set_max_norm(Some(max_norm))?;
+        let snapshot = optimizer.snapshot();
+        assert_eq!(serde_json::to_value(&snapshot).unwrap()["max_norm"], name);
+        assert_eq!(through_json(&snapshot).max_norm(), Some(max_norm));
+    }
     Ok(())
+}
+
+#[test]
+fn norm_bounds_that_no_optimizer_takes_are_refused() {
+    for bad in [f64::NAN, 0.0, -1.0] {
+        let message = format!("max norm is {bad}, but must be greater than 0");
+        for max_norm in [MaxNorm::Global(bad), MaxNorm::PerTensor(bad)] {
+            assert_eq!(serde_json::to_string(&max_norm).unwrap_err().to_string(), message);
+        }
+    }
+    assert_error::<MaxNorm>(&json!({ "Global": 0.0 }), "max norm is 0, but must be greater than 0");
+    assert_error::<MaxNorm>(&json!({ "Global": null }), "invalid type: null");
 }
 
 // ---------------------------------------------------------------- the format
@@ -202,7 +227,8 @@ trait Visit {
     fn visit<T: Serialize + DeserializeOwned + PartialEq + Debug>(&mut self, name: &str, value: &T);
 }
 
-/// Visits values of every type that can be saved. Each is in a file `NAME.json` for every version.
+/// Visits values of every type that can be saved. Each is in a file `NAME.json` and a file `NAME.cbor`
+/// for every version.
 fn visit_golden(visitor: &mut impl Visit) -> Result<(), Error> {
     let third = 1.0 / 3.0;
     visitor.visit("rule_default", &Adamax::default());
@@ -338,6 +364,7 @@ fn documents_of_all_versions_are_read() -> Result<(), Error> {
                 let written = serde_json::to_string(value).expect("finite");
                 assert_says(&json(&written), &json(&text), name);
             }
+            formats::read_golden(&golden_folder(self.version), name, value);
             self.count += 1;
         }
     }
@@ -346,7 +373,7 @@ fn documents_of_all_versions_are_read() -> Result<(), Error> {
         visit_golden(&mut read)?;
         let files = fs::read_dir(golden_folder(version)).expect("a folder").count();
         let solvers = if cfg!(feature = "argmin") { 0 } else { 2 };
-        assert_eq!(read.count + solvers, files, "version {version}");
+        assert_eq!(2 * (read.count + solvers), files, "version {version}");
     }
     Ok(())
 }
@@ -369,6 +396,7 @@ fn write_golden_documents() -> Result<(), Error> {
                 let text = serde_json::to_string(value).expect("finite");
                 fs::write(file, text + "\n").expect("a file");
             }
+            formats::write_golden(&folder, name, value);
         }
     }
     visit_golden(&mut Write)
@@ -515,8 +543,13 @@ fn states_are_checked() -> Result<(), Error> {
         assert_refused::<T>(good, &at("first_moment/data/0"), &Value::Null, "invalid type: null");
         assert_refused::<T>(good, &at("first_moment/data/0"), &json!("NaN"), "invalid type");
         // Shapes that do not fit the number of elements.
-        assert_refused::<T>(good, &at("first_moment"), &array(&[2], &[1.0]), "");
-        assert_refused::<T>(good, &at("first_moment"), &array(&[usize::MAX, 2], &[1.0]), "");
+        for shape in [&[2][..], &[1, 0], &[usize::MAX, 2]] {
+            let message = format!("array of shape {shape:?} has 1 elements");
+            assert_refused::<T>(good, &at("first_moment"), &array(shape, &[1.0]), &message);
+        }
+        let message = "array has version 2, but this release reads version 1";
+        assert_refused::<T>(good, &at("first_moment/v"), &json!(2), message);
+        assert_fields::<T>(good, &at("first_moment"), &["v", "dim", "data"]);
         for bad in [json!(-1), json!(1.5), json!("1"), Value::Null] {
             assert_refused::<T>(good, &at("steps"), &bad, "invalid ");
         }

@@ -50,7 +50,6 @@ use crate::{error::Error, rule::range};
 /// # Ok::<(), adamax::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum MaxNorm {
     /// Bounds the norm over all gradients of a batch taken together, as PyTorch's

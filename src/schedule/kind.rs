@@ -36,11 +36,16 @@ pub enum Amplitude {
     Decaying(f64),
 }
 
-/// The greatest depth of nested schedules. Functions that visit them are recursive and must not
-/// exhaust the stack.
-const MAX_DEPTH: u64 = 64;
+/// The greatest depth of nested schedules.
+///
+/// Functions that visit them are recursive and must not exhaust the stack. Parsers take most: up to 7 KB
+/// for each schedule in another one. Parsers also have limits of their own: that of JSON is reached by
+/// 32 sequences within each other, which could be written, but not read.
+const MAX_DEPTH: u64 = 16;
 
 /// The contents of a schedule: the arguments of the constructor of the same name.
+///
+/// `nested.rs` reads and writes the kinds that hold other schedules, and lists the names of all kinds.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(
     feature = "serde",
@@ -48,22 +53,79 @@ const MAX_DEPTH: u64 = 64;
     serde(rename = "Schedule", deny_unknown_fields)
 )]
 pub(crate) enum Kind {
-    Constant { scale: f64 },
-    Step { steps: u64, factor: f64 },
-    MultiStep { milestones: Vec<u64>, factor: f64 },
-    Exponential { steps: u64, factor: f64 },
-    InverseTime { steps: u64, rate: f64 },
-    Noam { steps: u64 },
-    Linear { steps: u64, start: f64, end: f64 },
-    Polynomial { steps: u64, power: f64, end: f64 },
-    Cosine { steps: u64, end: f64 },
-    OneCycle { steps: u64, rise: f64, start: f64, end: f64 },
-    PiecewiseConstant { points: Vec<(u64, f64)> },
-    PiecewiseLinear { points: Vec<(u64, f64)> },
-    CosineWarmRestarts { steps: u64, multiplier: u64, end: f64 },
-    Cyclic { up: u64, down: u64, base: f64, amplitude: Amplitude },
-    WarmUp { steps: u64, start: f64, then: Box<Schedule> },
-    Sequence { parts: Vec<(u64, Schedule)>, last: Box<Schedule> },
+    Constant {
+        scale: f64,
+    },
+    Step {
+        steps: u64,
+        factor: f64,
+    },
+    MultiStep {
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::list::read"))]
+        milestones: Vec<u64>,
+        factor: f64,
+    },
+    Exponential {
+        steps: u64,
+        factor: f64,
+    },
+    InverseTime {
+        steps: u64,
+        rate: f64,
+    },
+    Noam {
+        steps: u64,
+    },
+    Linear {
+        steps: u64,
+        start: f64,
+        end: f64,
+    },
+    Polynomial {
+        steps: u64,
+        power: f64,
+        end: f64,
+    },
+    Cosine {
+        steps: u64,
+        end: f64,
+    },
+    OneCycle {
+        steps: u64,
+        rise: f64,
+        start: f64,
+        end: f64,
+    },
+    PiecewiseConstant {
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::list::read"))]
+        points: Vec<(u64, f64)>,
+    },
+    PiecewiseLinear {
+        #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::list::read"))]
+        points: Vec<(u64, f64)>,
+    },
+    CosineWarmRestarts {
+        steps: u64,
+        multiplier: u64,
+        end: f64,
+    },
+    Cyclic {
+        up: u64,
+        down: u64,
+        base: f64,
+        amplitude: Amplitude,
+    },
+    #[cfg_attr(feature = "serde", serde(skip))]
+    WarmUp {
+        steps: u64,
+        start: f64,
+        then: Box<Schedule>,
+    },
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Sequence {
+        parts: Vec<(u64, Schedule)>,
+        last: Box<Schedule>,
+    },
 }
 
 impl Kind {
@@ -127,18 +189,13 @@ impl Kind {
             Kind::WarmUp { steps, start, .. } => {
                 check_steps(*steps)?;
                 check_not_negative("start", *start)?;
-                self.check_depth()
+                check_depth(self.depth())
             }
             Kind::Sequence { parts, .. } => {
                 parts.iter().try_for_each(|(steps, _)| check_steps(*steps))?;
-                self.check_depth()
+                check_depth(self.depth())
             }
         }
-    }
-
-    fn check_depth(&self) -> Result<(), Error> {
-        let depth = self.depth();
-        check_count("depth of nested schedules", depth, depth <= MAX_DEPTH, "at most 64")
     }
 
     fn depth(&self) -> u64 {
@@ -152,6 +209,11 @@ impl Kind {
         };
         inner + 1
     }
+}
+
+/// Refuses schedules that are nested too deep.
+pub(super) fn check_depth(depth: u64) -> Result<(), Error> {
+    check_count("depth of nested schedules", depth, depth <= MAX_DEPTH, "at most 16")
 }
 
 impl Amplitude {

@@ -27,6 +27,8 @@
 
 mod formula;
 mod kind;
+#[cfg(feature = "serde")]
+mod nested;
 mod plateau;
 
 use alloc::boxed::Box;
@@ -35,7 +37,7 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 
-pub(crate) use kind::Kind;
+use kind::Kind;
 #[cfg(feature = "serde")]
 pub(crate) use plateau::{Observed, Settings};
 
@@ -86,9 +88,13 @@ impl Schedule {
         Ok(Schedule { kind })
     }
 
+    /// Reads a schedule. Its depth is checked before the parser goes deeper.
     #[cfg(feature = "serde")]
-    pub(crate) fn kind(&self) -> &Kind {
-        &self.kind
+    pub(crate) fn read<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        serde::de::DeserializeSeed::deserialize(nested::Nested::OUTERMOST, deserializer)
+            .map(|read| *read)
     }
 
     /// Returns the factor on the learning rate for step `t`, where the first step is 0. Finite and
@@ -420,7 +426,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0, if `start` is not finite or below 0, or if
-    /// schedules are nested more than 64 deep.
+    /// schedules are nested more than 16 deep.
     pub fn warm_up(self, steps: u64, start: f64) -> Result<Self, Error> {
         Schedule::new(Kind::WarmUp { steps, start, then: Box::new(self) })
     }
@@ -439,7 +445,7 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Hyperparameter`] if a part has 0 steps or if schedules are nested more than 64
+    /// [`ErrorKind::Hyperparameter`] if a part has 0 steps or if schedules are nested more than 16
     /// deep.
     pub fn sequence(
         parts: impl IntoIterator<Item = (u64, Schedule)>,

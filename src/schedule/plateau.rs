@@ -285,12 +285,15 @@ impl Observed {
     /// Refuses a state that no sequence of losses can lead to.
     #[cfg(feature = "serde")]
     fn check(&self, settings: &Settings) -> Result<(), Error> {
-        check_part("scale", self.scale)?;
+        let scale = self.scale;
+        check_part("scale", scale)?;
+        check("scale", scale, scale >= settings.min_scale, "at least the min scale")?;
         let best = self.best.unwrap_or(0.0);
         check("best loss", best, best.is_finite(), "finite")?;
         let Observed { bad_in_a_row: bad, rest, .. } = *self;
         check_count("number of bad losses", bad, bad <= settings.patience, "at most the patience")?;
-        check_count("rest", rest, rest <= settings.cooldown, "at most the cooldown")
+        check_count("rest", rest, rest <= settings.cooldown, "at most the cooldown")?;
+        check_count("number of bad losses", bad, bad == 0 || rest == 0, "0 during a cooldown")
     }
 }
 

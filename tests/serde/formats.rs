@@ -1,0 +1,96 @@
+//! Formats besides JSON: CBOR, with names and of any depth, and postcard, without names.
+
+use std::{fmt::Debug, fs, path::Path};
+
+use adamax::{Error, schedule::Schedule};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Visit, visit_golden};
+
+pub(crate) fn to_cbor(value: &impl Serialize) -> Vec<u8> {
+    let mut document = Vec::new();
+    ciborium::into_writer(value, &mut document).expect("valid");
+    document
+}
+
+/// Reads CBOR with a parser that does not limit depth.
+pub(crate) fn from_cbor<T: DeserializeOwned>(document: &[u8]) -> Result<T, String> {
+    const DEEP: usize = usize::MAX;
+    ciborium::de::from_reader_with_recursion_limit(document, DEEP)
+        .map_err(|error| error.to_string())
+}
+
+pub(crate) fn from_postcard<T: DeserializeOwned>(document: &[u8]) -> Result<T, String> {
+    postcard::from_bytes(document).map_err(|error| error.to_string())
+}
+
+pub(crate) fn read_golden<T>(folder: &Path, name: &str, value: &T)
+where
+    T: DeserializeOwned + PartialEq + Debug,
+{
+    let file = folder.join(format!("{name}.cbor"));
+    let document = fs::read(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(from_cbor::<T>(&document).as_ref(), Ok(value), "{name}");
+}
+
+pub(crate) fn write_golden(folder: &Path, name: &str, value: &impl Serialize) {
+    let file = folder.join(format!("{name}.cbor"));
+    if !file.exists() {
+        fs::write(file, to_cbor(value)).expect("a file");
+    }
+}
+
+#[test]
+fn every_value_comes_back() -> Result<(), Error> {
+    struct ThereAndBack;
+    impl Visit for ThereAndBack {
+        fn visit<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+            &mut self,
+            name: &str,
+            value: &T,
+        ) {
+            assert_eq!(from_cbor::<T>(&to_cbor(value)).as_ref(), Ok(value), "CBOR: {name}");
+            let document = postcard::to_stdvec(value).expect("valid");
+            assert_eq!(from_postcard::<T>(&document).as_ref(), Ok(value), "postcard: {name}");
+            // JSON that has been parsed before, and fields without their names.
+            let json = serde_json::to_value(value).expect("finite");
+            assert_eq!(serde_json::from_value::<T>(json).expect(name), *value, "{name}");
+        }
+    }
+    visit_golden(&mut ThereAndBack)
+}
+
+/// Schedules within schedules may be given as lists of their arguments, as other structures may.
+#[test]
+fn arguments_may_come_without_their_names() -> Result<(), Error> {
+    let read =
+        |text: &str| serde_json::from_str::<Schedule>(text).map_err(|error| error.to_string());
+    let constant = || Schedule::constant(0.5);
+    let warm = constant()?.warm_up(3, 0.25)?;
+    assert_eq!(read(r#"{"WarmUp":[3,0.25,{"Constant":[0.5]}]}"#), Ok(warm));
+    let sequence = Schedule::sequence([(2, constant()?)], constant()?)?;
+    let text = r#"{"Sequence":[[[2,{"Constant":[0.5]}]],{"Constant":{"scale":0.5}}]}"#;
+    assert_eq!(read(text), Ok(sequence));
+    for (text, message) in [
+        (r#"{"WarmUp":[3,0.25]}"#, "invalid length 2, expected struct variant Schedule::WarmUp"),
+        (r#"{"WarmUp":{"steps":1,"start":0.5}}"#, "missing field `then`"),
+        (r#"{"WarmUp":{"steps":1,"steps":1}}"#, "duplicate field `steps`"),
+        (
+            r#"{"WarmUp":{"step":1}}"#,
+            "unknown field `step`, expected one of `steps`, `start`, `then`",
+        ),
+        (r#"{"Sequence":{"parts":[]}}"#, "missing field `last`"),
+        (r#"{"Sequence":{"parts":[],"parts":[]}}"#, "duplicate field `parts`"),
+        (r#"{"Sequence":{"part":[]}}"#, "unknown field `part`, expected `parts` or `last`"),
+        (r#"{"Sequence":{"parts":[[1]]}}"#, "invalid length 1, expected a tuple of size 2"),
+        (r#"{"Sideways":{}}"#, "unknown variant `Sideways`, expected one of `Constant`, `Step`"),
+        (r#"{"Constant":{"scale":-1}}"#, "scale is -1, but must be finite and at least 0"),
+        (r#"{"WarmUp":{"steps":0,"start":0,"then":{"Constant":[1]}}}"#, "number of steps is 0"),
+        (r#""Noam""#, "invalid type: unit variant, expected struct variant"),
+        ("7", "expected value"),
+    ] {
+        let error = read(text).expect_err(text);
+        assert!(error.contains(message), "{text}: {error}");
+    }
+    Ok(())
+}
