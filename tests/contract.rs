@@ -294,7 +294,43 @@ fn errors() {
     fn is_error<E: std::error::Error + Send + Sync + 'static>() {}
     is_error::<Error>();
     let _: fn(&Error) -> ErrorKind = Error::kind;
+    let _ = ErrorKind::Memory;
     let _: for<'a> fn(&'a Error) -> Option<&'a str> = Error::tensor;
+}
+
+// ---------------------------------------------------------------- everything imported
+
+/// The module `argmin` and the framework of that name stay apart, as the documentation says.
+#[cfg(feature = "argmin")]
+mod everything_imported {
+    #[expect(clippy::wildcard_imports, reason = "this is the test")]
+    use adamax::*;
+
+    #[test]
+    fn the_solver_is_found() {
+        use ::argmin::core::Solver;
+        fn is_solver<O, S: Solver<O, I>, I: ::argmin::core::State>(_: &S, _: &I) {}
+
+        struct Problem;
+        impl ::argmin::core::CostFunction for Problem {
+            type Param = ndarray::Array1<f64>;
+            type Output = f64;
+            fn cost(&self, x: &Self::Param) -> Result<f64, ::argmin::core::Error> {
+                Ok(x.sum())
+            }
+        }
+        impl ::argmin::core::Gradient for Problem {
+            type Param = ndarray::Array1<f64>;
+            type Gradient = ndarray::Array1<f64>;
+            fn gradient(&self, x: &Self::Param) -> Result<Self::Param, ::argmin::core::Error> {
+                Ok(x.mapv(|_| 1.0))
+            }
+        }
+        type State =
+            ::argmin::core::IterState<ndarray::Array1<f64>, ndarray::Array1<f64>, (), (), (), f64>;
+        let solver = self::argmin::AdamaxSolver::<f64>::new(Adamax::default());
+        is_solver::<Problem, _, State>(&solver, &::argmin::core::State::new());
+    }
 }
 
 // ---------------------------------------------------------------- a user's program

@@ -60,6 +60,53 @@ fn every_value_comes_back() -> Result<(), Error> {
     visit_golden(&mut ThereAndBack)
 }
 
+/// What `serde_json` computes without its feature `float_roundtrip`, for numbers without an exponent: the
+/// digits as an integer, rounded, divided by a power of ten, rounded again.
+fn read_carelessly(number: &str) -> f64 {
+    let (whole, fraction) = number.split_once('.').expect("a point");
+    let digits: u64 = format!("{whole}{fraction}").parse().expect("fewer than 20 digits");
+    let places = i32::try_from(fraction.len()).expect("few");
+    assert!(places <= 22, "greater powers of ten are not exact");
+    #[expect(clippy::cast_precision_loss, reason = "this is the fault")]
+    let digits = digits as f64;
+    digits / 10_f64.powi(places)
+}
+
+/// The documentation says which numbers need `float_roundtrip`, and gives an example.
+#[test]
+fn json_needs_a_parser_that_rounds_right() {
+    const EXAMPLE: &str = "0.9162907318741551";
+
+    let exact: f64 = serde_json::from_str(EXAMPLE).expect("a number");
+    assert_eq!(exact.to_string(), EXAMPLE);
+    let careless = read_carelessly(EXAMPLE);
+    assert_eq!(careless.to_bits(), exact.to_bits() + 1);
+
+    let mut off = 0;
+    for number in numbers_between_0_and_1() {
+        let text = serde_json::to_string(&number).expect("finite");
+        assert_eq!(
+            serde_json::from_str::<f64>(&text).expect("a number").to_bits(),
+            number.to_bits()
+        );
+        off += u32::from(read_carelessly(&text) != number);
+        // Rounded to f32, the fault is too small to be seen.
+        #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
+        let number = number as f32;
+        let text = serde_json::to_string(&number).expect("finite");
+        #[expect(clippy::cast_possible_truncation, reason = "as serde does")]
+        let back = read_carelessly(&text) as f32;
+        assert_eq!(back.to_bits(), number.to_bits(), "{text}");
+    }
+    assert!((500..2000).contains(&off), "{off} of 10 000 are off");
+}
+
+/// 10 000 numbers that JSON writes without an exponent, with all their digits.
+fn numbers_between_0_and_1() -> impl Iterator<Item = f64> {
+    // The multiples of the golden ratio, modulo 1, are spread evenly.
+    (1..=10_000_u32).map(|n| (f64::from(n) * 0.618_033_988_749_894_9).fract()).map(|x| x.max(0.01))
+}
+
 /// Schedules within schedules may be given as lists of their arguments, as other structures may.
 #[test]
 fn arguments_may_come_without_their_names() -> Result<(), Error> {
