@@ -13,6 +13,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+use core::fmt;
 use ndarray::{Array, CowArray, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -30,14 +31,23 @@ use crate::{
     state::State,
 };
 
-/// Turns a refusal of this crate into an error of the format. Its names come from outside.
-fn refusal<E: de::Error>(error: Error) -> E {
-    E::custom(escaped(&error.to_string(), char::is_control))
+/// A refusal of this crate, with names that come from outside.
+struct Refusal(Error);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escaped(&self.0.to_string(), char::is_control))
+    }
 }
 
-/// As [`refusal`], for a value that could not be read back.
+/// A document was read that holds no valid value.
+fn refusal<E: de::Error>(error: Error) -> E {
+    E::custom(Refusal(error))
+}
+
+/// A value could not be read back.
 fn unwritable<E: ser::Error>(error: Error) -> E {
-    E::custom(escaped(&error.to_string(), char::is_control))
+    E::custom(Refusal(error))
 }
 
 /// Escapes what an error of serde quotes from the document without a change: names of unknown fields
@@ -164,14 +174,12 @@ where
         )));
     }
     let length = data.len();
-    match Array::from_shape_vec(&*dim, data) {
-        Ok(array) => Ok(array.into()),
-        Err(_) => {
-            let shape = format!("{dim:?}");
-            let shape = Abbreviated::name(&shape);
-            Err(de::Error::custom(format!("array of shape {shape} has {length} elements")))
-        }
+    if let Ok(array) = Array::from_shape_vec(&*dim, data) {
+        return Ok(array.into());
     }
+    let shape = format!("{dim:?}");
+    let shape = Abbreviated::name(&shape);
+    Err(de::Error::custom(format!("array of shape {shape} has {length} elements")))
 }
 
 #[derive(Serialize, Deserialize)]

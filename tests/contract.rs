@@ -303,7 +303,6 @@ fn errors() {
 /// The module `argmin` and the framework of that name stay apart, as the documentation says.
 #[cfg(feature = "argmin")]
 mod everything_imported {
-    #[expect(clippy::wildcard_imports, reason = "this is the test")]
     use adamax::*;
 
     #[test]

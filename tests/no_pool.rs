@@ -11,6 +11,9 @@ use ndarray::Array1;
 
 const LENGTH: usize = 1_000_000;
 
+/// Registers the parameter and takes a step.
+type Step<'a> = &'a dyn Fn(&mut Optimizer, &mut Array1<f64>) -> Result<(), Error>;
+
 #[test]
 fn steps_are_taken_by_the_calling_thread() -> Result<(), Error> {
     let no_threads = rayon::ThreadPoolBuilder::new()
@@ -30,7 +33,7 @@ fn steps_are_taken_by_the_calling_thread() -> Result<(), Error> {
     }
     assert_eq!((&x, &state), (&twin, &twin_state));
 
-    let stepped = |step: &dyn Fn(&mut Optimizer, &mut Array1<f64>) -> Result<(), Error>| {
+    let stepped = |step: Step<'_>| {
         let mut x = start.clone();
         let mut optimizer = Optimizer::new(rule);
         optimizer.set_max_norm(Some(MaxNorm::Global(1.0)))?;

@@ -204,8 +204,8 @@ fn required<T, E: de::Error>(field: Option<T>, name: &'static str) -> Result<T, 
 }
 
 /// Refuses a field that is there already.
-fn refuse_twice<T, E: de::Error>(field: &Option<T>, name: &'static str) -> Result<(), E> {
-    if field.is_some() { Err(E::duplicate_field(name)) } else { Ok(()) }
+fn refuse_twice<E: de::Error>(is_there: bool, name: &'static str) -> Result<(), E> {
+    if is_there { Err(E::duplicate_field(name)) } else { Ok(()) }
 }
 
 /// Reads a number, the next field of a format without names.
@@ -291,15 +291,15 @@ impl WarmUpFields {
         while let Some(field) = fields.next_key()? {
             match field {
                 WarmUpField::Steps => {
-                    refuse_twice(&self.steps, "steps")?;
+                    refuse_twice(self.steps.is_some(), "steps")?;
                     self.steps = Some(fields.next_value()?);
                 }
                 WarmUpField::Start => {
-                    refuse_twice(&self.start, "start")?;
+                    refuse_twice(self.start.is_some(), "start")?;
                     self.start = Some(fields.next_value()?);
                 }
                 WarmUpField::Then => {
-                    refuse_twice(&self.then, "then")?;
+                    refuse_twice(self.then.is_some(), "then")?;
                     return Ok(true);
                 }
             }
@@ -357,7 +357,7 @@ impl<'de> Visitor<'de> for Sequence {
         while let Some(field) = found.next(&mut fields)? {
             match field {
                 SequenceField::Parts => {
-                    found.parts = Some(fields.next_value_seed(List(Part(self.0)))?)
+                    found.parts = Some(fields.next_value_seed(List(Part(self.0)))?);
                 }
                 SequenceField::Last => found.last = Some(fields.next_value_seed(self.0)?),
             }
@@ -381,8 +381,8 @@ impl SequenceFields {
     ) -> Result<Option<SequenceField>, M::Error> {
         let field = fields.next_key()?;
         match field {
-            Some(SequenceField::Parts) => refuse_twice(&self.parts, "parts")?,
-            Some(SequenceField::Last) => refuse_twice(&self.last, "last")?,
+            Some(SequenceField::Parts) => refuse_twice(self.parts.is_some(), "parts")?,
+            Some(SequenceField::Last) => refuse_twice(self.last.is_some(), "last")?,
             None => {}
         }
         Ok(field)

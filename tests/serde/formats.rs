@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Visit, visit_golden};
 
-pub(crate) fn to_cbor(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn to_cbor<T: Serialize>(value: &T) -> Vec<u8> {
     let mut document = Vec::new();
     ciborium::into_writer(value, &mut document).expect("valid");
     document
