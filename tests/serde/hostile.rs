@@ -91,7 +91,7 @@ fn assert_depth_is_limited(
     Ok(())
 }
 
-/// serde_json has a limit of its own, of 128 brackets. It must not be reached by what can be written.
+/// `serde_json` has a limit of its own, of 128 brackets. It must not be reached by what can be written.
 #[test]
 fn depth_is_refused_by_json() -> Result<(), Error> {
     let write = |schedule: &Schedule| serde_json::to_vec(schedule).expect("valid");
@@ -113,7 +113,7 @@ fn depth_is_refused_by_formats_without_names() -> Result<(), Error> {
 #[test]
 fn depth_is_refused_by_formats_with_names() -> Result<(), Error> {
     let message = "depth of nested schedules is 17, but must be at most 16";
-    assert_depth_is_limited(|schedule| to_cbor(schedule), from_cbor, message)
+    assert_depth_is_limited(to_cbor, from_cbor, message)
 }
 
 /// A solver holds a schedule, and argmin's checkpoints are binary.
@@ -209,7 +209,7 @@ fn lengths_that_are_lies_take_no_memory() -> Result<(), Error> {
 
 /// A list that is read takes no more memory than its elements.
 #[test]
-fn states_hold_no_surplus() -> Result<(), Error> {
+fn states_hold_no_surplus() {
     const LENGTH: usize = 100_000;
 
     let state = State::zeros_like(&ndarray::Array1::<f64>::zeros(LENGTH));
@@ -220,7 +220,6 @@ fn states_hold_no_surplus() -> Result<(), Error> {
     for moment in [m, u] {
         assert_eq!(moment.into_raw_vec_and_offset().0.capacity(), LENGTH);
     }
-    Ok(())
 }
 
 // ---------------------------------------------------------------- damage
