@@ -324,38 +324,49 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Snapshot<A> {
     }
 }
 
-/// A norm bound as a document holds it. An infinite bound is a name, because some formats (JSON) have
-/// no infinity.
-#[derive(Serialize, Deserialize)]
+/// A norm bound as a document holds it, not checked. An infinite bound is a name, because some formats
+/// (JSON) have no infinity.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename = "MaxNorm")]
-enum MaxNormData {
+pub(crate) enum MaxNormData {
     Global(f64),
     PerTensor(f64),
     GlobalInfinite,
     PerTensorInfinite,
 }
 
-impl Serialize for MaxNorm {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.check().map_err(unwritable)?;
-        let data = match *self {
+impl From<MaxNorm> for MaxNormData {
+    fn from(max_norm: MaxNorm) -> Self {
+        match max_norm {
             MaxNorm::Global(f64::INFINITY) => MaxNormData::GlobalInfinite,
             MaxNorm::PerTensor(f64::INFINITY) => MaxNormData::PerTensorInfinite,
             MaxNorm::Global(bound) => MaxNormData::Global(bound),
             MaxNorm::PerTensor(bound) => MaxNormData::PerTensor(bound),
-        };
-        data.serialize(serializer)
+        }
+    }
+}
+
+impl From<MaxNormData> for MaxNorm {
+    fn from(data: MaxNormData) -> Self {
+        match data {
+            MaxNormData::Global(bound) => MaxNorm::Global(bound),
+            MaxNormData::PerTensor(bound) => MaxNorm::PerTensor(bound),
+            MaxNormData::GlobalInfinite => MaxNorm::Global(f64::INFINITY),
+            MaxNormData::PerTensorInfinite => MaxNorm::PerTensor(f64::INFINITY),
+        }
+    }
+}
+
+impl Serialize for MaxNorm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check().map_err(unwritable)?;
+        MaxNormData::from(*self).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for MaxNorm {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let max_norm = match MaxNormData::deserialize(deserializer).map_err(printable)? {
-            MaxNormData::Global(bound) => MaxNorm::Global(bound),
-            MaxNormData::PerTensor(bound) => MaxNorm::PerTensor(bound),
-            MaxNormData::GlobalInfinite => MaxNorm::Global(f64::INFINITY),
-            MaxNormData::PerTensorInfinite => MaxNorm::PerTensor(f64::INFINITY),
-        };
+        let max_norm: MaxNorm = MaxNormData::deserialize(deserializer).map_err(printable)?.into();
         max_norm.check().map_err(refusal)?;
         Ok(max_norm)
     }

@@ -19,7 +19,7 @@ use crate::{
     optimizer::snapshot::{Open, Snapshot, TensorSnapshot},
     real::Real,
     rule::{Adamax, open::Settings},
-    serde::{RuleData, check_version, default_lr_scale},
+    serde::{MaxNormData, RuleData, check_version, default_lr_scale},
     state::State,
 };
 
@@ -35,9 +35,8 @@ pub(super) struct Record {
     tensors: Unique<TensorRecord>,
     #[serde(default = "default_lr_scale")]
     lr_scale: f64,
-    /// `None` also stands for ∞, which JSON cannot write, and which clips nothing either.
     #[serde(default)]
-    max_norm: Option<MaxNorm>,
+    max_norm: Option<MaxNormData>,
     /// The settings above that the JSON leaves out.
     #[serde(skip)]
     open: Open,
@@ -60,7 +59,7 @@ impl Record {
             groups: snapshot.groups().iter().map(RuleData::from).collect(),
             tensors: Unique(tensors.collect()),
             lr_scale: snapshot.lr_scale(),
-            max_norm: snapshot.max_norm().filter(|max_norm| max_norm.bound().is_finite()),
+            max_norm: snapshot.max_norm().map(MaxNormData::from),
             open: snapshot.open().clone(),
         }
     }
@@ -105,7 +104,12 @@ impl Record {
             let state = state(&name, steps)?;
             tensors.push((name, TensorSnapshot { group, state }));
         }
-        let snapshot = Snapshot::from_foreign(groups, tensors, self.lr_scale, self.max_norm)?;
+        let snapshot = Snapshot::from_foreign(
+            groups,
+            tensors,
+            self.lr_scale,
+            self.max_norm.map(MaxNorm::from),
+        )?;
         Ok(snapshot.leaving(self.open))
     }
 }
