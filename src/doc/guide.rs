@@ -123,9 +123,11 @@
 //!
 //! # Coming from argmin
 //! Enable the feature `argmin`, and use `adamax::argmin::AdamaxSolver` like any gradient-based
-//! solver: `Executor::new(problem, AdamaxSolver::new(rule))`. The problem implements `CostFunction`
-//! and `Gradient` for `Array<A, D>` of ndarray 0.17. argmin-math is not needed. Without argmin,
-//! call [`Adamax::step`] in a loop.
+//! solver: `Executor::new(problem, AdamaxSolver::new(rule))`. The problem stays as it is. It implements
+//! `CostFunction` and `Gradient` for one type of parameter and gradient: `Vec`, `[f64; N]`, a vector of
+//! nalgebra, an array of ndarray 0.16 or 0.17, or any other type whose elements can be iterated.
+//! Arrays of ndarray 0.17 and `Vec` are updated in place. Without argmin, call [`Adamax::step`] in a
+//! loop.
 //!
 //! # Troubleshooting
 //! ## The loss is NaN

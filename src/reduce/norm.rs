@@ -39,6 +39,12 @@ impl Norm {
         self.is_finite() && self.exponent < A::MAX_EXP - i32::from(MODERATE)
     }
 
+    /// Returns the norm as a number, which is infinite if it is too large for one.
+    #[cfg(any(feature = "argmin", test))]
+    pub(crate) fn to_f64(self) -> f64 {
+        libm::scalbn(libm::sqrt(self.sum), self.exponent)
+    }
+
     /// Returns `bound / norm` if the norm exceeds the bound, else exactly 1. NaN gives NaN.
     pub(crate) fn factor(self, bound: f64) -> Factor {
         let norm = libm::sqrt(self.sum);
@@ -111,11 +117,7 @@ mod tests {
     }
 
     fn norm(values: &[f64]) -> f64 {
-        value(of(&Array1::from_vec(values.to_vec()).into_dyn()))
-    }
-
-    fn value(Norm { sum, exponent }: Norm) -> f64 {
-        libm::scalbn(sum.sqrt(), exponent)
+        of(&Array1::from_vec(values.to_vec()).into_dyn()).to_f64()
     }
 
     #[test]
@@ -249,7 +251,7 @@ mod tests {
         for shape in shapes() {
             let c = numbers(&shape, 1.0);
             let expected = c.iter().map(|value| value * value).sum::<f64>().sqrt();
-            let found = value(of(&c));
+            let found = of(&c).to_f64();
             assert!((found - expected).abs() <= 1e-14 * expected, "{shape:?}: {found} {expected}");
         }
     }
