@@ -7,22 +7,26 @@ mod common;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     rc::Rc,
 };
 
 use adamax::{
     Adamax, NonFinite, State as Moments,
     argmin::AdamaxSolver,
-    ndarray::{Array, Array1, Array3, Dimension, Ix1, NdFloat, ShapeBuilder, array},
+    ndarray::{
+        ArcArray, Array, Array0, Array1, Array2, Array3, ArrayD, Dimension, Ix1, IxDyn, NdFloat,
+        ShapeBuilder, array,
+    },
     schedule::Schedule,
 };
 use argmin::core::{
     ArgminError, ArgminFloat, CostFunction, Error, Executor, Gradient, IterState, KV,
-    OptimizationResult, State, TerminationReason,
+    OptimizationResult, Problem, Solver, State, TerminationReason,
     observers::{Observe, ObserverMode},
 };
-use common::{Float, bits::Bits};
+use common::{Float, bits::Bits, rules};
+use nalgebra::{DMatrix, DVector, SVector};
 
 /// The problem ½·Σ i·(x − c)², i = 1, 2, …, which records how it is evaluated.
 struct Bowl<A, D: Dimension> {
@@ -203,6 +207,179 @@ fn the_parameter_stays_where_it_is_in_memory() {
     assert_eq!(previous.borrow().len(), 1, "the previous parameter was cloned");
 }
 
+// ---------------------------------------------------------------- types of parameters
+
+/// The problem ½·Σ i·(x − i)², i = 1, 2, …, on any type that can be iterated.
+struct Ladder<P> {
+    /// The evaluation that fails, if one does.
+    refused: Option<&'static str>,
+    gradient: fn(&P) -> P,
+}
+
+impl<P> Ladder<P>
+where
+    P: Clone,
+    for<'a> &'a mut P: IntoIterator<Item = &'a mut f64>,
+{
+    fn new() -> Self {
+        Ladder { refused: None, gradient: Self::slope }
+    }
+
+    fn slope(x: &P) -> P {
+        let mut slope = x.clone();
+        for (value, i) in IntoIterator::into_iter(&mut slope).zip(1..) {
+            *value = f64::from(i) * (*value - f64::from(i));
+        }
+        slope
+    }
+}
+
+impl<P> CostFunction for Ladder<P>
+where
+    for<'a> &'a P: IntoIterator<Item = &'a f64>,
+{
+    type Param = P;
+    type Output = f64;
+
+    fn cost(&self, x: &P) -> Result<f64, Error> {
+        if self.refused == Some("cost") {
+            return Err(Error::msg("no cost"));
+        }
+        let terms = x.into_iter().zip(1..).map(|(x, i)| f64::from(i) * (x - f64::from(i)).powi(2));
+        Ok(terms.sum::<f64>() / 2.0)
+    }
+}
+
+impl<P> Gradient for Ladder<P> {
+    type Param = P;
+    type Gradient = P;
+
+    fn gradient(&self, x: &P) -> Result<P, Error> {
+        if self.refused == Some("gradient") {
+            return Err(Error::msg("no gradient"));
+        }
+        Ok((self.gradient)(x))
+    }
+}
+
+/// argmin's state for parameters and gradients of type `P`.
+type On<P, A = f64> = IterState<P, P, (), (), (), A>;
+
+/// Returns the bits of the parameter after 60 iterations, in the order of iteration, and the solver.
+fn climb<P>(start: P) -> (Vec<u64>, AdamaxSolver)
+where
+    P: Clone + 'static,
+    for<'a> &'a P: IntoIterator<Item = &'a f64>,
+    for<'a> &'a mut P: IntoIterator<Item = &'a mut f64>,
+{
+    let result = Executor::new(Ladder::new(), AdamaxSolver::new(rule(0.05)))
+        .configure(|state: On<P>| state.param(start).max_iters(60))
+        .run()
+        .unwrap();
+    let end: &P = result.state().get_param().unwrap();
+    (end.into_iter().map(|x| x.to_bits()).collect(), result.solver().clone())
+}
+
+const RUNGS: [f64; 6] = [3.0, -1.0, 0.5, 4.0, 5.0, 2.0];
+
+#[test]
+fn every_type_that_can_be_iterated_takes_the_same_steps() {
+    let mut x = Array1::from_iter(RUNGS);
+    let mut moments = Moments::zeros_like(&x);
+    for _ in 0..60 {
+        let gradient = Ladder::slope(&x);
+        rule(0.05).step(&mut moments, &mut x, &gradient).unwrap();
+    }
+    let bits: Vec<u64> = x.iter().map(|x| x.to_bits()).collect();
+    let (_, m, u) = moments.into_parts();
+
+    let check = |name: &str, (found, solver): (Vec<u64>, AdamaxSolver), shape: &[usize]| {
+        assert_eq!(found, bits, "{name}");
+        let (t, found_m, found_u) = solver.state().unwrap().clone().into_parts();
+        assert_eq!((t, found_m.shape()), (60, shape), "{name}");
+        let flat = |moment: &ArrayD<f64>| Vec::from_iter(moment.iter().copied());
+        assert_eq!([&found_m, &found_u].map(flat), [&m, &u].map(flat), "{name}");
+    };
+    let rows = || Array2::from_shape_vec((2, 3), RUNGS.to_vec()).unwrap();
+    let mut columns = Array2::zeros((2, 3).f());
+    columns.assign(&rows());
+    check("Vec", climb(RUNGS.to_vec()), &[6]);
+    check("array", climb(RUNGS), &[6]);
+    check("VecDeque", climb(VecDeque::from(RUNGS)), &[6]);
+    check("boxed slice", climb(Box::from(RUNGS)), &[6]);
+    check("DVector", climb(DVector::from_row_slice(&RUNGS)), &[6]);
+    check("SVector", climb(SVector::from(RUNGS)), &[6]);
+    check("DMatrix", climb(DMatrix::from_column_slice(2, 3, &RUNGS)), &[6]);
+    check("ndarray 0.16", climb(ndarray_016::Array1::from_iter(RUNGS)), &[6]);
+    check(
+        "ndarray 0.16, 2 axes",
+        climb(ndarray_016::arr2(&[[3.0, -1.0, 0.5], [4.0, 5.0, 2.0]])),
+        &[6],
+    );
+    check("Array1", climb(Array1::from_iter(RUNGS)), &[6]);
+    check("Array2", climb(rows()), &[2, 3]);
+    check("Array2, column-major", climb(columns), &[2, 3]);
+    check("ArrayD", climb(rows().into_dyn()), &[2, 3]);
+    check("ArcArray", climb(ArcArray::from(rows())), &[2, 3]);
+    let deep = |shape: &[usize]| ArrayD::from_shape_vec(shape, RUNGS.to_vec()).unwrap();
+    check("6 axes", climb(deep(&[1, 2, 1, 3, 1, 1])), &[1, 2, 1, 3, 1, 1]);
+    check(
+        "Array6",
+        climb(rows().into_shape_with_order((1, 2, 1, 3, 1, 1)).unwrap()),
+        &[1, 2, 1, 3, 1, 1],
+    );
+}
+
+#[test]
+fn a_shared_array_is_copied_once() {
+    let start = ArcArray::from(array![1.0, 2.0]);
+    let (end, _) = climb(start.clone());
+    assert_eq!(start, array![1.0, 2.0], "the caller's array was written to");
+    assert_eq!(end, climb(vec![1.0, 2.0]).0);
+}
+
+#[test]
+fn arrays_without_elements_and_without_axes_are_parameters() {
+    let nothing = [
+        climb(Vec::new()),
+        climb([]),
+        climb(DVector::zeros(0)),
+        climb(Array1::zeros(0)),
+        climb(Array3::zeros((2, 0, 3))),
+    ];
+    assert!(nothing.iter().all(|(end, _)| end.is_empty()));
+    let one = climb([3.0]).0;
+    assert_eq!(climb(Array0::from_elem((), 3.0)).0, one);
+    assert_eq!(climb(ArrayD::from_elem(IxDyn(&[]), 3.0)).0, one);
+}
+
+/// Arrays have a shape; of other types only the number of elements is known.
+#[test]
+fn gradients_of_another_shape_are_refused() {
+    fn check<P>(start: P, gradient: fn(&P) -> P, shapes: [&str; 2])
+    where
+        P: Clone + 'static,
+        for<'a> &'a P: IntoIterator<Item = &'a f64>,
+        for<'a> &'a mut P: IntoIterator<Item = &'a mut f64>,
+    {
+        let problem = Ladder { refused: None, gradient };
+        let result = Executor::new(problem, AdamaxSolver::new(rule(0.05)))
+            .configure(|state: On<P>| state.param(start).max_iters(9))
+            .run();
+        let [found, expected] = shapes;
+        let expected = format!("gradient has shape {found}, but parameter has shape {expected}");
+        match failure(result) {
+            ArgminError::InvalidParameter { text } => assert_eq!(text, expected),
+            other => panic!("{other}"),
+        }
+    }
+    check(vec![1.0, 2.0], |_| vec![1.0], ["[1]", "[2]"]);
+    check(VecDeque::from([1.0]), |_| VecDeque::from([1.0, 2.0]), ["[2]", "[1]"]);
+    check(DVector::zeros(2), |_| DVector::zeros(3), ["[3]", "[2]"]);
+    check(Array2::zeros((2, 3)), |_| Array2::zeros((3, 2)), ["[3, 2]", "[2, 3] (transposed?)"]);
+    check(Array2::zeros((1, 3)), |_| Array2::zeros((1, 1)), ["[1, 1]", "[1, 3]"]);
+}
+
 // ---------------------------------------------------------------- observers
 
 /// An observer that calls a function after the initialization and after each iteration.
@@ -305,7 +482,27 @@ fn observers_see_cost_norms_and_t() {
     assert!(expected.iter().any(|seen| seen.cost > seen.best_cost), "the cost never rose");
     let (problem, start, _) = small();
     let solver = AdamaxSolver::new(rule(OVERSHOOTING));
-    assert_eq!(observed((problem, start, solver), 200), expected);
+    let found = observed((problem, start.clone(), solver), 200);
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert_close(found.gradient_norm, expected.gradient_norm, NORM_ROUNDING, 0.0);
+        let [step, written] = [found, &expected].map(|seen| seen.step_norm.unwrap_or_default());
+        assert_close(step, written, NORM_ROUNDING, ROUNDED_PARAMETER * norm(&start));
+        let Seen { gradient_norm, step_norm, .. } = found.clone();
+        assert_eq!(*found, Seen { gradient_norm, step_norm, ..expected });
+    }
+}
+
+/// Relative tolerance for a norm of few numbers, whose squares may be added in another order.
+const NORM_ROUNDING: f64 = 8.0 * f64::EPSILON;
+/// A parameter is rounded when a step is added to it, by half a unit in the last place of each entry.
+/// The norm of the difference is off by no more, in units of the norm of the parameter.
+const ROUNDED_PARAMETER: f64 = f64::EPSILON;
+
+#[track_caller]
+fn assert_close(found: f64, expected: f64, relative: f64, absolute: f64) {
+    let allowed = relative * expected.abs() + absolute;
+    assert!((found - expected).abs() <= allowed, "{found} instead of {expected}");
 }
 
 #[test]
@@ -393,6 +590,205 @@ fn parameters_given_twice_are_not_a_step() {
     assert_ended_by(&result, &TerminationReason::MaxItersReached);
 }
 
+// ---------------------------------------------------------------- norms
+
+/// A problem whose gradient is the same everywhere.
+struct Plane<P, A> {
+    gradient: P,
+    cost: A,
+}
+
+impl<P, A: Clone> CostFunction for Plane<P, A> {
+    type Param = P;
+    type Output = A;
+
+    fn cost(&self, _: &P) -> Result<A, Error> {
+        Ok(self.cost.clone())
+    }
+}
+
+impl<P: Clone, A> Gradient for Plane<P, A> {
+    type Param = P;
+    type Gradient = P;
+
+    fn gradient(&self, _: &P) -> Result<P, Error> {
+        Ok(self.gradient.clone())
+    }
+}
+
+/// What happens on a plane: the norms of the gradient and of the first step, and where the run is after
+/// three iterations at most.
+struct Slide<P, A> {
+    gradient_norm: f64,
+    step_norm: f64,
+    iterations: u64,
+    converged: bool,
+    end: P,
+    solver: AdamaxSolver<A>,
+}
+
+fn slide<P, A>(start: &P, gradient: &P, solver: &AdamaxSolver<A>) -> Slide<P, A>
+where
+    P: Clone + 'static,
+    for<'a> &'a P: IntoIterator<Item = &'a A>,
+    for<'a> &'a mut P: IntoIterator<Item = &'a mut A>,
+    A: Float + ArgminFloat,
+{
+    let plane = || Plane { gradient: gradient.clone(), cost: A::of(0.0) };
+    let (mut problem, mut solver) = (Problem::new(plane()), solver.clone());
+    let state: On<P, A> = IterState::new().param(start.clone());
+    let (state, kv) = solver.init(&mut problem, state).unwrap();
+    let gradient_norm = kv.unwrap().get("gradient_norm").unwrap().get_float().unwrap();
+    let first = {
+        let (mut problem, mut solver) = (Problem::new(plane()), solver.clone());
+        solver.next_iter(&mut problem, state.clone()).unwrap().1.unwrap()
+    };
+    assert_eq!(first.get("gradient_norm").unwrap().get_float().unwrap(), gradient_norm);
+    let step_norm = first.get("step_norm").unwrap().get_float().unwrap();
+
+    let result = Executor::new(plane(), solver)
+        .configure(|state: On<P, A>| state.param(start.clone()).max_iters(3))
+        .run()
+        .unwrap();
+    let state = result.state();
+    Slide {
+        gradient_norm,
+        step_norm,
+        iterations: state.get_iter(),
+        converged: state.get_termination_reason() == Some(&TerminationReason::SolverConverged),
+        end: state.get_param().unwrap().clone(),
+        solver: result.solver().clone(),
+    }
+}
+
+/// A solver of the paper's rule, without ε: the first step moves each entry by the learning rate.
+fn paper<A: Float>(learning_rate: f64) -> AdamaxSolver<A> {
+    AdamaxSolver::new(Adamax::builder().learning_rate(learning_rate).epsilon(0.0).build().unwrap())
+}
+
+#[test]
+fn gradients_of_every_size_have_a_norm() {
+    fn check<P, A>(make: impl Fn(f64) -> P, scale: f64, epsilon: f64)
+    where
+        P: Clone + 'static,
+        for<'a> &'a P: IntoIterator<Item = &'a A>,
+        for<'a> &'a mut P: IntoIterator<Item = &'a mut A>,
+        A: Float + ArgminFloat,
+    {
+        let (start, gradient) = (make(0.0), make(scale));
+        let expected = std::f64::consts::SQRT_2 * scale;
+        let found = slide(&start, &gradient, &paper::<A>(0.01)).gradient_norm;
+        assert_close(found, expected, epsilon, 0.0);
+        for (factor, converged) in [(0.7, false), (1.4, true)] {
+            let solver = paper::<A>(0.01).with_tolerance_grad(factor * expected).unwrap();
+            let run = slide(&start, &gradient, &solver);
+            assert_eq!((run.converged, run.iterations == 0), (converged, converged), "{scale:e}");
+        }
+        // A tolerance far below the norm.
+        let solver = paper::<A>(0.01).with_tolerance_grad(1e-30 * scale).unwrap();
+        assert_eq!(slide(&start, &gradient, &solver).iterations, 3, "{scale:e}");
+    }
+    for scale in [1e160, 1e300, 1.0, 1e-170, 1e-290] {
+        check::<_, f64>(|value| array![value, value], scale, NORM_ROUNDING);
+        check::<_, f64>(|value| vec![value, value], scale, NORM_ROUNDING);
+        check::<_, f64>(|value| [value, value], scale, NORM_ROUNDING);
+        check::<_, f64>(|value| DVector::from_element(2, value), scale, NORM_ROUNDING);
+    }
+    for scale in [1e38, 1e25, 1.0, 1e-25, 1e-37] {
+        let rounded = f64::from(f32::EPSILON);
+        check::<_, f32>(|value| array![f32::of(value), f32::of(value)], scale, rounded);
+        check::<_, f32>(|value| [f32::of(value); 2], scale, rounded);
+    }
+}
+
+/// At 2·10¹⁷ neighbouring numbers of f64 differ by 32, and those of f32 at 2·10⁹ by 128.
+#[test]
+fn a_step_that_rounding_swallows_is_not_convergence() {
+    fn check<P, A>(start: P, gradient: &P)
+    where
+        P: Clone + 'static + PartialEq + std::fmt::Debug,
+        for<'a> &'a P: IntoIterator<Item = &'a A>,
+        for<'a> &'a mut P: IntoIterator<Item = &'a mut A>,
+        A: Float + ArgminFloat,
+    {
+        let solver = paper::<A>(1.0).with_tolerance_step(1e-6).unwrap();
+        let run = slide(&start, gradient, &solver);
+        assert_eq!((run.converged, run.iterations), (false, 3));
+        assert_close(run.step_norm, 1.0, f32::EPSILON.into(), 0.0);
+        assert_eq!((run.end, run.solver.state().unwrap().steps()), (start.clone(), 3));
+        // A short step is convergence, at the same place.
+        let run = slide(&start, gradient, &paper::<A>(1e-7).with_tolerance_step(1e-6).unwrap());
+        assert_eq!((run.converged, run.iterations), (true, 1));
+    }
+    check::<_, f64>(array![2e17], &array![1.0]);
+    check::<_, f64>(vec![2e17], &vec![1.0]);
+    check::<_, f64>([2e17], &[1.0]);
+    check::<_, f32>(array![2e9_f32], &array![1.0]);
+    check::<_, f32>([2e9_f32], &[1.0]);
+}
+
+#[test]
+fn steps_of_every_size_have_a_norm() {
+    for scale in [1e160, 1e-170] {
+        let run = slide(&array![0.0, 0.0], &array![1.0, 1.0], &paper::<f64>(scale));
+        assert_close(run.step_norm, std::f64::consts::SQRT_2 * scale, NORM_ROUNDING, 0.0);
+        let solver = paper::<f64>(scale).with_tolerance_step(1e-200).unwrap();
+        assert_eq!(slide(&array![0.0, 0.0], &array![1.0, 1.0], &solver).iterations, 3);
+    }
+}
+
+/// The step is computed a second time, for its norm. It is the step that is taken, for every rule.
+#[test]
+fn the_norm_of_a_step_is_that_of_the_difference() {
+    fn check<A: Float + ArgminFloat + NdFloat>(epsilon: f64) {
+        for case in rules::all() {
+            let mut start = Array2::from_elem((3, 4).f(), A::of(0.75));
+            start[[1, 2]] = A::of(-2.5);
+            let centre = Array2::from_shape_fn((3, 4), |(i, j)| {
+                A::of(0.3) * (A::from(i).unwrap() - A::from(j).unwrap())
+            });
+            let mut problem = Problem::new(Bowl::around(centre));
+            let mut solver = AdamaxSolver::<A>::new(case.rule);
+            let state = IterState::new().param(start);
+            let (mut state, _) = solver.init(&mut problem, state).unwrap();
+            for _ in 0..20 {
+                let (next, kv) = solver.next_iter(&mut problem, state).unwrap();
+                let found = kv.unwrap().get("step_norm").unwrap().get_float().unwrap();
+                let widened = |x: &Array2<A>| Array1::from_iter(x.iter().map(|x| x.wide()));
+                let before = widened(next.get_prev_param().unwrap());
+                let after = widened(next.get_param().unwrap());
+                let expected = norm(&(&after - &before));
+                let (relative, absolute) =
+                    (16.0 * epsilon, epsilon * (norm(&before) + norm(&after)));
+                let allowed = relative * expected + absolute;
+                assert!((found - expected).abs() <= allowed, "{}: {found} {expected}", case.name);
+                state = next;
+            }
+        }
+    }
+    // Six rounded coefficients and operations, and the rounding of the parameter.
+    check::<f64>(f64::EPSILON);
+    check::<f32>(f32::EPSILON.into());
+}
+
+#[test]
+fn layouts_do_not_change_the_bits_of_norms() {
+    let values =
+        |scale: f64| Array2::from_shape_fn((40, 33), |(i, j)| ((i * 33 + j) as f64).sin() * scale);
+    let column_major = |array: &Array2<f64>| {
+        let mut columns = Array2::zeros(array.raw_dim().f());
+        columns.assign(array);
+        columns
+    };
+    let decoupled = adamax::WeightDecay::Decoupled(0.1);
+    let rule = Adamax::builder().weight_decay(decoupled).build().unwrap();
+    let (start, gradient) = (values(1.0), values(-0.3));
+    let rows = slide(&start, &gradient, &AdamaxSolver::new(rule));
+    let columns = slide(&column_major(&start), &column_major(&gradient), &AdamaxSolver::new(rule));
+    assert_eq!(rows.gradient_norm.to_bits(), columns.gradient_norm.to_bits());
+    assert_eq!(rows.step_norm.to_bits(), columns.step_norm.to_bits());
+}
+
 // ---------------------------------------------------------------- errors
 
 fn failure<T>(result: Result<T, Error>) -> ArgminError {
@@ -433,6 +829,85 @@ fn arrays_of_another_shape_are_refused() {
             "{error}"
         );
     }
+}
+
+/// After an error the solver is as it was, and the same iteration can be tried again.
+#[test]
+fn an_error_leaves_the_solver_as_it_was() {
+    fn check<P>(start: P, nan: P)
+    where
+        P: Clone + 'static + PartialEq + std::fmt::Debug,
+        for<'a> &'a P: IntoIterator<Item = &'a f64>,
+        for<'a> &'a mut P: IntoIterator<Item = &'a mut f64>,
+    {
+        let mut problem = Problem::new(Ladder::new());
+        let refuse = |problem: &mut Problem<Ladder<P>>, what| {
+            problem.problem.as_mut().unwrap().refused = what;
+        };
+        let begin = || -> On<P> { IterState::new().param(start.clone()) };
+        let mut solver = AdamaxSolver::new(rule(0.05));
+        let whole = {
+            let (mut problem, mut solver) = (Problem::new(Ladder::new()), solver.clone());
+            let (mut state, _) = solver.init(&mut problem, begin()).unwrap();
+            for _ in 0..6 {
+                state = solver.next_iter(&mut problem, state).unwrap().0;
+            }
+            (state.param, state.prev_param, state.grad, solver)
+        };
+
+        for what in ["cost", "gradient"] {
+            refuse(&mut problem, Some(what));
+            assert!(solver.init(&mut problem, begin()).is_err(), "{what}");
+            assert_eq!(solver.state(), None, "{what}");
+        }
+        refuse(&mut problem, None);
+        let (mut state, _) = solver.init(&mut problem, begin()).unwrap();
+        for _ in 0..6 {
+            let before = solver.clone();
+            for what in ["cost", "gradient"] {
+                refuse(&mut problem, Some(what));
+                assert!(solver.next_iter(&mut problem, state.clone()).is_err(), "{what}");
+                assert_eq!(solver, before, "{what}");
+            }
+            refuse(&mut problem, None);
+            let bad = state.clone().gradient(nan.clone());
+            assert!(solver.next_iter(&mut problem, bad).is_err(), "NaN");
+            assert!(solver.next_iter(&mut problem, IterState::new()).is_err(), "no parameter");
+            assert_eq!(solver, before);
+            state = solver.next_iter(&mut problem, state).unwrap().0;
+        }
+        assert_eq!((state.param, state.prev_param, state.grad, solver.clone()), whole);
+
+        // A new run from this state, which fails at its start.
+        let before = solver.clone();
+        for what in ["cost", "gradient"] {
+            refuse(&mut problem, Some(what));
+            assert!(solver.init(&mut problem, begin()).is_err(), "{what}");
+            assert_eq!(solver, before, "{what}");
+        }
+    }
+    check(array![1.0, 5.0], array![0.1, f64::NAN]);
+    check(vec![1.0, 5.0], vec![0.1, f64::NAN]);
+    check([1.0, 5.0], [0.1, f64::NAN]);
+    check(DVector::from_vec(vec![1.0, 5.0]), DVector::from_vec(vec![0.1, f64::NAN]));
+}
+
+#[test]
+fn a_misfit_at_the_start_leaves_the_state() {
+    let state = Moments::from_parts(3, array![0.1, 0.2].into_dyn(), array![0.3, 0.4].into_dyn());
+    let state = state.unwrap();
+    let mut solver = AdamaxSolver::new(rule(0.05)).with_state(state.clone());
+    let mut problem = Problem::new(Ladder::new());
+    let short: On<Vec<f64>> = IterState::new().param(vec![1.0]);
+    let error = failure(solver.init(&mut problem, short));
+    assert!(error.to_string().contains("first moment has shape [2], but parameter has shape [1]"));
+    assert_eq!(solver.state(), Some(&state));
+    let fitting: On<Vec<f64>> = IterState::new().param(vec![1.0, 2.0]);
+    let (fitting, _) = solver.init(&mut problem, fitting).unwrap();
+    // The parameter changes its length in the middle of a run.
+    let error = failure(solver.next_iter(&mut problem, fitting.param(vec![1.0])));
+    assert!(error.to_string().contains("has shape [1]"), "{error}");
+    assert_eq!(solver.state(), Some(&state));
 }
 
 #[test]

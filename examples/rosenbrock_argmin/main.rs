@@ -3,9 +3,9 @@
 //! ```text
 //! cargo run --release --features argmin --example rosenbrock_argmin [-- [--quick] [FOLDER]]
 //! ```
-//! The function is f(x, y) = (1 − x)² + 100·(y − x²)², with the usual start (−1.2, 1). Adamax uses
-//! arrays of ndarray. The solvers of argmin use `Vec`, for which argmin-math has arithmetic.
-//! Problem, executor and observer are the same.
+//! The function is f(x, y) = (1 − x)² + 100·(y − x²)², with the usual start (−1.2, 1). All solvers
+//! minimize one problem, whose parameter is a `Vec`. Executor and observer are the same, too: to change
+//! the solver is to change one line.
 //!
 //! 1. **The paths.** Adamax goes into the valley and along it, in steps that are at most about as
 //!    long as the learning rate. A step of steepest descent ends where its line search found a low
@@ -27,7 +27,7 @@ mod problem;
 
 use std::{cell::RefCell, process::ExitCode, rc::Rc};
 
-use adamax::{Adamax, argmin::AdamaxSolver, ndarray::Array1, schedule::Schedule};
+use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
 use argmin::{
     core::{
         Error, Executor, IterState, KV, Solver, State,
@@ -41,7 +41,7 @@ use argmin::{
 use crate::{
     common::{chart, command},
     plot::PathFigure,
-    problem::{Point, Rosenbrock},
+    problem::Rosenbrock,
 };
 
 const START: [f64; 2] = [-1.2, 1.0];
@@ -66,7 +66,7 @@ fn adamax() -> Result<Path, Error> {
     // With the default β₂, the large gradients at the start would stay in the norm for 1000 steps.
     let rule = Adamax::builder().learning_rate(0.05).beta2(0.99).build()?;
     let solver = AdamaxSolver::new(rule).with_schedule(Schedule::cosine(ITERATIONS, 0.0)?);
-    run::<Array1<f64>, _>("Adamax", solver)
+    run("Adamax", solver)
 }
 
 fn steepest_descent() -> Result<Path, Error> {
@@ -109,17 +109,13 @@ impl Path {
     }
 }
 
-type Iterate<P> = IterState<P, P, (), (), (), f64>;
+type Iterate = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
 
-fn run<P, S>(name: &'static str, solver: S) -> Result<Path, Error>
-where
-    P: Point,
-    S: Solver<Rosenbrock<P>, Iterate<P>>,
-{
+fn run(name: &'static str, solver: impl Solver<Rosenbrock, Iterate>) -> Result<Path, Error> {
     let log = Log::default();
-    Executor::new(Rosenbrock::default(), solver)
+    Executor::new(Rosenbrock, solver)
         .configure(|state| {
-            let start = P::from(START.to_vec());
+            let start = START.to_vec();
             state.param(start).max_iters(ITERATIONS).target_cost(TARGET).counting(true)
         })
         .add_observer(log.clone(), ObserverMode::Always)
@@ -132,7 +128,7 @@ where
 struct Log(Rc<RefCell<Vec<Stop>>>);
 
 impl Log {
-    fn note<P: Point>(&self, state: &Iterate<P>) {
+    fn note(&self, state: &Iterate) {
         let Some(param) = state.get_param() else { return };
         let evaluations = state.get_func_counts().values().sum();
         let at = [param[0], param[1]];
@@ -140,13 +136,13 @@ impl Log {
     }
 }
 
-impl<P: Point> Observe<Iterate<P>> for Log {
-    fn observe_init(&mut self, _: &str, state: &Iterate<P>, _: &KV) -> Result<(), Error> {
+impl Observe<Iterate> for Log {
+    fn observe_init(&mut self, _: &str, state: &Iterate, _: &KV) -> Result<(), Error> {
         self.note(state);
         Ok(())
     }
 
-    fn observe_iter(&mut self, state: &Iterate<P>, _: &KV) -> Result<(), Error> {
+    fn observe_iter(&mut self, state: &Iterate, _: &KV) -> Result<(), Error> {
         self.note(state);
         Ok(())
     }
