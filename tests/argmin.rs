@@ -15,8 +15,8 @@ use adamax::{
     Adamax, NonFinite, State as Moments,
     argmin::AdamaxSolver,
     ndarray::{
-        ArcArray, Array, Array0, Array1, Array2, Array3, ArrayD, Dimension, Ix1, IxDyn, NdFloat,
-        ShapeBuilder, array,
+        ArcArray, Array, Array0, Array1, Array2, Array3, ArrayD, Axis, Dimension, Ix1, IxDyn,
+        NdFloat, ShapeBuilder, array,
     },
     schedule::Schedule,
 };
@@ -787,6 +787,28 @@ fn layouts_do_not_change_the_bits_of_norms() {
     let columns = slide(&column_major(&start), &column_major(&gradient), &AdamaxSolver::new(rule));
     assert_eq!(rows.gradient_norm.to_bits(), columns.gradient_norm.to_bits());
     assert_eq!(rows.step_norm.to_bits(), columns.step_norm.to_bits());
+
+    // One axis, in both directions.
+    let flat = |array: Array2<f64>| array.into_shape_with_order(40 * 33).unwrap();
+    let reversed = |array: &Array1<f64>| {
+        let mut other = array.clone();
+        other.invert_axis(Axis(0));
+        other.assign(array);
+        other
+    };
+    let (start, gradient) = (flat(start), flat(gradient));
+    let plain = slide(&start, &gradient, &AdamaxSolver::new(rule));
+    let backwards = slide(&reversed(&start), &reversed(&gradient), &AdamaxSolver::new(rule));
+    assert_eq!(plain.gradient_norm.to_bits(), backwards.gradient_norm.to_bits());
+    assert_eq!(plain.step_norm.to_bits(), backwards.step_norm.to_bits());
+    assert_close(plain.step_norm, rows.step_norm, NORM_ROUNDING, 0.0);
+}
+
+/// A parameter may be infinite (a bound that is not in use); without a decay the step is not.
+#[test]
+fn an_infinite_parameter_has_a_step() {
+    let run = slide(&array![f64::INFINITY], &array![1.0], &paper(0.25));
+    assert_close(run.step_norm, 0.25, NORM_ROUNDING, 0.0);
 }
 
 // ---------------------------------------------------------------- errors

@@ -13,7 +13,7 @@ use ::argmin::core::{
     ArgminError, ArgminFloat, CostFunction, Error, Gradient, IterState, KV, Problem, Solver,
     TerminationReason, TerminationStatus,
 };
-use ndarray::{ArrayRef, IxDyn};
+use ndarray::{ArrayD, ArrayRef, IxDyn};
 
 use self::values::Values;
 use crate::{
@@ -194,6 +194,8 @@ struct Buffers<A> {
     /// The moments of the next step, so that those of the last one stay as they are until the problem
     /// has been evaluated.
     moments: Option<State<A>>,
+    /// The entries of a step, for its norm.
+    step: Option<ArrayD<A>>,
     /// Elements of a parameter and a gradient that are no arrays.
     param: Vec<A>,
     grad: Vec<A>,
@@ -201,7 +203,7 @@ struct Buffers<A> {
 
 impl<A> Default for Buffers<A> {
     fn default() -> Self {
-        Buffers { moments: None, param: Vec::new(), grad: Vec::new() }
+        Buffers { moments: None, step: None, param: Vec::new(), grad: Vec::new() }
     }
 }
 
@@ -393,7 +395,7 @@ where
         };
 
         let rule = self.rule_at(self.state.as_ref().map_or(0, State::steps))?;
-        let Buffers { moments: spare, param: x, grad: g } = &mut self.buffers;
+        let Buffers { moments: spare, step, param: x, grad: g } = &mut self.buffers;
         let (moments, outcome) = values::write(&mut param, x, |param| {
             let mut moments = copy_of(self.state.as_ref(), spare.take(), param)?;
             let outcome = rule.step(&mut moments, param, &values::read(&grad, g))?;
@@ -404,7 +406,9 @@ where
 
         // Nothing fails from here on.
         let step_norm = match outcome {
-            Outcome::Applied => norms::of_step(&rule, &moments, &values::read(&previous, x)),
+            Outcome::Applied => {
+                norms::of_step(&rule, &moments, || values::read(&previous, x), step)
+            }
             Outcome::Skipped => 0.0,
         };
         let mut kv = KV::new();
@@ -447,8 +451,8 @@ impl<A: Real + ArgminFloat> AdamaxSolver<A> {
         // There is no previous parameter at the start and after a skipped step.
         let (previous, moments) = state.prev_param.as_ref().zip(self.state.as_ref())?;
         let rule = self.rule_at(moments.steps().checked_sub(1)?).ok()?;
-        let previous = values::read(previous, &mut self.buffers.param);
-        Some(norms::of_step(&rule, moments, &previous) < self.tol_step)
+        let Buffers { step, param: x, .. } = &mut self.buffers;
+        Some(norms::of_step(&rule, moments, || values::read(previous, x), step) < self.tol_step)
     }
 }
 

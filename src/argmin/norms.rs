@@ -3,9 +3,11 @@
 //! A step counts as the rule computes it, before it is added to the parameter. The difference of two parameters does not tell it: the sum is rounded to the precision of the
 //! parameter. At x = 2·10¹⁷ a step of 1 changes nothing, and would look like convergence.
 
-use ndarray::{ArrayView, IxDyn, aview1};
+use ndarray::{Array, ArrayRef, ArrayView, IxDyn, Zip, aview1};
 
 use crate::{
+    error::same,
+    layout::placement,
     par::Sequential,
     real::Real,
     reduce::{Elements, Reduce, exact_sum::ExactSum, norm::Norm, squares::Squares},
@@ -14,27 +16,56 @@ use crate::{
 };
 
 /// Returns the Euclidean norm of an array. It neither overflows nor underflows on the way.
-pub(super) fn of_array<A: Real>(array: &ArrayView<'_, A, IxDyn>) -> f64 {
+pub(super) fn of_array<A: Real>(array: &ArrayRef<A, IxDyn>) -> f64 {
     Norm::of(Sequential, Elements::of(array)).to_f64()
 }
 
-/// Returns the norm of the step under `rule` that led to `state`, from the parameter `before`.
-///
-/// The elements come in logical order, so the bits do not depend on the memory order.
-pub(super) fn of_step<A: Real>(
+/// Returns the norm of the step under `rule` that led to `state`. `before` returns the parameter before
+/// it; if that has another shape, the norm is NaN. `buffer` is for the entries of a step of several axes.
+pub(super) fn of_step<'a, A: Real>(
     rule: &Adamax,
     state: &State<A>,
-    before: &ArrayView<'_, A, IxDyn>,
+    before: impl FnOnce() -> ArrayView<'a, A, IxDyn>,
+    buffer: &mut Option<Array<A, IxDyn>>,
 ) -> f64 {
     let (m, u) = (state.first_moment(), state.inf_norm());
     let step = Step::new(rule, state.steps());
-    match (m.as_slice(), u.as_slice(), before.as_slice()) {
-        (Some(m), Some(u), Some(x)) => of_numbers(step.elements(m, u, x)),
-        _ => of_numbers(step.elements(&m, &u, before)),
+    let x = (step.decay != 0.0).then(before);
+    if x.as_ref().is_some_and(|x| !same(x.shape(), m.shape())) {
+        return f64::NAN;
     }
+    // Without a decay the parameter has no effect, and anything can take its place.
+    let x = x.as_ref().unwrap_or(&m);
+    if let (1, Some(m), Some(u), Some(x)) = (m.ndim(), m.as_slice(), u.as_slice(), x.as_slice()) {
+        return of_contiguous_step(step, m, u, x);
+    }
+    let fitting = buffer.take().filter(|entries| same(entries.shape(), m.shape()));
+    let entries = buffer.insert(fitting.unwrap_or_else(|| placement::zeros_in_order_of(&m)));
+    let operands = Zip::from(&mut *entries).and(&m).and(&u).and(x);
+    operands.for_each(|entry, m, u, x| *entry = step.entry(*m, *u, *x));
+    of_array(entries)
 }
 
-/// The step of one element: α·λ·x (decoupled decay) + η·m/(u + ε), in f64.
+/// The same for one axis, a leaf of the sum of squares at a time, so that no entry goes to memory.
+fn of_contiguous_step<A: Real>(step: Step, m: &[A], u: &[A], x: &[A]) -> f64 {
+    let mut buffer = [A::ZERO; LEAF];
+    if m.len() <= LEAF {
+        let entries = step.entries(m, u, x, &mut buffer);
+        return Norm::of(Sequential, Elements::of(&aview1(entries))).to_f64();
+    }
+    let mut sum = ExactSum::ZERO;
+    for ((m, u), x) in m.chunks(LEAF).zip(u.chunks(LEAF)).zip(x.chunks(LEAF)) {
+        let entries = step.entries(m, u, x, &mut buffer);
+        Squares::new(Elements::of(&aview1(entries))).add_to(&mut sum);
+    }
+    sum.root().to_f64()
+}
+
+/// The elements of a leaf of an array with one axis.
+const LEAF: usize = 512;
+
+/// The step of a rule: α·λ·x (if the decay is decoupled) + η·m/(u + ε), in f64.
+#[derive(Clone, Copy)]
 struct Step {
     /// α·λ if the decay is decoupled; else 0.
     decay: f64,
@@ -59,35 +90,21 @@ impl Step {
         }
     }
 
-    /// Returns the step of each element, from the moments after it and the parameter before it.
-    fn elements<'a, A: Real>(
-        self,
-        m: impl IntoIterator<Item = &'a A>,
-        u: impl IntoIterator<Item = &'a A>,
-        x: impl IntoIterator<Item = &'a A>,
-    ) -> impl Iterator<Item = f64> {
-        m.into_iter().zip(u).zip(x).map(move |((m, u), x)| {
-            let (m, divisor) = (m.widen(), u.widen() + self.epsilon);
-            // As in a step: 0/0 is 0.
-            let step = if divisor == 0.0 { 0.0 } else { self.size * (m / divisor) };
-            self.decay * x.widen() + step
-        })
+    /// Returns the entries of a leaf.
+    fn entries<'b, A: Real>(self, m: &[A], u: &[A], x: &[A], buffer: &'b mut [A; LEAF]) -> &'b [A] {
+        let entries = m.iter().zip(u).zip(x).map(|((m, u), x)| self.entry(*m, *u, *x));
+        buffer.iter_mut().zip(entries).for_each(|(place, entry)| *place = entry);
+        buffer.get(..m.len()).unwrap_or_default()
+    }
+
+    /// Returns one entry, from the moments after the step and the parameter before it.
+    #[inline(always)]
+    fn entry<A: Real>(self, m: A, u: A, x: A) -> A {
+        let (m, divisor) = (m.widen(), u.widen() + self.epsilon);
+        // As in a step: 0/0 is 0.
+        let step = if divisor == 0.0 { 0.0 } else { self.size * (m / divisor) };
+        // Without a decay, x may be any number: 0·x would be NaN if it is infinite.
+        let decay = if self.decay == 0.0 { 0.0 } else { self.decay * x.widen() };
+        A::from_f64(decay + step)
     }
 }
-
-/// Returns the norm of numbers, which are gathered a leaf at a time.
-fn of_numbers(mut values: impl Iterator<Item = f64>) -> f64 {
-    let mut leaf = [0.0; LEAF];
-    let mut sum = ExactSum::ZERO;
-    loop {
-        let filled = leaf.iter_mut().zip(&mut values).map(|(place, value)| *place = value).count();
-        let filled = leaf.get(..filled).unwrap_or_default();
-        Squares::new(Elements::of(&aview1(filled))).add_to(&mut sum);
-        if filled.len() < LEAF {
-            return sum.root().to_f64();
-        }
-    }
-}
-
-/// The elements whose squares are added without an exact sum in between.
-const LEAF: usize = 512;

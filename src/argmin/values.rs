@@ -73,8 +73,11 @@ pub(super) fn write<A: Real, P: Values<A>, R>(
 }
 
 fn fill<A: Real, P: Values<A>>(buffer: &mut Vec<A>, values: &P) {
-    buffer.clear();
-    buffer.extend(values.elements());
+    let mut elements = values.elements();
+    // Overwriting takes half the time of appending.
+    let kept = buffer.iter_mut().zip(&mut elements).map(|(to, from)| *to = *from).count();
+    buffer.truncate(kept);
+    buffer.extend(elements);
 }
 
 /// Returns from the function with a view of `$values`, if these are an array.

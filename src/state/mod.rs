@@ -272,10 +272,19 @@ impl<A: Real> State<A> {
 
     /// Takes the values of a state of the same shape, but keeps the memory order.
     pub(crate) fn assign(&mut self, other: &Self) {
-        self.order.to_logical(self.m.view_mut()).assign(&other.first_moment());
-        self.order.to_logical(self.u.view_mut()).assign(&other.inf_norm());
         self.steps = other.steps;
         self.balanced = other.balanced;
+        if self.order != other.order {
+            self.order.to_logical(self.m.view_mut()).assign(&other.first_moment());
+            self.order.to_logical(self.u.view_mut()).assign(&other.inf_norm());
+            return;
+        }
+        for (to, from) in [(&mut self.m, &other.m), (&mut self.u, &other.u)] {
+            let (to, from) = (to.as_slice_mut(), from.as_slice());
+            debug_assert!(to.is_some() && from.is_some(), "moments are row-major in memory");
+            let (to, from) = (to.unwrap_or_default(), from.unwrap_or_default());
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
     }
 
     /// Returns true if a step with moderate gradients and a moderate step size gives finite numbers.
