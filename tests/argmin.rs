@@ -297,7 +297,7 @@ fn every_type_that_can_be_iterated_takes_the_same_steps() {
         assert_eq!(found, bits, "{name}");
         let (t, found_m, found_u) = solver.state().unwrap().clone().into_parts();
         assert_eq!((t, found_m.shape()), (60, shape), "{name}");
-        let flat = |moment: &ArrayD<f64>| Vec::from_iter(moment.iter().copied());
+        let flat = |moment: &ArrayD<f64>| -> Vec<f64> { moment.iter().copied().collect() };
         assert_eq!([&found_m, &found_u].map(flat), [&m, &u].map(flat), "{name}");
     };
     let rows = || Array2::from_shape_vec((2, 3), RUNGS.to_vec()).unwrap();
@@ -704,7 +704,7 @@ fn gradients_of_every_size_have_a_norm() {
 /// At 2·10¹⁷ neighbouring numbers of f64 differ by 32, and those of f32 at 2·10⁹ by 128.
 #[test]
 fn a_step_that_rounding_swallows_is_not_convergence() {
-    fn check<P, A>(start: P, gradient: &P)
+    fn check<P, A>(start: &P, gradient: &P)
     where
         P: Clone + 'static + PartialEq + std::fmt::Debug,
         for<'a> &'a P: IntoIterator<Item = &'a A>,
@@ -712,19 +712,19 @@ fn a_step_that_rounding_swallows_is_not_convergence() {
         A: Float + ArgminFloat,
     {
         let solver = paper::<A>(1.0).with_tolerance_step(1e-6).unwrap();
-        let run = slide(&start, gradient, &solver);
+        let run = slide(start, gradient, &solver);
         assert_eq!((run.converged, run.iterations), (false, 3));
         assert_close(run.step_norm, 1.0, f32::EPSILON.into(), 0.0);
         assert_eq!((run.end, run.solver.state().unwrap().steps()), (start.clone(), 3));
         // A short step is convergence, at the same place.
-        let run = slide(&start, gradient, &paper::<A>(1e-7).with_tolerance_step(1e-6).unwrap());
+        let run = slide(start, gradient, &paper::<A>(1e-7).with_tolerance_step(1e-6).unwrap());
         assert_eq!((run.converged, run.iterations), (true, 1));
     }
-    check::<_, f64>(array![2e17], &array![1.0]);
-    check::<_, f64>(vec![2e17], &vec![1.0]);
-    check::<_, f64>([2e17], &[1.0]);
-    check::<_, f32>(array![2e9_f32], &array![1.0]);
-    check::<_, f32>([2e9_f32], &[1.0]);
+    check::<_, f64>(&array![2e17], &array![1.0]);
+    check::<_, f64>(&vec![2e17], &vec![1.0]);
+    check::<_, f64>(&[2e17], &[1.0]);
+    check::<_, f32>(&array![2e9_f32], &array![1.0]);
+    check::<_, f32>(&[2e9_f32], &[1.0]);
 }
 
 #[test]
@@ -773,8 +773,11 @@ fn the_norm_of_a_step_is_that_of_the_difference() {
 
 #[test]
 fn layouts_do_not_change_the_bits_of_norms() {
-    let values =
-        |scale: f64| Array2::from_shape_fn((40, 33), |(i, j)| ((i * 33 + j) as f64).sin() * scale);
+    let values = |scale: f64| {
+        Array2::from_shape_fn((40, 33), |(i, j)| {
+            f64::from(i32::try_from(i * 33 + j).unwrap()).sin() * scale
+        })
+    };
     let column_major = |array: &Array2<f64>| {
         let mut columns = Array2::zeros(array.raw_dim().f());
         columns.assign(array);
@@ -856,7 +859,7 @@ fn arrays_of_another_shape_are_refused() {
 /// After an error the solver is as it was, and the same iteration can be tried again.
 #[test]
 fn an_error_leaves_the_solver_as_it_was() {
-    fn check<P>(start: P, nan: P)
+    fn check<P>(start: &P, nan: &P)
     where
         P: Clone + 'static + PartialEq + std::fmt::Debug,
         for<'a> &'a P: IntoIterator<Item = &'a f64>,
@@ -908,10 +911,10 @@ fn an_error_leaves_the_solver_as_it_was() {
             assert_eq!(solver, before, "{what}");
         }
     }
-    check(array![1.0, 5.0], array![0.1, f64::NAN]);
-    check(vec![1.0, 5.0], vec![0.1, f64::NAN]);
-    check([1.0, 5.0], [0.1, f64::NAN]);
-    check(DVector::from_vec(vec![1.0, 5.0]), DVector::from_vec(vec![0.1, f64::NAN]));
+    check(&array![1.0, 5.0], &array![0.1, f64::NAN]);
+    check(&vec![1.0, 5.0], &vec![0.1, f64::NAN]);
+    check(&[1.0, 5.0], &[0.1, f64::NAN]);
+    check(&DVector::from_vec(vec![1.0, 5.0]), &DVector::from_vec(vec![0.1, f64::NAN]));
 }
 
 #[test]

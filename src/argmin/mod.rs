@@ -13,7 +13,7 @@ use ::argmin::core::{
     ArgminError, ArgminFloat, CostFunction, Error, Gradient, IterState, KV, Problem, Solver,
     TerminationReason, TerminationStatus,
 };
-use ndarray::{ArrayD, ArrayRef, IxDyn};
+use ndarray::{ArrayRef, IxDyn};
 
 use self::values::Values;
 use crate::{
@@ -194,8 +194,7 @@ struct Buffers<A> {
     /// The moments of the next step, so that those of the last one stay as they are until the problem
     /// has been evaluated.
     moments: Option<State<A>>,
-    /// The entries of a step, for its norm.
-    step: Option<ArrayD<A>>,
+    step: norms::Buffer<A>,
     /// Elements of a parameter and a gradient that are no arrays.
     param: Vec<A>,
     grad: Vec<A>,
@@ -203,7 +202,12 @@ struct Buffers<A> {
 
 impl<A> Default for Buffers<A> {
     fn default() -> Self {
-        Buffers { moments: None, step: None, param: Vec::new(), grad: Vec::new() }
+        Buffers {
+            moments: None,
+            step: norms::Buffer::default(),
+            param: Vec::new(),
+            grad: Vec::new(),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! A step counts as the rule computes it, before it is added to the parameter. The difference of two parameters does not tell it: the sum is rounded to the precision of the
 //! parameter. At x = 2·10¹⁷ a step of 1 changes nothing, and would look like convergence.
 
+use alloc::vec::Vec;
+
 use ndarray::{Array, ArrayRef, ArrayView, IxDyn, Zip, aview1};
 
 use crate::{
@@ -15,18 +17,30 @@ use crate::{
     state::State,
 };
 
+/// Memory for the entries of a step: all, or those of a leaf.
+pub(super) struct Buffer<A> {
+    entries: Option<Array<A, IxDyn>>,
+    leaf: Vec<A>,
+}
+
+impl<A> Default for Buffer<A> {
+    fn default() -> Self {
+        Buffer { entries: None, leaf: Vec::new() }
+    }
+}
+
 /// Returns the Euclidean norm of an array. It neither overflows nor underflows on the way.
 pub(super) fn of_array<A: Real>(array: &ArrayRef<A, IxDyn>) -> f64 {
     Norm::of(Sequential, Elements::of(array)).to_f64()
 }
 
 /// Returns the norm of the step under `rule` that led to `state`. `before` returns the parameter before
-/// it; if that has another shape, the norm is NaN. `buffer` is for the entries of a step of several axes.
+/// it; if that has another shape, the norm is NaN.
 pub(super) fn of_step<'a, A: Real>(
     rule: &Adamax,
     state: &State<A>,
     before: impl FnOnce() -> ArrayView<'a, A, IxDyn>,
-    buffer: &mut Option<Array<A, IxDyn>>,
+    buffer: &mut Buffer<A>,
 ) -> f64 {
     let (m, u) = (state.first_moment(), state.inf_norm());
     let step = Step::new(rule, state.steps());
@@ -37,25 +51,25 @@ pub(super) fn of_step<'a, A: Real>(
     // Without a decay the parameter has no effect, and anything can take its place.
     let x = x.as_ref().unwrap_or(&m);
     if let (1, Some(m), Some(u), Some(x)) = (m.ndim(), m.as_slice(), u.as_slice(), x.as_slice()) {
-        return of_contiguous_step(step, m, u, x);
+        return of_contiguous_step(step, [m, u, x], &mut buffer.leaf);
     }
-    let fitting = buffer.take().filter(|entries| same(entries.shape(), m.shape()));
-    let entries = buffer.insert(fitting.unwrap_or_else(|| placement::zeros_in_order_of(&m)));
+    let fitting = buffer.entries.take().filter(|entries| same(entries.shape(), m.shape()));
+    let entries =
+        buffer.entries.insert(fitting.unwrap_or_else(|| placement::zeros_in_order_of(&m)));
     let operands = Zip::from(&mut *entries).and(&m).and(&u).and(x);
     operands.for_each(|entry, m, u, x| *entry = step.entry(*m, *u, *x));
     of_array(entries)
 }
 
 /// The same for one axis, a leaf of the sum of squares at a time, so that no entry goes to memory.
-fn of_contiguous_step<A: Real>(step: Step, m: &[A], u: &[A], x: &[A]) -> f64 {
-    let mut buffer = [A::ZERO; LEAF];
+fn of_contiguous_step<A: Real>(step: Step, [m, u, x]: [&[A]; 3], buffer: &mut Vec<A>) -> f64 {
     if m.len() <= LEAF {
-        let entries = step.entries(m, u, x, &mut buffer);
+        let entries = step.entries([m, u, x], buffer);
         return Norm::of(Sequential, Elements::of(&aview1(entries))).to_f64();
     }
     let mut sum = ExactSum::ZERO;
     for ((m, u), x) in m.chunks(LEAF).zip(u.chunks(LEAF)).zip(x.chunks(LEAF)) {
-        let entries = step.entries(m, u, x, &mut buffer);
+        let entries = step.entries([m, u, x], buffer);
         Squares::new(Elements::of(&aview1(entries))).add_to(&mut sum);
     }
     sum.root().to_f64()
@@ -91,10 +105,10 @@ impl Step {
     }
 
     /// Returns the entries of a leaf.
-    fn entries<'b, A: Real>(self, m: &[A], u: &[A], x: &[A], buffer: &'b mut [A; LEAF]) -> &'b [A] {
-        let entries = m.iter().zip(u).zip(x).map(|((m, u), x)| self.entry(*m, *u, *x));
-        buffer.iter_mut().zip(entries).for_each(|(place, entry)| *place = entry);
-        buffer.get(..m.len()).unwrap_or_default()
+    fn entries<'b, A: Real>(self, [m, u, x]: [&[A]; 3], buffer: &'b mut Vec<A>) -> &'b [A] {
+        buffer.clear();
+        buffer.extend(m.iter().zip(u).zip(x).map(|((m, u), x)| self.entry(*m, *u, *x)));
+        buffer
     }
 
     /// Returns one entry, from the moments after the step and the parameter before it.
