@@ -9,7 +9,6 @@ use ndarray::{Array, ArrayRef, ArrayView, IxDyn, Zip, aview1};
 
 use crate::{
     error::same,
-    layout::placement,
     par::Sequential,
     real::Real,
     reduce::{Elements, Reduce, exact_sum::ExactSum, norm::Norm, squares::Squares},
@@ -54,8 +53,7 @@ pub(super) fn of_step<'a, A: Real>(
         return of_contiguous_step(step, [m, u, x], &mut buffer.leaf);
     }
     let fitting = buffer.entries.take().filter(|entries| same(entries.shape(), m.shape()));
-    let entries =
-        buffer.entries.insert(fitting.unwrap_or_else(|| placement::zeros_in_order_of(&m)));
+    let entries = buffer.entries.insert(fitting.unwrap_or_else(|| m.to_owned()));
     let operands = Zip::from(&mut *entries).and(&m).and(&u).and(x);
     operands.for_each(|entry, m, u, x| *entry = step.entry(*m, *u, *x));
     of_array(entries)
