@@ -1,15 +1,16 @@
 //! The error type of the crate: why a call was refused, and where.
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 /// The reason why a call was refused.
 ///
 /// Every fallible function checks its whole input before it writes anything. After an error, all
 /// parameters, moments and counters have the bits they had before.
 ///
-/// The message says which tensor, which index, which value and which shapes. A program gets the
-/// same facts from methods; those that do not apply to an error return `None`.
+/// The message says which tensor, which index, which value and which shapes. Control characters in
+/// names and paths are escaped, as in `a\nb`, so that a message is one line. A program gets the
+/// same facts from methods, and names as they are; those that do not apply to an error return `None`.
 ///
 /// | method | returns |
 /// |---|---|
@@ -186,6 +187,28 @@ impl fmt::Display for Short {
             write!(f, "{value:?}")
         }
     }
+}
+
+/// Escapes control characters, and those that reverse the direction of text. Names and paths may come
+/// from a stranger, and a terminal would obey them.
+pub(crate) struct Escaping<W>(pub(crate) W);
+
+impl<W: fmt::Write> fmt::Write for Escaping<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // A run ends with the one control character that it has, if any.
+        text.split_inclusive(is_control).try_for_each(|run| {
+            let plain = run.trim_end_matches(is_control);
+            self.0.write_str(plain)?;
+            write!(self.0, "{}", run.strip_prefix(plain).unwrap_or_default().escape_default())
+        })
+    }
+}
+
+pub(crate) fn is_control(letter: char) -> bool {
+    let reverses = matches!(letter,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    // Line separators outside of ASCII end a line in some programs.
+    letter.is_control() || reverses || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
 /// Returns a hint for the usual cause of a wrong shape, to be appended to the message.
@@ -486,11 +509,12 @@ pub(crate) fn same<T: PartialEq>(a: &[T], b: &[T]) -> bool {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Repr { context, tensor, detail } = &*self.0;
+        let mut f = Escaping(f);
         f.write_str(context)?;
         if let Some(name) = tensor {
             write!(f, "tensor `{}`: ", Abbreviated::name(name))?;
         }
-        fmt::Display::fmt(detail, f)
+        write!(f, "{detail}")
     }
 }
 
