@@ -1,12 +1,17 @@
 //! Errors of state files.
 
 use alloc::{borrow::ToOwned, boxed::Box, format, string::String, vec::Vec};
+use core::fmt::Write as _;
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-use crate::error::{Abbreviated, AdapterError, Detail, Error, ErrorKind, Facts, hint};
+use serde::de::Error as _;
+
+use crate::error::{
+    Abbreviated, AdapterError, Detail, Error, ErrorKind, Escaping, Facts, hint, is_control,
+};
 
 /// The longest part of a parser's message that is quoted: enough for the names of all settings.
 const LONGEST_MESSAGE: usize = 300;
@@ -17,20 +22,34 @@ pub(super) enum FileError {
     NoteTaken { key: String },
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    #[error("{}: {}", Abbreviated::name(part), Abbreviated::to(LONGEST_MESSAGE, &format!("{source}")))]
-    Json { part: String, source: serde_json::Error },
+    #[error("{part}: {}", Abbreviated::to(LONGEST_MESSAGE, &format!("{source}")))]
+    Json { part: Part, source: serde_json::Error },
+    #[error("not a safetensors file, but {what}")]
+    Foreign { what: &'static str },
+    #[error("not a safetensors file: the header does not begin with a brace")]
+    NoObject,
     #[error("file has {found} bytes, but the length of its header takes {expected}")]
     TooShort { found: usize, expected: usize },
-    #[error("header should have {length} bytes, but {rest} bytes are left of the file")]
-    HeaderLength { length: u64, rest: usize },
+    #[error(
+        "not a safetensors file, or cut short: \
+         header should have {length} bytes, but {rest} bytes are left of the file"
+    )]
+    HeaderLength { length: u64, rest: u64 },
     #[error("header takes {length} bytes, but at most {longest} can be read")]
     HeaderTooLong { length: usize, longest: usize },
+    #[error("there are {groups} groups, but at most {most} can be saved")]
+    Groups { groups: usize, most: usize },
     #[error("the last {surplus} bytes of the file belong to no entry")]
     Surplus { surplus: usize },
     #[error("checksum is {found:#010x}, but that of the file is {expected:#010x}")]
     Checksum { found: u32, expected: u32 },
-    #[error("not a state file: no `{key}` in the metadata")]
+    #[error(
+        "not a state file, but another safetensors file: no `{key}` in the metadata; \
+         `Checkpoint::load_tensors` reads its arrays"
+    )]
     NoRecord { key: &'static str },
+    #[error("parameter `{}` {fault}", Abbreviated::name(name))]
+    Parameter { name: String, fault: EntryFault },
     #[error("entry `{}` {fault}", Abbreviated::name(entry))]
     Entry { entry: String, fault: EntryFault },
     #[error(
@@ -38,6 +57,19 @@ pub(super) enum FileError {
         hint(found, expected)
     )]
     Shape { found: Vec<usize>, expected: Vec<usize> },
+}
+
+/// A part of a header, in which JSON is wrong.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Part {
+    #[error("header")]
+    Header,
+    #[error("metadata")]
+    Metadata,
+    #[error("`{0}` in the metadata")]
+    Record(&'static str),
+    #[error("entry `{}`", Abbreviated::name(_0))]
+    Entry(String),
 }
 
 /// The name of a parameter in a file, as [`Error::array`] returns it.
@@ -52,8 +84,10 @@ pub(super) enum EntryFault {
     Size { dtype: &'static str, shape: Vec<usize>, found: usize },
     #[error("begins at byte {found} of the data, but the one before ends at byte {expected}")]
     Place { found: usize, expected: usize },
-    #[error("is of type {found}, but {expected} is asked for")]
+    #[error("is of type {found}, but {expected} is asked for{}", others(found))]
     Dtype { found: &'static str, expected: &'static str },
+    #[error("is of type `{}`, which this release does not know", Abbreviated::name(found))]
+    UnknownDtype { found: String },
     #[error("has shape {shape:?}, but the number of axes asked for is {expected}")]
     Axes { shape: Vec<usize>, expected: usize },
     #[error("is missing")]
@@ -64,6 +98,11 @@ pub(super) enum EntryFault {
     Checksum,
     #[error("has a shape that cannot be written: {shape:?}")]
     Unwritable { shape: Vec<usize> },
+}
+
+/// Says, of a type that cannot be asked for, which can.
+fn others(found: &str) -> &'static str {
+    if matches!(found, "F64" | "F32") { "" } else { " (only F64 and F32 can be read)" }
 }
 
 impl AdapterError for FileError {
@@ -77,13 +116,16 @@ impl AdapterError for FileError {
                 expected_shape: Some(expected),
                 ..Facts::of(ErrorKind::Shape)
             },
-            FileError::Entry { fault, .. } => {
+            FileError::Entry { fault, .. } | FileError::Parameter { fault, .. } => {
                 Facts { found_shape: fault.shape(), ..Facts::of(ErrorKind::Format) }
             }
             FileError::Json { .. }
+            | FileError::Foreign { .. }
+            | FileError::NoObject
             | FileError::TooShort { .. }
             | FileError::HeaderLength { .. }
             | FileError::HeaderTooLong { .. }
+            | FileError::Groups { .. }
             | FileError::Surplus { .. }
             | FileError::Checksum { .. }
             | FileError::NoRecord { .. } => Facts::of(ErrorKind::Format),
@@ -105,8 +147,19 @@ impl FileError {
     }
 
     #[cold]
-    pub(super) fn json(part: &str, source: serde_json::Error) -> Error {
-        FileError::Json { part: part.to_owned(), source }.into()
+    pub(super) fn json(part: &Part, source: serde_json::Error) -> Error {
+        // The parser quotes the file. Programs print its error too, which is the source of ours.
+        let text = format!("{source}");
+        let source = if text.contains(is_control) {
+            let mut escaped = String::new();
+            let short = Abbreviated::to(LONGEST_MESSAGE, &text);
+            // Writing to a string does not fail.
+            _ = write!(Escaping(&mut escaped), "{short}");
+            serde_json::Error::custom(escaped)
+        } else {
+            source
+        };
+        FileError::Json { part: part.clone(), source }.into()
     }
 }
 
@@ -114,6 +167,11 @@ impl EntryFault {
     #[cold]
     pub(super) fn of(self, entry: &str) -> Error {
         FileError::Entry { entry: entry.to_owned(), fault: self }.into()
+    }
+
+    #[cold]
+    pub(super) fn of_parameter(self, name: &str) -> Error {
+        FileError::Parameter { name: name.to_owned(), fault: self }.into()
     }
 
     /// Returns the shape that the file claims, if it is at fault.

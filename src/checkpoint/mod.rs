@@ -1,12 +1,16 @@
 //! State files: saving and resuming a run.
 
+mod access;
+mod bounded;
 mod entry_names;
 mod error;
 mod header;
 mod read;
 mod record;
+mod regular;
 mod replace;
 mod summing;
+mod temporary;
 mod tensor;
 mod unique;
 mod write;
@@ -17,7 +21,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
-use std::{fs::File, io, path::Path};
+use std::path::Path;
 
 use ndarray::{Array, ArrayRef, Dimension};
 
@@ -72,9 +76,7 @@ use crate::{
 /// # Crash safety
 /// [`save`](Checkpoint::save) writes to a temporary file in the same folder, syncs it to the disk,
 /// renames it and syncs the folder. If the process is killed or the disk is full, `path` is either the
-/// whole old file or the whole new one. The next writer removes the temporary file of a killed one
-/// (`.run.safetensors.….tmp`). Only one process at a time should save to a path: of two, one may fail,
-/// but the file stays whole. A symbolic link at `path` is replaced, not followed.
+/// whole old file or the whole new one.
 ///
 /// | | Linux, macOS, other Unix | Windows |
 /// |---|---|---|
@@ -82,7 +84,8 @@ use crate::{
 /// | power failure | the new file once `save` has returned, if the disk keeps what it has acknowledged | old file or new file: the folder cannot be synced |
 ///
 /// [`save_keeping_previous`](Checkpoint::save_keeping_previous) also keeps the old file, under its
-/// name with `.prev` appended. A program that wants to fall back on it does so itself:
+/// name with `.prev` appended. If `path` or `.prev` is a whole file before, one of them is a whole file
+/// at every moment. A program that wants to fall back on `.prev` does so itself:
 /// ```
 /// # use adamax::{Adamax, Checkpoint, Optimizer};
 /// # let folder = tempfile::tempdir()?;
@@ -99,6 +102,18 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// # Paths
+/// - A symbolic link is followed: the file that it leads to is replaced, and the link stays.
+/// - A folder, a FIFO, a device or a socket is refused. It is neither replaced nor waited for.
+/// - On Unix, the new file gets the permission bits of the old one, and its owner and group if the
+///   system allows that. Otherwise it has fewer permissions, never more. A file that is new has the
+///   permissions of any new file.
+/// - A killed writer leaves a temporary file, `.run.safetensors.XXXXXX.tmp` with six random letters.
+///   Each process looks for such files when it first writes to a folder, and removes them when it
+///   saves to the path that they belong to. If that fails, they stay.
+/// - Several processes may save to one path. The last one wins. Each file is whole, but `.prev` may be
+///   any generation before.
+///
 /// # Format
 /// A [safetensors](https://huggingface.co/docs/safetensors) file, which Python reads with the
 /// package of that name. Its arrays, for a tensor or parameter called `NAME`:
@@ -107,7 +122,7 @@ use crate::{
 /// |---|---|---|
 /// | `first_moment/NAME` | `F64` or `F32` | m, of the shape of the parameter |
 /// | `inf_norm/NAME` | the same | u, of the same shape, ≥ 0 |
-/// | `parameter/NAME` | `F64` or `F32` | a parameter, of any shape; NaN is allowed here |
+/// | `parameter/NAME` | `F64` or `F32` | a parameter, of any shape; NaN is allowed here; other types are kept, but not decoded |
 /// | `checksum` | `U32`, no axes | the last 4 bytes of the file: CRC-32 (that of zlib) of all bytes before; optional |
 ///
 /// The metadata hold the notes, and everything else as JSON under the key `adamax`:
@@ -235,7 +250,7 @@ impl<A: Real> Checkpoint<A> {
     ///
     /// # Errors
     /// [`ErrorKind::Format`](crate::ErrorKind::Format) if no parameter has this name, or if it has
-    /// another precision or number of axes.
+    /// another type or number of axes.
     ///
     /// # Examples
     /// ```
@@ -250,16 +265,14 @@ impl<A: Real> Checkpoint<A> {
     /// ```
     pub fn parameter<B: Real, D: Dimension>(&self, name: &str) -> Result<Array<B, D>, Error> {
         let tensor = self.parameters.get(name).ok_or(EntryFault::Missing);
-        tensor
-            .and_then(Tensor::to_array)
-            .map_err(|fault| fault.of(&entry_names::entry(entry_names::PARAMETER, name)))
+        tensor.and_then(Tensor::to_array).map_err(|fault| fault.of_parameter(name))
     }
 
     /// Copies a parameter into `param`, which keeps its memory order.
     ///
     /// # Errors
     /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if no parameter has this name, or if it has
-    ///   another precision or number of axes;
+    ///   another type or number of axes;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it has another shape.
     ///
     /// `param` has not been changed then.
@@ -309,12 +322,14 @@ impl<A: Real> Checkpoint<A> {
     /// Writes the file and replaces the one at `path`; see [Crash safety](Checkpoint#crash-safety).
     ///
     /// # Errors
-    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written or synced;
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written or synced, or if
+    ///   something else than a regular file stands at `path`;
     /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if a state holds NaN or infinities,
     ///   which could not be read back. Only steps under
     ///   [`NonFinite::Propagate`](crate::NonFinite::Propagate) leave them;
-    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if an array has more than 64 axes, or if names
-    ///   and notes take more than 100 MB, which other readers refuse.
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if an array has more than 64 axes, if there are
+    ///   more than 100 000 groups, or if names and notes take more than 100 MB, which other readers
+    ///   refuse.
     ///
     /// The old file has not been changed then, unless only syncing the folder failed.
     ///
@@ -340,11 +355,19 @@ impl<A: Real> Checkpoint<A> {
     /// Writes the file as [`save`](Checkpoint::save) does, and keeps the old one under its name with
     /// `.prev` appended.
     ///
-    /// There is a file at `path` at every moment, but for an instant there may be none at `.prev`. The
-    /// file system must have hard links, as those of Unix and NTFS do.
+    /// The old file is kept if it is whole. One that is damaged or cannot be read is replaced, and
+    /// `.prev` stays as it is. It also stays if there is no file at `path`. Whole means: the header is
+    /// right, and so is the checksum. A file without checksum must be one that
+    /// [`load`](Checkpoint::load) reads, in either precision.
     ///
     /// # Errors
-    /// As [`save`](Checkpoint::save).
+    /// As [`save`](Checkpoint::save), and [`ErrorKind::Io`](crate::ErrorKind::Io) if something else than
+    /// a regular file stands at `.prev`, or if its name is too long. If the last step fails, which
+    /// renames the old file to `.prev`, then `path` is the new file, and the message names `.prev`.
+    ///
+    /// # Cost
+    /// The old file is read once more, 8 kB at a time. One without checksum is held in memory twice. On
+    /// a file system without hard links it is also copied.
     ///
     /// # Examples
     /// ```
@@ -367,12 +390,15 @@ impl<A: Real> Checkpoint<A> {
 
     /// Reads a file that [`save`](Checkpoint::save) or a Python program wrote.
     ///
+    /// The header is checked before the data are read. If the file is replaced meanwhile, the result
+    /// is that of the old file.
+    ///
     /// # Errors
     /// As [`from_bytes`](Checkpoint::from_bytes), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the
-    /// file cannot be read.
+    /// file cannot be read, or is not a regular file.
     ///
     /// # Allocation
-    /// Twice the size of the file.
+    /// The file, and then as [`from_bytes`](Checkpoint::from_bytes).
     ///
     /// # Examples
     /// ```
@@ -391,9 +417,7 @@ impl<A: Real> Checkpoint<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let file = contents(path).map_err(|source| FileError::io("read", path, source))?;
-        Checkpoint::from_bytes(&file).map_err(|error| error.within(path.display()))
+        read::load(path.as_ref())
     }
 
     /// Returns the bytes of the file.
@@ -431,9 +455,9 @@ impl<A: Real> Checkpoint<A> {
     ///   step produces.
     ///
     /// # Allocation
-    /// The numbers and the names once. No single allocation is larger than the file plus a few kB,
-    /// whatever the header claims. Only text with escapes, or text that an error quotes, may take twice
-    /// its length.
+    /// The numbers and the names once, as a rule. A file of very many small entries, or one made to do
+    /// harm, takes at most ten times its length, and 20 MB more for the most groups. No single
+    /// allocation is larger than twice its length, and 10 MB for groups.
     ///
     /// # Examples
     /// ```
@@ -447,11 +471,50 @@ impl<A: Real> Checkpoint<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn from_bytes(file: &[u8]) -> Result<Self, Error> {
-        read::read(file)
+        read::from_bytes(file)
     }
 
     fn writable(&self) -> Result<Writable<'_, A>, Error> {
         Writable::new(&self.snapshot, &self.parameters, &self.notes)
+    }
+}
+
+/// Files that hold no run.
+impl Checkpoint {
+    /// Reads the arrays of any safetensors file as parameters, such as the weights of a model.
+    ///
+    /// Each array has the name that it has in the file; of a state file, the parameters are read, and
+    /// the moments are not. The metadata become notes. The snapshot is that of a new optimizer without
+    /// tensors. Arrays of other types than `F64` and `F32` are kept as they are:
+    /// [`parameter`](Checkpoint::parameter) refuses them, and names their type.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read, or is not a regular file;
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if it is not a complete safetensors file, or if
+    ///   it has an array of a type that this release does not know.
+    ///
+    /// # Allocation
+    /// As [`load`](Checkpoint::load).
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::Checkpoint;
+    /// use ndarray::{Array1, array};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// # let header = r#"{"layer.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    /// # let length = (header.len() as u64).to_le_bytes();
+    /// # let data = [0.5_f32, -0.5].map(f32::to_le_bytes).concat();
+    /// # std::fs::write(&path, [&length, header.as_bytes(), &data].concat())?;
+    /// // A file that PyTorch wrote with safetensors.torch.save_file.
+    /// let model = Checkpoint::load_tensors(&path)?;
+    /// let bias: Array1<f32> = model.parameter("layer.bias")?;
+    /// assert_eq!(bias, array![0.5, -0.5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn load_tensors(path: impl AsRef<Path>) -> Result<Checkpoint, Error> {
+        read::load_tensors(path.as_ref())
     }
 }
 
@@ -501,15 +564,4 @@ impl<A: Real> Snapshot<A> {
 
 fn save<A: Real>(file: &Writable<'_, A>, path: &Path, previous: Previous) -> Result<(), Error> {
     replace::replace(path, previous, |out| file.write_to(out))
-        .map_err(|source| FileError::io("write", path, source))
-}
-
-/// Reads as many bytes as the file has when it is opened: a device may be endless.
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
-    io::Read::read_to_end(&mut io::Read::take(file, length), &mut bytes)?;
-    Ok(bytes)
 }

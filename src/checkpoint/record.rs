@@ -12,7 +12,12 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::{Checkpoint, error::FileError, header, unique::Unique};
+use super::{
+    Checkpoint, bounded,
+    error::{FileError, Part},
+    header,
+    unique::Unique,
+};
 use crate::{
     error::Error,
     optimizer::max_norm::MaxNorm,
@@ -25,12 +30,18 @@ use crate::{
 
 /// The key of the record in the metadata.
 pub(super) const KEY: &str = "adamax";
+/// The name of the record in messages.
+const PART: Part = Part::Record(KEY);
+
+/// The most groups in a file: two letters of a hostile one can stand for a whole rule.
+const MOST_GROUPS: usize = 100_000;
 
 /// JSON under [`KEY`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     version: u32,
+    #[serde(deserialize_with = "bounded::list::<MOST_GROUPS, _, _>")]
     groups: Vec<RuleData>,
     tensors: Unique<TensorRecord>,
     #[serde(default = "default_lr_scale")]
@@ -50,18 +61,22 @@ struct TensorRecord {
 }
 
 impl Record {
-    pub(super) fn of<A: Real>(snapshot: &Snapshot<A>) -> Self {
+    pub(super) fn of<A: Real>(snapshot: &Snapshot<A>) -> Result<Self, Error> {
+        let groups = snapshot.groups().len();
+        if groups > MOST_GROUPS {
+            return Err(FileError::Groups { groups, most: MOST_GROUPS }.into());
+        }
         let tensors = snapshot.tensors().iter().map(|(name, tensor)| {
             (name.clone(), TensorRecord { group: tensor.group, steps: tensor.state.steps() })
         });
-        Record {
+        Ok(Record {
             version: Checkpoint::<A>::VERSION,
             groups: snapshot.groups().iter().map(RuleData::from).collect(),
             tensors: Unique(tensors.collect()),
             lr_scale: snapshot.lr_scale(),
             max_norm: snapshot.max_norm().map(MaxNormData::from),
             open: snapshot.open().clone(),
-        }
+        })
     }
 
     pub(super) fn to_json(&self) -> Result<String, Error> {
@@ -73,7 +88,7 @@ impl Record {
                 serde_json::to_string(&record)
             })
         };
-        text.map_err(|source| FileError::json(KEY, source))
+        text.map_err(|source| FileError::json(&PART, source))
     }
 
     pub(super) fn from_json(json: &str) -> Result<Self, Error> {
@@ -83,9 +98,9 @@ impl Record {
         struct Versioned {
             version: u32,
         }
-        let Versioned { version } = header::from_json(KEY, json.as_bytes())?;
+        let Versioned { version } = header::from_json(&PART, json.as_bytes())?;
         check_version("state file", version, Checkpoint::<f64>::VERSION)?;
-        let record: Record = header::from_json(KEY, json.as_bytes())?;
+        let record: Record = header::from_json(&PART, json.as_bytes())?;
         Ok(Record { open: left_out(json)?, ..record })
     }
 
@@ -94,23 +109,21 @@ impl Record {
         self,
         mut state: impl FnMut(&str, u64) -> Result<State<A>, Error>,
     ) -> Result<Snapshot<A>, Error> {
-        let mut groups = Vec::new();
+        let mut groups = Vec::with_capacity(self.groups.len());
         for (index, data) in self.groups.into_iter().enumerate() {
             let rule = Adamax::try_from(data);
             groups.push(rule.map_err(|error| error.within(format_args!("group {index}")))?);
         }
-        let mut tensors = Vec::new();
-        for (name, TensorRecord { group, steps }) in self.tensors.0 {
-            let state = state(&name, steps)?;
-            tensors.push((name, TensorSnapshot { group, state }));
-        }
-        let snapshot = Snapshot::from_foreign(
-            groups,
-            tensors,
-            self.lr_scale,
-            self.max_norm.map(MaxNorm::from),
-        )?;
-        Ok(snapshot.leaving(self.open))
+        // One by one: a list of names without arrays would take much memory before it is refused.
+        let mut fault = None;
+        let tensors = self.tensors.0.into_iter().map_while(|(name, record)| {
+            let TensorRecord { group, steps } = record;
+            let state = state(&name, steps).map_err(|error| fault = Some(error)).ok()?;
+            Some((name, TensorSnapshot { group, state }))
+        });
+        let max_norm = self.max_norm.map(MaxNorm::from);
+        let snapshot = Snapshot::from_foreign(groups, tensors, self.lr_scale, max_norm);
+        fault.map_or(snapshot, Err).map(|snapshot| snapshot.leaving(self.open))
     }
 }
 
@@ -121,9 +134,9 @@ const MAX_NORM: &str = "max_norm";
 
 /// Finds the settings that a valid record leaves out.
 fn left_out(json: &str) -> Result<Open, Error> {
-    let fields: BTreeMap<String, &RawValue> = header::from_json(KEY, json.as_bytes())?;
+    let fields: BTreeMap<String, &RawValue> = header::from_json(&PART, json.as_bytes())?;
     let groups = fields.get(GROUPS).map_or("[]", |groups| groups.get());
-    let groups: Vec<LeftOut> = header::from_json(KEY, groups.as_bytes())?;
+    let groups: Vec<LeftOut> = header::from_json(&PART, groups.as_bytes())?;
     let mut rules: Vec<Settings> = groups.into_iter().map(|LeftOut(settings)| settings).collect();
     if rules.iter().all(|&settings| settings == Settings::default()) {
         rules.clear();

@@ -1,22 +1,28 @@
-//! Atomic replacement of a file.
+//! Atomic replacement of a file, and its previous generation.
 
 use alloc::borrow::ToOwned;
 use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, ErrorKind},
+    fs::{self, File, Metadata},
+    io::{self, ErrorKind, Seek},
     path::{Path, PathBuf},
 };
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::TempPath;
+
+use super::{error::FileError, read, regular, temporary};
+use crate::error::Error;
 
 /// The treatment of the file that is replaced.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Previous {
     Drop,
-    /// Keep it under the name that [`previous`] returns.
+    /// Keep it under its name with `.prev` appended.
     Keep,
 }
+
+/// How often a file is written anew because another process has removed the temporary one. A process
+/// does this only when it first saves to a path, so this many processes may begin at once.
+const ATTEMPTS: usize = 16;
 
 /// Replaces the file at `path` by the bytes that `write` writes.
 ///
@@ -25,87 +31,108 @@ pub(super) enum Previous {
 pub(super) fn replace(
     path: &Path,
     previous: Previous,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+    write: impl Fn(&mut File) -> io::Result<()>,
+) -> Result<(), Error> {
+    let fault = |path: &Path, source| FileError::io("write", path, source);
+    let of_path = |source| fault(path, source);
+    let target = regular::follow(path).map_err(of_path)?;
+    let old = regular::look(&target).map_err(of_path)?;
+    temporary::sweep(&target);
+
+    let named = with_suffix(path);
+    let kept = match previous {
+        Previous::Keep => {
+            let of_previous = |source| fault(&named, source);
+            let kept = regular::follow(&named).map_err(of_previous)?;
+            regular::look(&kept).map_err(of_previous)?;
+            Some(kept)
+        }
+        Previous::Drop => None,
     };
-    let prefix = temporary_prefix(path)?;
-    remove_leftovers(folder, &prefix)?;
-    let mut new = create(folder, &prefix)?;
+    temporary::sweep(kept.as_deref().unwrap_or(&with_suffix(&target)));
+
+    let mut attempts = 1..ATTEMPTS;
+    let second = loop {
+        match renew(&target, old.as_ref(), kept.as_deref(), &write) {
+            Err(error) if error.kind() == ErrorKind::NotFound && attempts.next().is_some() => {}
+            result => break result.map_err(of_path)?,
+        }
+    };
+    if let (Some(second), Some(kept)) = (second, &kept) {
+        keep(second, kept).map_err(|source| fault(&named, source))?;
+    }
+    let folder = regular::folder(&target);
+    sync_folder(folder).map_err(of_path)?;
+    match kept.as_deref().map(regular::folder) {
+        Some(other) if other != folder => {
+            sync_folder(other).map_err(|source| fault(&named, source))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the new file and renames it to `target`. Returns a temporary name of the old file, if that
+/// is to be kept under the name `kept`.
+fn renew(
+    target: &Path,
+    old: Option<&Metadata>,
+    kept: Option<&Path>,
+    write: impl Fn(&mut File) -> io::Result<()>,
+) -> io::Result<Option<TempPath>> {
+    let mut new = temporary::create(target, old)?;
     write(new.as_file_mut())?;
     new.as_file().sync_all()?;
-    if previous == Previous::Keep {
-        keep(path)?;
-    }
-    new.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    let second = kept.map_or(Ok(None), |kept| second_name(target, kept))?;
+    new.persist(target).map_err(|error| error.error)?;
+    Ok(second)
 }
 
-const TEMPORARY_SUFFIX: &str = ".tmp";
-
-/// The start of the names of temporary files for `path`.
-fn temporary_prefix(path: &Path) -> io::Result<OsString> {
-    let name = path.file_name().ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
-    let mut prefix = OsString::from(".");
-    prefix.push(name);
-    prefix.push(".");
-    Ok(prefix)
+/// Gives a whole file at `target` a temporary name beside `kept`. Returns `None` if there is no file,
+/// or none to go back to: a damaged one must not take the place of a whole one.
+fn second_name(target: &Path, kept: &Path) -> io::Result<Option<TempPath>> {
+    let Ok((mut file, metadata)) = regular::open(target) else { return Ok(None) };
+    if !read::is_whole(&file, metadata.len(), target) {
+        return Ok(None);
+    }
+    if let Ok(link) = temporary::link(target, kept) {
+        return Ok(Some(link));
+    }
+    // Not every file system has hard links, and none has them between two of them.
+    let mut copy = temporary::create(kept, Some(&metadata))?;
+    file.rewind()?;
+    io::copy(&mut file, copy.as_file_mut())?;
+    copy.as_file().sync_all()?;
+    Ok(Some(copy.into_temp_path()))
 }
 
-/// Removes the temporary files of killed writers, which would fill the disk in time.
-fn remove_leftovers(folder: &Path, prefix: &OsString) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let bytes = name.as_encoded_bytes();
-        if bytes.starts_with(prefix.as_encoded_bytes())
-            && bytes.ends_with(TEMPORARY_SUFFIX.as_bytes())
-        {
-            remove_if_there(&folder.join(name))?;
-        }
+/// Renames the old file to its lasting name.
+fn keep(second: TempPath, kept: &Path) -> io::Result<()> {
+    let name = second.to_path_buf();
+    match second.persist(kept).map_err(|error| error.error) {
+        // Another process, which saves to this path too, has just removed the temporary name.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        result => result?,
     }
+    // Where both are names of one file already, renaming does nothing, and the temporary name is left.
+    _ = fs::remove_file(name);
     Ok(())
 }
 
-fn create(folder: &Path, prefix: &OsString) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(prefix).suffix(TEMPORARY_SUFFIX);
-    // The permissions of any new file; those of tempfile are for the owner only.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
-}
-
-/// Gives the file a second name. Renaming it would leave no file at `path` for a moment.
-fn keep(path: &Path) -> io::Result<()> {
-    let previous = previous(path);
-    remove_if_there(&previous)?;
-    ignore_absence(fs::hard_link(path, previous))
-}
-
 /// The path of the previous generation.
-fn previous(path: &Path) -> PathBuf {
+fn with_suffix(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".prev");
     name.into()
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    ignore_absence(fs::remove_file(path))
-}
-
-fn ignore_absence(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-/// Syncs a folder, so that a new name in it survives a power failure.
+/// Syncs a folder, so that a new name in it survives a power failure. A folder that may be written
+/// but not read cannot be synced.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    match File::open(folder) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
+    }
 }
 
 /// Does nothing: other systems cannot open a folder as a file.
@@ -164,7 +191,9 @@ mod tests {
         for room in 0..expected.len() {
             for previous in [Previous::Drop, Previous::Keep] {
                 let error = write(previous, room).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::StorageFull, "after {room} bytes");
+                let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+                let kind = source.map(io::Error::kind);
+                assert_eq!(kind, Some(ErrorKind::StorageFull), "after {room} bytes");
                 assert_eq!(fs::read(&path)?, b"old", "after {room} bytes");
                 assert_eq!(fs::read_dir(&folder)?.count(), 1, "after {room} bytes");
             }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::real::Real;
 
-/// A parameter as a file holds it: little-endian, in row-major order. `==` compares bits, so that
+/// A parameter as a file holds it: little-endian, in row-major order, of any type. `==` compares bits, so that
 /// NaN equals itself.
 #[derive(Clone, PartialEq)]
 pub(super) struct Tensor {
@@ -41,7 +41,7 @@ impl Tensor {
 }
 
 impl From<View<'_>> for Tensor {
-    fn from(View { dtype, shape, bytes, .. }: View<'_>) -> Self {
+    fn from(View { dtype, shape, bytes }: View<'_>) -> Self {
         Tensor { dtype, shape, bytes: bytes.to_vec() }
     }
 }
@@ -59,11 +59,11 @@ fn decode<A: Real>(
 ) -> Result<Array<A, IxDyn>, EntryFault> {
     let expected = Dtype::of::<A>();
     if dtype != expected {
-        return Err(EntryFault::Dtype { found: dtype.name(), expected: expected.name() });
+        return Err(EntryFault::Dtype { found: dtype.name, expected: expected.name });
     }
     let values: Vec<A> = bytes.chunks_exact(size_of::<A>()).filter_map(A::from_file).collect();
     Array::from_shape_vec(shape, values).map_err(|_| EntryFault::Size {
-        dtype: dtype.name(),
+        dtype: dtype.name,
         shape: shape.to_vec(),
         found: bytes.len(),
     })
@@ -73,7 +73,7 @@ impl fmt::Debug for Tensor {
     /// Leaves out the bytes, which may be many.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tensor")
-            .field("dtype", &self.dtype)
+            .field("dtype", &self.dtype.name)
             .field("shape", &self.shape)
             .finish_non_exhaustive()
     }

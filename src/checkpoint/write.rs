@@ -1,6 +1,7 @@
 //! Writing: from a checkpoint to bytes.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::cmp::Reverse;
 use std::io::{self, BufWriter, Write};
 
 use ndarray::{ArrayView, IxDyn};
@@ -51,9 +52,11 @@ impl<'a, A: Real> Writable<'a, A> {
             arrays.push((announce(PARAMETER, name, *dtype, shape), Data::Bytes(bytes)));
         }
         // Wide numbers first: then all are aligned to their size.
-        arrays.sort_by(|(a, _), (b, _)| (a.dtype, &a.name).cmp(&(b.dtype, &b.name)));
+        arrays.sort_by(|(a, _), (b, _)| {
+            (Reverse(a.dtype.width), &a.name).cmp(&(Reverse(b.dtype.width), &b.name))
+        });
 
-        let record = Record::of(snapshot).to_json()?;
+        let record = Record::of(snapshot)?.to_json()?;
         let mut metadata: BTreeMap<&str, &str> =
             notes.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect();
         metadata.insert(record::KEY, &record);

@@ -187,16 +187,63 @@ fn the_previous_generation_is_kept_on_demand() -> Tested {
     Ok(())
 }
 
-#[cfg(unix)]
+/// The files of other programs: their arrays, under the names that they have there.
 #[test]
-fn a_file_is_as_public_as_others() -> Tested {
-    use std::os::unix::fs::PermissionsExt;
+fn the_arrays_of_any_file_are_read() -> Tested {
+    use safetensors::tensor::TensorView;
     let folder = tempfile::tempdir()?;
-    let (path, other) = (folder.path().join("run"), folder.path().join("other"));
-    sample::small::<f64>()?.save(&path)?;
-    fs::write(&other, "")?;
-    let mode = |path: &Path| fs::metadata(path).map(|data| data.permissions().mode());
-    assert_eq!(mode(&path)?, mode(&other)?);
+    let path = folder.path().join("model.safetensors");
+    let numbers = [1.5_f32, -0.0, f32::NAN, f32::INFINITY];
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let views = [
+        ("layer.weight", TensorView::new(Dtype::F32, vec![2, 2], &bytes)?),
+        ("layer.double", TensorView::new(Dtype::F64, vec![2], &bytes)?),
+        ("layer.half", TensorView::new(Dtype::BF16, vec![8], &bytes)?),
+        ("steps", TensorView::new(Dtype::I64, vec![], &bytes[..8])?),
+        ("checksum", TensorView::new(Dtype::F32, vec![1], &bytes[..4])?),
+    ];
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize_to_file(views, Some(metadata), &path)?;
+    let read = Checkpoint::load_tensors(&path)?;
+    let names: Vec<_> = read.parameter_names().collect();
+    assert_eq!(names, ["checksum", "layer.double", "layer.half", "layer.weight", "steps"]);
+    let weight: Array2<f32> = read.parameter("layer.weight")?;
+    assert_eq!(weight.bits(), ndarray::arr1(&numbers).into_shape_with_order((2, 2))?.bits());
+    assert_eq!(read.parameter::<f64, ndarray::Ix1>("layer.double")?.len(), 2);
+    assert_eq!(read.notes().collect::<Vec<_>>(), [("format", "pt")]);
+    assert_eq!(read.snapshot(), &Optimizer::<f64>::new(Adamax::default()).snapshot());
+    let error = read.parameter::<f64, ndarray::Ix0>("steps").unwrap_err();
+    let message =
+        "parameter `steps` is of type I64, but F64 is asked for (only F64 and F32 can be read)";
+    assert_eq!(error.to_string(), message);
+
+    // Whatever was read can be saved, and is the same afterwards.
+    read.save(&path)?;
+    assert_eq!(Checkpoint::load(&path)?, read);
+    assert_eq!(Checkpoint::load_tensors(&path)?, read);
+    Ok(())
+}
+
+#[test]
+fn the_arrays_of_a_state_file_are_its_parameters() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.safetensors");
+    let written = sample::checkpoint::<f32>()?;
+    written.save(&path)?;
+    let read = Checkpoint::load_tensors(&path)?;
+    assert!(read.parameter_names().eq(written.parameter_names()));
+    assert!(read.notes().eq(written.notes()));
+    let odd: Array1<f32> = read.parameter("untouched")?;
+    assert_eq!(odd.bits(), written.parameter::<f32, ndarray::Ix1>("untouched")?.bits());
+    assert_eq!(read.snapshot().names().count(), 0);
+
+    let mut bytes = fs::read(&path)?;
+    let data = bytes.len() - 5;
+    bytes[data] ^= 1;
+    fs::write(&path, bytes)?;
+    let error = Checkpoint::load_tensors(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert!(error.to_string().contains("run.safetensors: checksum is 0x"), "{error}");
     Ok(())
 }
 
@@ -220,14 +267,14 @@ fn a_parameter_must_be_what_is_asked_for() -> Tested {
     let mut x = Array2::<f64>::zeros((4, 3));
     let before = x.bits();
     let cases = [
-        (checkpoint.assign_parameter("nowhere", &mut x), "entry `parameter/nowhere` is missing"),
+        (checkpoint.assign_parameter("nowhere", &mut x), "parameter `nowhere` is missing"),
         (
             checkpoint.assign_parameter("untouched", &mut x),
-            "entry `parameter/untouched` is of type F32, but F64 is asked for",
+            "parameter `untouched` is of type F32, but F64 is asked for",
         ),
         (
             checkpoint.assign_parameter("none", &mut x),
-            "entry `parameter/none` has shape [0], but the number of axes asked for is 2",
+            "parameter `none` has shape [0], but the number of axes asked for is 2",
         ),
         (
             checkpoint.assign_parameter("layer.0/weight", &mut x),

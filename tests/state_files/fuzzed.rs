@@ -17,6 +17,27 @@ fn round_trip<A: Float>(file: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A file is read as its bytes are, though its header is checked first; and so are its tensors alone.
+fn agrees_on_disk(folder: &Path, file: &[u8]) -> Result<(), TestCaseError> {
+    let path = folder.join("run");
+    fs::write(&path, file)?;
+    let message =
+        |error: adamax::Error| error.to_string().replace(&format!("{}: ", path.display()), "");
+    let loaded = Checkpoint::<f64>::load(&path).map_err(message);
+    let read = Checkpoint::from_bytes(file).map_err(message);
+    prop_assert_eq!(&loaded, &read);
+    let tensors = Checkpoint::load_tensors(&path).map_err(message);
+    if let Ok(read) = read {
+        let tensors = tensors.map_err(TestCaseError::fail)?;
+        prop_assert!(tensors.parameter_names().eq(read.parameter_names()));
+    } else if let Ok(tensors) = tensors {
+        round_trip::<f64>(
+            &tensors.to_bytes().map_err(|error| TestCaseError::fail(error.to_string()))?,
+        )?;
+    }
+    Ok(())
+}
+
 fn round_trips(file: &[u8]) -> Result<(), TestCaseError> {
     round_trip::<f64>(file)?;
     round_trip::<f32>(file)
@@ -104,6 +125,11 @@ fn spoil() -> impl Strategy<Value = Spoil> {
     ]
 }
 
+thread_local! {
+    /// Made once, because thousands of cases use it.
+    static FOLDER: tempfile::TempDir = tempfile::tempdir().expect("a folder");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -114,6 +140,7 @@ proptest! {
             spoil.apply(&mut file);
         }
         round_trips(&file)?;
+        FOLDER.with(|folder| agrees_on_disk(folder.path(), &file))?;
     }
 
     #[test]
@@ -129,7 +156,10 @@ fn the_finds_of_the_fuzzer_are_errors_or_checkpoints() -> Result<(), Box<dyn Err
     let mut finds = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        round_trips(&fs::read(&path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        let find = fs::read(&path)?;
+        round_trips(&find)
+            .and_then(|()| FOLDER.with(|folder| agrees_on_disk(folder.path(), &find)))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         finds += 1;
     }
     assert!(finds > 50, "only {finds} finds");

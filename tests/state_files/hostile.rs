@@ -1,6 +1,6 @@
 //! Damaged, foreign and malicious files: errors that name the place, and no panic.
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, fs};
 
 use adamax::{Adamax, Checkpoint, ErrorKind, MaxNorm, Optimizer};
 use ndarray::array;
@@ -120,11 +120,14 @@ fn a_wrong_header_is_refused() -> Tested {
             &|h| h[M]["dtype"] = json!("F32"),
             "entry `first_moment/w` has 16 bytes, which is not the size of F32 numbers of shape [2]",
         ),
-        (&|h| h[M]["dtype"] = json!("I64"), "first_moment/w: unknown variant `I64`"),
-        (&|h| h[M]["dtype"] = json!(8), "first_moment/w: "),
+        (
+            &|h| h[M]["dtype"] = json!("I64"),
+            "entry `first_moment/w` is of type I64, but F64 is asked for (only F64 and F32 can be read)",
+        ),
+        (&|h| h[M]["dtype"] = json!(8), "entry `first_moment/w`: "),
         (&|h| h[M]["shape"] = json!([3]), "entry `first_moment/w` has 16 bytes"),
-        (&|h| h[M]["shape"] = json!([-2]), "first_moment/w: invalid value: integer `-2`"),
-        (&|h| h[M]["shape"] = json!([2.0]), "first_moment/w: invalid type: floating point"),
+        (&|h| h[M]["shape"] = json!([-2]), "entry `first_moment/w`: invalid value: integer `-2`"),
+        (&|h| h[M]["shape"] = json!([2.0]), "entry `first_moment/w`: invalid type: floating point"),
         (&|h| h[M]["shape"] = json!([u64::MAX, u64::MAX]), "entry `first_moment/w` has 16 bytes"),
         (
             &|h| h[M]["shape"] = json!([0, u64::MAX, u64::MAX]),
@@ -132,7 +135,7 @@ fn a_wrong_header_is_refused() -> Tested {
         ),
         (
             &|h| h[M]["shape"] = json!(vec![1; 65]),
-            "first_moment/w: invalid length 65, expected at most 64 lengths",
+            "entry `first_moment/w`: invalid length 65, expected at most 64 values",
         ),
         (
             &|h| h[M]["data_offsets"] = json!([0, 1_u64 << 40]),
@@ -151,17 +154,16 @@ fn a_wrong_header_is_refused() -> Tested {
             &|h| h[U]["data_offsets"] = json!([32, 48]),
             "entry `inf_norm/w` begins at byte 32 of the data, but the one before ends at byte 16",
         ),
-        (&|h| h[M]["stride"] = json!([1]), "first_moment/w: unknown field `stride`"),
+        (&|h| h[M]["stride"] = json!([1]), "entry `first_moment/w`: unknown field `stride`"),
         (
             &|h| h[M] = json!({"dtype": "F64", "shape": [2]}),
-            "first_moment/w: missing field `data_offsets`",
+            "entry `first_moment/w`: missing field `data_offsets`",
         ),
         (
             &|h| {
-                h["parameter/empty"] =
-                    json!({"dtype": "U32", "shape": [0], "data_offsets": [0, 0]});
+                h["parameter/empty"] = json!({"dtype": "F4", "shape": [0], "data_offsets": [0, 0]});
             },
-            "entry `parameter/empty` has no place in a state file",
+            "entry `parameter/empty` is of type `F4`, which this release does not know",
         ),
         (
             // 8 times this is 2⁶⁴ + 16, which wraps to the right size.
@@ -189,7 +191,7 @@ fn a_wrong_header_is_refused() -> Tested {
         ),
         (
             &|h| h["__metadata__"]["epoch"] = json!(1),
-            "__metadata__: invalid type: integer `1`, expected a string",
+            "metadata: invalid type: integer `1`, expected a string",
         ),
     ];
     for (spoil, message) in cases {
@@ -222,10 +224,11 @@ fn a_header_made_to_do_harm_is_refused() {
     let twice = r#"{"a":{"dtype":"F64","shape":[],"data_offsets":[0,8]},"a":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}"#;
     assert_refused(&file(twice, &[0; 8]), ErrorKind::Format, "header: `a` comes twice");
     let twice = r#"{"__metadata__":{"adamax":"","adamax":""}}"#;
-    assert_refused(&file(twice, &[]), ErrorKind::Format, "__metadata__: `adamax` comes twice");
+    assert_refused(&file(twice, &[]), ErrorKind::Format, "metadata: `adamax` comes twice");
 
     let deep = "[".repeat(100_000);
-    assert_refused(&file(&deep, &[]), ErrorKind::Format, "header: ");
+    let message = "not a safetensors file: the header does not begin with a brace";
+    assert_refused(&file(&deep, &[]), ErrorKind::Format, message);
     let deep = format!(r#"{{"a":{deep}"#);
     assert_refused(&file(&deep, &[]), ErrorKind::Format, "header: ");
 
@@ -234,16 +237,16 @@ fn a_header_made_to_do_harm_is_refused() {
         ErrorKind::Format,
         "header should have 18446744073709551615 bytes, but 0 bytes are left",
     );
-    assert_refused(&file("\u{0}", &[]), ErrorKind::Format, "header: ");
-    assert_refused(
-        &[&2_u64.to_le_bytes()[..], b"\xff\xff"].concat(),
-        ErrorKind::Format,
-        "header: ",
-    );
+    for other in [&b""[..], b"\0", b"\xff\xff", b" {}"] {
+        let length = (other.len() as u64).to_le_bytes();
+        assert_refused(&[&length, other].concat(), ErrorKind::Format, message);
+    }
+    assert_refused(&file("{\u{0}", &[]), ErrorKind::Format, "header: ");
     assert_refused(
         &file("{}", &[]),
         ErrorKind::Format,
-        "not a state file: no `adamax` in the metadata",
+        "not a state file, but another safetensors file: no `adamax` in the metadata; \
+         `Checkpoint::load_tensors` reads its arrays",
     );
     assert_refused(&file("{}", &[0]), ErrorKind::Format, "the last 1 bytes");
 }
@@ -265,7 +268,7 @@ fn a_wrong_record_is_refused() -> Tested {
             Snapshot,
             "state file has version 0, but versions start at 1",
         ),
-        (&|r| r["version"] = json!(1_u64 << 32), Format, "adamax: invalid value"),
+        (&|r| r["version"] = json!(1_u64 << 32), Format, "`adamax` in the metadata: invalid value"),
         (
             &|r| r["groups"] = json!([]),
             Snapshot,
@@ -285,7 +288,7 @@ fn a_wrong_record_is_refused() -> Tested {
         (
             &|r| r["groups"][0]["epsilon"] = Value::Null,
             Format,
-            "adamax: invalid type: null, expected f64",
+            "`adamax` in the metadata: invalid type: null, expected f64",
         ),
         (&|r| r["groups"][0]["clip_value"] = json!(0), Hyperparameter, "group 0: clip value is 0"),
         (
@@ -293,11 +296,15 @@ fn a_wrong_record_is_refused() -> Tested {
             Hyperparameter,
             "group 0: weight decay is -1",
         ),
-        (&|r| r["groups"][0]["weight_decay"] = json!("L3"), Format, "adamax: unknown variant `L3`"),
+        (
+            &|r| r["groups"][0]["weight_decay"] = json!("L3"),
+            Format,
+            "`adamax` in the metadata: unknown variant `L3`",
+        ),
         (
             &|r| r["groups"][0]["momentum"] = json!(0.9),
             Format,
-            "adamax: unknown field `momentum`, expected one of `learning_rate`, `beta1`, `beta2`, \
+            "`adamax` in the metadata: unknown field `momentum`, expected one of `learning_rate`, `beta1`, `beta2`, \
              `epsilon`, `epsilon_placement`, `bias_correction`, `weight_decay`, `clip_value`, \
              `objective`, `non_finite` at line 1",
         ),
@@ -311,14 +318,18 @@ fn a_wrong_record_is_refused() -> Tested {
         (
             &|r| r["tensors"]["w"]["steps"] = json!(1.5),
             Format,
-            "adamax: invalid type: floating point `1.5`, expected u64",
+            "`adamax` in the metadata: invalid type: floating point `1.5`, expected u64",
         ),
         (
             &|r| r["tensors"]["w"]["steps"] = json!(-1),
             Format,
-            "adamax: invalid value: integer `-1`, expected u64",
+            "`adamax` in the metadata: invalid value: integer `-1`, expected u64",
         ),
-        (&|r| r["tensors"]["w"] = json!({"group": 0}), Format, "adamax: missing field `steps`"),
+        (
+            &|r| r["tensors"]["w"] = json!({"group": 0}),
+            Format,
+            "`adamax` in the metadata: missing field `steps`",
+        ),
         (
             &|r| r["tensors"]["v"] = json!({"group": 0, "steps": 1}),
             Format,
@@ -469,11 +480,15 @@ fn counters_end_where_u64_does() -> Tested {
     };
     let last = Checkpoint::<f64>::from_bytes(&with_steps("18446744073709551615")?)?;
     assert_eq!(last.snapshot().state("w").ok_or("no state")?.steps(), u64::MAX);
-    assert_refused(&with_steps("18446744073709551616")?, ErrorKind::Format, "adamax: ");
+    assert_refused(
+        &with_steps("18446744073709551616")?,
+        ErrorKind::Format,
+        "`adamax` in the metadata: ",
+    );
     assert_refused(
         &with_steps("1,\"steps\":1")?,
         ErrorKind::Format,
-        "adamax: duplicate field `steps`",
+        "`adamax` in the metadata: duplicate field `steps`",
     );
     Ok(())
 }
@@ -565,13 +580,203 @@ fn a_missing_file_and_a_folder_are_errors() -> Tested {
     Ok(())
 }
 
-/// An endless device must not be read to its end.
+/// A device may have no end, and opening a FIFO waits for a writer.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_device_is_no_file() {
-    let error = Checkpoint::<f64>::load(Path::new("/dev/zero")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "/dev/zero: file has 0 bytes, but the length of its header takes 8"
-    );
+fn what_is_no_regular_file_is_neither_read_nor_replaced() -> Tested {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+    let folder = tempfile::tempdir()?;
+    let place = |name: &str| folder.path().join(name);
+    assert!(std::process::Command::new("mkfifo").arg(place("fifo")).status()?.success());
+    let _socket = std::os::unix::net::UnixListener::bind(place("socket"))?;
+    symlink("/dev/null", place("null"))?;
+    symlink("fifo", place("link"))?;
+    symlink("itself", place("itself"))?;
+    fs::create_dir(place("folder"))?;
+    let checkpoint = sample::small::<f64>()?;
+    for name in ["fifo", "socket", "null", "link", "itself", "folder"] {
+        let path = place(name);
+        let before = fs::symlink_metadata(&path)?;
+        let results = [
+            Checkpoint::<f64>::load(&path).map(drop),
+            Checkpoint::load_tensors(&path).map(drop),
+            checkpoint.save(&path),
+            checkpoint.save_keeping_previous(&path),
+        ];
+        for result in results {
+            let error = result.err().ok_or("done")?;
+            assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+            assert!(error.to_string().contains(path.to_str().ok_or("odd")?), "{error}");
+        }
+        let after = fs::symlink_metadata(&path)?;
+        assert_eq!((after.ino(), after.mode()), (before.ino(), before.mode()), "{name}");
+        if name == "itself" {
+            continue; // under another name it would lead elsewhere
+        }
+        // What stands in the way of the previous generation.
+        fs::rename(&path, place("run.prev"))?;
+        let error = checkpoint.save_keeping_previous(place("run")).unwrap_err();
+        assert!(error.to_string().contains("run.prev: "), "{error}");
+        assert!(!place("run").exists());
+        fs::rename(place("run.prev"), &path)?;
+    }
+    assert!(fs::metadata("/dev/null")?.file_type().is_char_device());
+    assert_eq!(fs::read_dir(&folder)?.count(), 6, "something else was left");
+    let error = Checkpoint::<f64>::load("/dev/zero").unwrap_err();
+    assert_eq!(error.to_string(), "cannot read /dev/zero: not a regular file");
+    Ok(())
+}
+
+/// The header says how long a file can be of use; the rest need not be read to refuse it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_data_are_not_read_if_the_header_is_wrong() -> Tested {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run");
+    let length: u64 = 1 << 40; // more than memory can hold
+    let entry = format!(r#"{{"dtype":"U8","shape":[{length}],"data_offsets":[0,{length}]}}"#);
+    let later = json!({"version": 2}).to_string();
+    let later = json!({"adamax": later, "epoch": "1"});
+    for (header, message) in [
+        (String::new(), "does not begin with a brace"),
+        ("{}".into(), "the last 1099511627776 bytes of the file belong to no entry"),
+        (format!(r#"{{"w":{entry}}}"#), "not a state file"),
+        (format!(r#"{{"__metadata__":{later},"w":{entry}}}"#), "state file has version 2"),
+    ] {
+        let head = file(&header, &[]);
+        fs::write(&path, &head)?;
+        fs::File::options().write(true).open(&path)?.set_len(head.len() as u64 + length)?;
+        let error = Checkpoint::<f64>::load(&path).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn files_of_other_formats_are_recognised() {
+    let long = "a pickle; old versions of torch.save write such files";
+    for (start, what) in [
+        (
+            &b"PK\x03\x04\x00\x00\x08\x08\x00\x00archive/data.pkl"[..],
+            "a zip archive; torch.save and numpy.savez write such files",
+        ),
+        (b"PK\x03\x04\x00\x00\x00\x00", "a zip archive"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", long),
+        (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}", long),
+        (b"\x93NUMPY\x01\x00v\x00", "an array of NumPy"),
+        (b"\x89HDF\r\n\x1a\n\0", "an HDF5 file"),
+        (b"GGUF\x03\0\0\0", "a GGUF file"),
+        (b"{\"version\": 1}", "JSON text"),
+    ] {
+        let message = format!("not a safetensors file, but {what}");
+        assert_refused(start, ErrorKind::Format, &message);
+    }
+    // As long as a pickle's first bytes say, and as many bytes as that.
+    let longer = [&b"PK\x03\x04\x00\x00\x00\x00"[..], &vec![b'.'; 0x0403_4b50]].concat();
+    assert_refused(&longer, ErrorKind::Format, "but a zip archive");
+    // A header of 640 bytes begins like a pickle, but this file has been cut.
+    assert_refused(b"\x80\x02\0\0\0\0\0\0{", ErrorKind::Format, "or cut short: header should");
+}
+
+/// Names, paths and what the parser quotes are shown in one line that a terminal can print.
+#[test]
+fn control_characters_do_not_reach_a_message() -> Tested {
+    const ODD: &str = "a\u{1b}[2J\n\u{9b}\u{202e}\u{2028}\u{7f}b";
+    const SHOWN: &str = "a\\u{1b}[2J\\n\\u{9b}\\u{202e}\\u{2028}\\u{7f}b";
+    let quoted = json!(ODD).to_string();
+    let entry = r#"{"dtype":"F64","shape":[],"data_offsets":[0,8]}"#;
+    let mut with_tensor = Parts::sound()?;
+    with_tensor.record(|record| record["tensors"][ODD] = json!({"group": 0, "steps": 1}))?;
+    let mut with_setting = Parts::sound()?;
+    with_setting.record(|record| record[ODD] = json!(1))?;
+    let mut with_group = Parts::sound()?;
+    with_group.record(|record| {
+        let state = record["tensors"]["w"].take();
+        record["tensors"] = json!({ODD: state});
+        record["tensors"][ODD]["group"] = json!(7);
+    })?;
+    with_group.header[format!("first_moment/{ODD}")] = with_group.header["first_moment/w"].take();
+    with_group.header[format!("inf_norm/{ODD}")] = with_group.header["inf_norm/w"].take();
+    for part in ["first_moment/w", "inf_norm/w"] {
+        with_group.header.as_object_mut().ok_or("no object")?.remove(part);
+    }
+    let files = [
+        with_tensor.file(),
+        with_setting.file(),
+        with_group.file(),
+        file(&format!(r"{{{quoted}:{entry}}}"), &[]),
+        file(&format!(r"{{{quoted}:{{}}}}"), &[]),
+        file(&format!(r"{{{quoted}:{entry},{quoted}:{entry}}}"), &[0; 8]),
+        file(&format!(r#"{{"w":{{{quoted}:1}}}}"#), &[]),
+        file(&format!(r#"{{"w":{{"dtype":{quoted},"shape":[],"data_offsets":[0,0]}}}}"#), &[]),
+        file(&format!(r#"{{"__metadata__":{quoted}}}"#), &[]),
+    ];
+    let folder = tempfile::tempdir()?;
+    // Not every file system takes such a name.
+    let path = if cfg!(unix) { folder.path().join(ODD) } else { folder.path().join("run") };
+    let mut errors = vec![Checkpoint::<f64>::load(&path).unwrap_err()];
+    for file in &files {
+        errors.push(Checkpoint::<f64>::from_bytes(file).unwrap_err());
+        fs::write(&path, file)?;
+        errors.push(Checkpoint::<f64>::load(&path).unwrap_err());
+    }
+    let mut checkpoint = sample::small::<f64>()?;
+    checkpoint.add_note(ODD, "")?.add_parameter(ODD, &ndarray::arr0(1.0))?;
+    errors.push(checkpoint.add_note(ODD, "").map(drop).unwrap_err());
+    errors.push(checkpoint.add_parameter(ODD, &ndarray::arr0(1.0)).map(drop).unwrap_err());
+    errors.push(checkpoint.parameter::<f32, ndarray::Ix0>(ODD).unwrap_err());
+    for error in &errors {
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        for text in [error.to_string(), format!("{error:?}"), source] {
+            assert!(
+                !text.contains(|c: char| c.is_control() || "\u{202e}\u{2028}".contains(c)),
+                "{text:?}"
+            );
+        }
+        assert!(error.to_string().contains(SHOWN), "{error}");
+    }
+    assert_eq!(errors[errors.len() - 2].tensor(), Some(ODD), "a program gets names as they are");
+    Ok(())
+}
+
+/// An entry is not taken for the part of the file that has its name.
+#[test]
+fn messages_say_that_an_entry_is_one() {
+    for name in ["header", "metadata", "adamax", "record"] {
+        let message = format!("entry `{name}`: missing field");
+        let file = file(&format!(r#"{{"{name}":{{}}}}"#), &[]);
+        assert_refused(&file, ErrorKind::Format, &message);
+        assert!(
+            Checkpoint::<f64>::from_bytes(&file).unwrap_err().to_string().starts_with(&message)
+        );
+    }
+}
+
+#[test]
+fn a_type_that_cannot_be_decoded_is_named() -> Tested {
+    for dtype in ["BF16", "F16"] {
+        let mut parts = Parts::sound()?;
+        parts.header["first_moment/w"] =
+            json!({"dtype": dtype, "shape": [8], "data_offsets": [0, 16]});
+        let message = format!(
+            "entry `first_moment/w` is of type {dtype}, but F64 is asked for \
+             (only F64 and F32 can be read)"
+        );
+        assert_refused(&parts.file(), ErrorKind::Format, &message);
+
+        let mut parts = Parts::sound()?;
+        parts.header["parameter/w"]["dtype"] = json!(dtype);
+        parts.header["parameter/w"]["shape"] = json!([2, 4]);
+        let read = Checkpoint::<f64>::from_bytes(&parts.file())?;
+        let error = read.parameter::<f32, ndarray::Ix2>("w").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "parameter `w` is of type {dtype}, but F32 is asked for \
+                 (only F64 and F32 can be read)"
+            )
+        );
+        assert_eq!(Checkpoint::from_bytes(&read.to_bytes()?)?, read, "kept as it is");
+    }
+    Ok(())
 }

@@ -13,4 +13,5 @@ mod exchange;
 mod fuzzed;
 mod hostile;
 mod memory;
+mod places;
 mod sample;

@@ -1,8 +1,8 @@
-//! Reading takes no more memory than the size of the file, whatever the file claims.
+//! Reading takes memory in proportion to the size of the file, whatever the file claims.
 
 use std::{error::Error, fs, path::Path};
 
-use adamax::Checkpoint;
+use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
 use ndarray::Array2;
 
 use crate::{
@@ -112,6 +112,113 @@ fn giant_texts_take_twice_their_length_at_most_and_are_quoted_in_short() {
     }
 }
 
+/// Files of very many small parts, each of which takes more memory than it takes bytes in the file.
+#[test]
+fn small_parts_take_a_few_times_their_length() -> Tested {
+    let list =
+        |part: &dyn Fn(usize) -> String, count| (0..count).map(part).collect::<Vec<_>>().join(",");
+    let with_record = |entries: &str, groups: &str, tensors: &str, data: &[u8]| {
+        let record = format!(r#"{{"version":1,"groups":[{groups}],"tensors":{{{tensors}}}}}"#);
+        let record = serde_json::Value::String(record);
+        file(&format!(r#"{{"__metadata__":{{"adamax":{record}}}{entries}}}"#), data)
+    };
+    let moments = |shape: &str, width: usize, count| {
+        let entry = |part: &str, index: usize, place: usize| {
+            let (start, end) = (width * place, width * (place + 1));
+            format!(
+                r#","{part}/{index}":{{"dtype":"F64","shape":[{shape}],"data_offsets":[{start},{end}]}}"#
+            )
+        };
+        let entries: String = (0..count)
+            .map(|k| entry("first_moment", k, 2 * k) + &entry("inf_norm", k, 2 * k + 1))
+            .collect();
+        let tensors = list(&|k| format!(r#""{k}":{{"group":0,"steps":1}}"#), count);
+        with_record(&entries, "{}", &tensors, &vec![0; 2 * width * count])
+    };
+    let deep = vec!["1"; 64].join(",");
+    let number = "1".repeat(GIANT);
+    let files = [
+        ("empty moments", moments("0", 0, 10_000)),
+        ("moments of one number", moments("", 8, 10_000)),
+        ("moments of many axes", moments(&deep, 8, 1_000)),
+        ("groups", with_record("", &vec!["{}"; 200_000].join(","), "", &[])),
+        (
+            "names of tensors",
+            with_record(
+                "",
+                "{}",
+                &list(&|k| format!(r#""{k}":{{"group":0,"steps":1}}"#), 20_000),
+                &[],
+            ),
+        ),
+        (
+            "notes",
+            file(
+                &format!(r#"{{"__metadata__":{{{}}}}}"#, list(&|k| format!(r#""{k}":"""#), 50_000)),
+                &[],
+            ),
+        ),
+        ("entries", file(&format!("{{{}}}", list(&|k| format!(r#""{k}":0"#), 50_000)), &[])),
+        (
+            "parameters",
+            with_record(
+                &format!(
+                    ",{}",
+                    list(
+                        &|k| format!(
+                            r#""parameter/{k}":{{"dtype":"U8","shape":[],"data_offsets":[{k},{}]}}"#,
+                            k + 1
+                        ),
+                        20_000
+                    )
+                ),
+                "",
+                "",
+                &vec![0; 20_000],
+            ),
+        ),
+        (
+            "a long number",
+            with_record("", "{}", &format!(r#""w":{{"group":{number},"steps":1}}"#), &[]),
+        ),
+        ("a long fraction", with_record("", &format!(r#"{{"beta1":0.{number}}}"#), "", &[])),
+        (
+            "a long offset",
+            file(
+                &format!(r#"{{"w":{{"dtype":"F64","shape":[],"data_offsets":[0,{number}]}}}}"#),
+                &[],
+            ),
+        ),
+    ];
+    for (what, file) in files {
+        // Of groups, there is a largest number.
+        let (largest, peak) =
+            if what == "groups" { (10_000_000, 20_000_000) } else { (SMALL, SMALL) };
+        for (allocated, message) in [read::<f32>(&file), read::<f64>(&file)] {
+            let about = || format!("{what}: {allocated:?} for {} bytes, {message:?}", file.len());
+            assert!(allocated.largest <= 2 * file.len() + largest, "{}", about());
+            assert!(allocated.peak <= 10 * file.len() + peak, "{}", about());
+        }
+    }
+    Ok(())
+}
+
+/// Nobody can save what nobody could read.
+#[test]
+fn more_groups_than_can_be_read_are_not_saved() -> Tested {
+    let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    for _ in 1..100_000 {
+        optimizer.add_group(Adamax::default());
+    }
+    let bytes = Checkpoint::new(optimizer.snapshot()).to_bytes()?;
+    assert_eq!(Checkpoint::from_bytes(&bytes)?.snapshot(), &optimizer.snapshot());
+    optimizer.add_group(Adamax::default());
+    let error = Checkpoint::new(optimizer.snapshot()).to_bytes().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+    assert_eq!(error.to_string(), "there are 100001 groups, but at most 100000 can be saved");
+    Ok(())
+}
+
 #[test]
 fn a_long_name_is_quoted_by_its_ends() {
     let message = |name: &str| {
@@ -119,9 +226,9 @@ fn a_long_name_is_quoted_by_its_ends() {
         read::<f64>(&file).1.expect("no entry is like that")
     };
     let name = |length: usize| format!("ä{}ß", "x".repeat(length - 2));
-    assert!(message(&name(100)).starts_with(&format!("{}: missing field", name(100))));
+    assert!(message(&name(100)).starts_with(&format!("entry `{}`: missing field", name(100))));
     let x = "x".repeat(49);
-    assert!(message(&name(101)).starts_with(&format!("ä{x}…{x}ß: missing field")));
+    assert!(message(&name(101)).starts_with(&format!("entry `ä{x}…{x}ß`: missing field")));
 }
 
 #[test]
