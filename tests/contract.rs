@@ -370,3 +370,12 @@ fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
     assert!(all.into_iter().all(|value| value.abs() < 1e-3), "should be close to the minimum");
     Ok(())
 }
+
+#[cfg(feature = "safetensors")]
+#[test]
+fn arrays_of_any_file() {
+    use adamax::Checkpoint;
+    use std::path::PathBuf;
+    let _: fn(PathBuf) -> Result<Checkpoint<f64>, Error> = Checkpoint::load_tensors;
+    let _: fn(String) -> Result<Checkpoint<f64>, Error> = Checkpoint::load_tensors;
+}
