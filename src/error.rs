@@ -93,7 +93,7 @@ pub enum ErrorKind {
     NegativeNorm,
     /// A number of a state becomes infinite, or 0, in the precision asked for.
     Precision,
-    /// The step number is 0, or the step counter is at its end.
+    /// The step number is 0, the step counter is at its end, or an average has had no update.
     StepCount,
     /// A slot or a group belongs to another optimizer.
     Foreign,
@@ -249,6 +249,8 @@ pub(crate) enum Detail {
     StepZero,
     #[error("step counter has reached its largest value")]
     StepOverflow,
+    #[error("average has had no update, so there is nothing to assign")]
+    NoUpdates,
     #[error("group belongs to another optimizer")]
     ForeignGroup,
     #[error("slot at index {place} of the batch belongs to another optimizer")]
@@ -371,6 +373,9 @@ impl Detail {
                 ..Facts::of(ErrorKind::NegativeNorm)
             },
             Detail::StepZero | Detail::StepOverflow => Facts::of(ErrorKind::StepCount),
+            Detail::NoUpdates => {
+                Facts { array: Some(Role::Average.name()), ..Facts::of(ErrorKind::StepCount) }
+            }
             Detail::ForeignGroup | Detail::ForeignSlot { .. } => Facts::of(ErrorKind::Foreign),
             Detail::Repeated => Facts::of(ErrorKind::Repeated),
             Detail::NameTaken => Facts::of(ErrorKind::Name),

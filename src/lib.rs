@@ -42,7 +42,7 @@
 //! - [`schedule`]: learning rates that change during a run.
 //! - [`MaxNorm`]: a bound on the norm of the gradients. [`AdamaxBuilder::clip_value`]: a bound on each
 //!   entry.
-//! - [`Average`]: a moving average of the parameters.
+//! - [`Average`]: an average of the parameters over the steps, with a decay or with equal weights.
 //! - [`Snapshot`]: the state of an optimizer as plain data.
 //! - `Checkpoint` (feature `safetensors`): an optimizer, its parameters and notes in one file, which a
 //!   crash cannot leave half written.

@@ -382,7 +382,7 @@ struct AverageData<'a, A: Real> {
     mean: CowArray<'a, A, IxDyn>,
 }
 
-impl<A: Real + Serialize> Serialize for Average<A> {
+impl<A: Real + Into<M>, M: Real + Serialize> Serialize for Average<A, M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.check_finite().map_err(unwritable)?;
         AverageData { decay: self.decay(), updates: self.updates(), mean: self.mean().into() }
@@ -390,15 +390,14 @@ impl<A: Real + Serialize> Serialize for Average<A> {
     }
 }
 
-impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for Average<A> {
+impl<'de, A, M> Deserialize<'de> for Average<A, M>
+where
+    A: Real + Into<M>,
+    M: Real + Deserialize<'de>,
+{
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = AverageData::deserialize(deserializer).map_err(printable)?;
-        let read = || -> Result<Self, Error> {
-            let average = Average::from_parts(data.decay, data.updates, data.mean.into_owned())?;
-            average.check_finite()?;
-            Ok(average)
-        };
-        read().map_err(refusal)
+        Average::from_parts(data.decay, data.updates, data.mean.into_owned()).map_err(refusal)
     }
 }
 

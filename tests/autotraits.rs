@@ -37,6 +37,7 @@ fn every_type_has_its_auto_traits() {
     is_free::<Amplitude>();
     is_free::<Average<f32>>();
     is_free::<Average<f64>>();
+    is_free::<Average<f32, f64>>();
     is_free::<BiasCorrection>();
     is_free::<EpsilonPlacement>();
     is_free::<Error>();
@@ -66,6 +67,7 @@ fn every_type_has_its_auto_traits() {
     is_loan::<Bound<'_, f64>>();
     is_loan::<BoundAverage<'_, f32>>();
     is_loan::<BoundAverage<'_, f64>>();
+    is_loan::<BoundAverage<'_, f32, f64>>();
 }
 
 #[test]
@@ -85,6 +87,7 @@ fn values_copy_and_compare() {
 
     is_value::<Average<f32>>();
     is_value::<Average<f64>>();
+    is_value::<Average<f32, f64>>();
     is_value::<GradientCheck>();
     is_value::<ReduceOnPlateau>();
     is_value::<Schedule>();

@@ -11,9 +11,9 @@ use adamax::ndarray::{
     Ix4, Ix5, Ix6, IxDyn, s,
 };
 use adamax::{
-    Adamax, AdamaxBuilder, BiasCorrection, Bound, EpsilonPlacement, Error, ErrorKind, Group,
-    MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Slot, Snapshot, State,
-    WeightDecay, adamax_step,
+    Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
+    ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Slot,
+    Snapshot, State, WeightDecay, adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 
@@ -238,6 +238,34 @@ fn the_optimizer() {
     holds::<f32, IxDyn>();
 }
 
+// ---------------------------------------------------------------- averages
+
+#[test]
+fn averages() {
+    fn of<A: Real + Into<M>, M: Real>() {
+        let _: fn(Average<A, M>) -> Average<A, f64> = Average::in_f64;
+        let _: fn(f64, u64, ArrayD<M>) -> Result<Average<A, M>, Error> = Average::from_parts;
+        let _: fn(Average<A, M>) -> (f64, u64, ArrayD<M>) = Average::into_parts;
+        let _: fn(&mut Average<A, M>, &ArrayRef<A, Ix2>) -> Result<(), Error> = Average::update;
+        let _: for<'a> fn(&'a mut Average<A, M>, &'a ArrayRef<A, Ix2>) -> BoundAverage<'a, A, M> =
+            Average::bind;
+        let _: fn(&mut [BoundAverage<'_, A, M>]) -> Result<(), Error> = Average::update_all;
+        let _: fn(&Average<A, M>) -> &ArrayD<M> = Average::mean;
+        let _: fn(&Average<A, M>, &mut ArrayRef<A, Ix2>) -> Result<(), Error> = Average::assign_to;
+        let _: fn(&Average<A, M>) -> u64 = Average::updates;
+        let _: fn(&Average<A, M>) -> f64 = Average::decay;
+    }
+    fn made<A: Real>() {
+        let _: fn(f64, &ArrayRef<A, Ix2>) -> Result<Average<A>, Error> = Average::new;
+        let _: fn(&ArrayRef<A, Ix2>) -> Result<Average<A>, Error> = Average::equal;
+    }
+    made::<f32>();
+    made::<f64>();
+    of::<f32, f32>();
+    of::<f32, f64>();
+    of::<f64, f64>();
+}
+
 // ---------------------------------------------------------------- schedules
 
 type Made = Result<Schedule, Error>;
@@ -259,10 +287,13 @@ fn schedules() {
     let _: fn([(u64, f64); 2]) -> Made = Schedule::piecewise_constant;
     let _: fn([(u64, f64); 2]) -> Made = Schedule::piecewise_linear;
     let _: fn(u64, u64, f64) -> Made = Schedule::cosine_warm_restarts;
+    let _: fn(u64, u64, f64, f64) -> Made = Schedule::cosine_decay_restarts;
     let _: fn(u64, u64, f64, Amplitude) -> Made = Schedule::cyclic;
 
     let _: fn(Schedule, u64, f64) -> Made = Schedule::warm_up;
     let _: fn([(u64, Schedule); 2], Schedule) -> Made = Schedule::sequence;
+    let _: fn(Schedule, f64) -> Made = Schedule::scaled;
+    let _: fn(Schedule, Schedule) -> Made = Schedule::times;
 
     let _ = [Amplitude::Constant, Amplitude::Halving, Amplitude::Decaying(0.9)];
 }

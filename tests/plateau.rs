@@ -70,6 +70,44 @@ fn losses_that_are_not_finite_are_bad() -> Result<(), Error> {
     Ok(())
 }
 
+/// A best loss below 0: PyTorch would take −1 for better than −1, for ever.
+#[test]
+fn a_negative_loss_that_stays_the_same_is_bad() -> Result<(), Error> {
+    let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(2).build()?;
+    let scales = [-1.0; 8].map(|loss| plateau.observe(loss));
+    assert_eq!(scales, [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25]);
+
+    let mut plateau = ReduceOnPlateau::builder().threshold(Threshold::Relative(0.5)).build()?;
+    for (loss, best) in [(-2.0, -2.0), (-1.0, -2.0), (-3.0, -2.0), (-3.1, -3.1), (-1e9, -1e9)] {
+        plateau.observe(loss);
+        assert_eq!(plateau.best(), Some(best), "after {loss}");
+    }
+    // From 0 on every loss below is better: a part of 0 is 0.
+    let mut plateau = ReduceOnPlateau::builder().build()?;
+    for (loss, best) in [(0.0, 0.0), (-0.0, 0.0), (-1e-300, -1e-300)] {
+        plateau.observe(loss);
+        assert_eq!(plateau.best(), Some(best), "after {loss}");
+    }
+    Ok(())
+}
+
+/// To maximize a value is to minimize its negative.
+#[test]
+fn signs_do_not_matter() -> Result<(), Error> {
+    for threshold in [Threshold::Relative(0.3), Threshold::Absolute(0.3)] {
+        let builder = ReduceOnPlateau::builder().factor(0.5).patience(1).threshold(threshold);
+        let mut down = builder.build()?;
+        let mut up = builder.objective(Objective::Maximize).build()?;
+        for loss in [3.0, 2.0, 2.2, 1.0, 1.0, 0.1, -0.5, -0.6, -0.4, -1.0, -1.2, -1.2, -9.0, -12.0]
+        {
+            assert_eq!(down.observe(loss), up.observe(-loss), "{threshold:?}, {loss}");
+            assert_eq!(down.best(), up.best().map(|best| -best), "{threshold:?}, {loss}");
+        }
+        assert!(down.scale() < 1.0);
+    }
+    Ok(())
+}
+
 #[test]
 fn unlimited_patience_and_cooldown_are_possible() -> Result<(), Error> {
     let builder = ReduceOnPlateau::builder().factor(0.5).patience(0);

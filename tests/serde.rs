@@ -217,6 +217,11 @@ fn the_format_is_pinned() -> Result<(), Error> {
     let text = r#"{"decay":0.75,"updates":1,"mean":{"v":1,"dim":[2],"data":[1.0,-2.0]}}"#;
     assert_eq!(serde_json::to_string(&average).unwrap(), text);
     assert_eq!(serde_json::from_str::<Average>(text).unwrap(), average);
+    let mut equal = Average::equal(&array![0.0, 0.0])?;
+    equal.update(&array![1.0, -2.0])?;
+    let text = text.replace("0.75", "1.0");
+    assert_eq!(serde_json::to_string(&equal).unwrap(), text);
+    assert_eq!(serde_json::from_str::<Average>(&text).unwrap(), equal);
     Ok(())
 }
 
@@ -253,6 +258,9 @@ fn visit_golden(visitor: &mut impl Visit) -> Result<(), Error> {
     let mut average = Average::new(0.75, &array![[0.0, 0.0]])?;
     average.update(&array![[1.0, -third]])?;
     visitor.visit("average", &average);
+    let mut equal = Average::equal(&array![0.0_f32])?.in_f64();
+    equal.update(&array![0.1])?;
+    visitor.visit("average_equal", &equal);
 
     let step = Schedule::step(10, third)?;
     let schedules = [
@@ -268,6 +276,9 @@ fn visit_golden(visitor: &mut impl Visit) -> Result<(), Error> {
         ("piecewise_constant", Schedule::piecewise_constant([(0, 1.0), (5, third)])),
         ("piecewise_linear", Schedule::piecewise_linear([(2, 0.0), (u64::MAX, 1.0)])),
         ("cosine_warm_restarts", Schedule::cosine_warm_restarts(10, 2, 0.1)),
+        ("cosine_decay_restarts", Schedule::cosine_decay_restarts(10, 2, third, 0.1)),
+        ("scaled", step.clone().scaled(third)),
+        ("times", step.clone().times(Schedule::noam(4)?)),
         ("cyclic_constant", Schedule::cyclic(4, 6, 0.1, Amplitude::Constant)),
         ("cyclic_halving", Schedule::cyclic(4, 6, 0.1, Amplitude::Halving)),
         ("cyclic_decaying", Schedule::cyclic(4, 6, 0.1, Amplitude::Decaying(0.99))),
@@ -628,8 +639,8 @@ fn a_newer_version_is_named_before_its_unknown_fields() {
 #[test]
 fn averages_are_checked() -> Result<(), Error> {
     let good = serde_json::to_value(Average::new(0.5, &array![0.0, 0.0])?).unwrap();
-    let message = "decay of the average is 1, but must be in [0, 1)";
-    assert_refused::<Average>(&good, "/decay", &json!(1.0), message);
+    let message = "decay of the average is 1.5, but must be in [0, 1]";
+    assert_refused::<Average>(&good, "/decay", &json!(1.5), message);
     assert_refused::<Average>(&good, "/decay", &json!(-0.5), "decay of the average is -0.5");
     assert_refused::<Average>(&good, "/mean/data/1", &Value::Null, "invalid type: null");
     assert_refused::<Average>(&good, "/updates", &json!(-1), "invalid value");

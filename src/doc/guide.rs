@@ -47,14 +47,18 @@
 //! | `clip_grad_norm_(p, c)` | [`MaxNorm::Global`] |
 //! | `clip_grad_value_(p, c)` | [`clip_value`] |
 //! | `lr_scheduler` | [`schedule`](crate::schedule) and [`Optimizer::set_lr_scale`] |
+//! | `OneCycleLR`, `CyclicLR` with `cycle_momentum=True`, their default | β₁ [on a schedule](crate::recipes#other-settings-on-a-schedule) too |
 //! | `GradScaler` skipping steps | [`NonFinite::Skip`] |
-//! | `swa_utils.AveragedModel` | [`Average`] |
+//! | `swa_utils.AveragedModel` | [`Average::equal`] |
+//! | `AveragedModel` with `get_ema_multi_avg_fn(β)` | [`Average::new`], bias-corrected; PyTorch's starts at the first parameters |
 //!
 //! Differences that change numbers:
 //! - `Adamax::default()` has ε outside the maximum; [`Adamax::pytorch`] has it inside, as PyTorch has.
 //! - `clip_grad_norm_` divides by the norm plus 1e-6; this crate divides by the norm.
 //!   `clip_grad_norm_` also changes the gradients; this crate never writes to them.
 //! - A NaN gradient is an error by default ([`NonFinite`]); PyTorch continues with NaN.
+//! - `ReduceLROnPlateau` never reduces the rate for negative losses that stay the same;
+//!   [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau) does.
 //! - For f32 tensors, coefficients are computed in f64 and rounded once.
 //!
 //! ```
@@ -89,7 +93,7 @@
 //! | `clipnorm` | [`MaxNorm::PerTensor`] |
 //! | `global_clipnorm` | [`MaxNorm::Global`] |
 //! | `clipvalue` | [`clip_value`] |
-//! | `use_ema`, `ema_momentum` | [`Average`] |
+//! | `use_ema`, `ema_momentum` | [`Average::new`] |
 //! | `exclude_from_weight_decay` | a second group, [`Optimizer::add_group`] |
 //! | `LearningRateSchedule` | [`schedule`](crate::schedule) |
 //! | `apply_gradients` | [`Optimizer::step`] |
@@ -112,7 +116,7 @@
 //! | `clip` | [`clip_value`] |
 //! | `masked`, `multi_transform` | groups, or tensors left out of a batch |
 //! | `apply_if_finite` | [`NonFinite::Skip`]; there is no limit on consecutive skips |
-//! | `ema(debias=True)` | [`Average`] |
+//! | `ema(debias=True)` | [`Average::new`] |
 //! | schedules | [`schedule`](crate::schedule) |
 //! | a pure step | [`adamax_step`](crate::adamax_step) |
 //!

@@ -1,6 +1,7 @@
 //! Recipes: small programs for common tasks.
 //!
 //! - [A learning rate that warms up and decays](#a-learning-rate-that-warms-up-and-decays)
+//! - [Other settings on a schedule](#other-settings-on-a-schedule)
 //! - [Different rules for weights and biases](#different-rules-for-weights-and-biases)
 //! - [Any number of layers](#any-number-of-layers)
 //! - [Gradient accumulation](#gradient-accumulation)
@@ -29,6 +30,45 @@
 //! }
 //! assert!(x.iter().all(|x| x.abs() < 1e-3));                      // at a constant rate: 1e-2
 //! # assert_eq!([schedule.scale(0), schedule.scale(20), schedule.scale(200)], [0.05, 1.0, 0.0]);
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Other settings on a schedule
+//! A schedule is a number for each step, so it can give any setting. The state does not depend on the
+//! rule: [`Optimizer::set_rule`](crate::Optimizer::set_rule) replaces it before each step.
+//!
+//! PyTorch's `OneCycleLR` and `CyclicLR` move β₁ against the learning rate, unless `cycle_momentum` is
+//! off. This program takes the steps of `OneCycleLR(optimizer, max_lr=0.1, total_steps=60)` with all
+//! of its defaults, and lets the weight decay fall with the learning rate.
+//! ```
+//! use adamax::{Adamax, Optimizer, WeightDecay, schedule::Schedule};
+//! use ndarray::array;
+//!
+//! let mut x = array![3.0_f64, -2.0];
+//! let mut optimizer = Optimizer::new(Adamax::pytorch());
+//! let slot = optimizer.register("x", &x)?;
+//! let group = optimizer.default_group();
+//!
+//! let steps = 60;
+//! let (base, max) = (0.85, 0.95);                                 // of `base_momentum`, `max_momentum`
+//! let cycle = Schedule::one_cycle(steps, 0.3, 1.0 / 25.0, 1.0 / 25e4)?;
+//! let learning_rate = cycle.clone().scaled(0.1)?;
+//! let beta1 = Schedule::one_cycle(steps, 0.3, max / base, max / base)?.scaled(base)?;
+//! let weight_decay = cycle.scaled(0.01)?;
+//! for t in 0..steps {
+//!     let rule = Adamax::pytorch()
+//!         .to_builder()
+//!         .learning_rate(learning_rate.scale(t))
+//!         .beta1(beta1.scale(t))
+//!         .weight_decay(WeightDecay::Decoupled(weight_decay.scale(t)))
+//!         .build()?;
+//!     optimizer.set_rule(group, rule)?;
+//!     let gradient = &x * 2.0;
+//!     optimizer.step(&mut [slot.bind(&mut x, &gradient)])?;
+//! }
+//! assert_eq!([0, 17, 59].map(|t| beta1.scale(t)), [0.95, 0.85, 0.95]);
+//! # assert_eq!(learning_rate.scale(17), 0.1);
+//! # assert!(x.iter().all(|x| x.abs() < 1.0), "{x}");
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
@@ -227,6 +267,9 @@
 //! assert!(x[0].abs() < 0.5 * last[0].abs());
 //! # Ok::<(), adamax::Error>(())
 //! ```
+//! [`Average::equal`](crate::Average::equal) gives all updates the same weight: start it late in the
+//! run. For `f32` parameters and a slow decay, keep the average
+//! [in `f64`](crate::Average::in_f64).
 //!
 //! # Resuming a run
 //! A [`Snapshot`](crate::Snapshot) holds the whole state of an optimizer. Save the parameters and

@@ -30,7 +30,12 @@ impl Kind {
             Kind::PiecewiseConstant { ref points } => staircase(points, t),
             Kind::PiecewiseLinear { ref points } => polygon(points, t),
             Kind::CosineWarmRestarts { steps, multiplier, end } => {
-                between(end, 1.0, bell(since_restart(t, steps, multiplier)))
+                let (_, progress) = since_restart(t, steps, multiplier);
+                between(end, 1.0, bell(progress))
+            }
+            Kind::CosineDecayRestarts { steps, multiplier, factor, end } => {
+                let (restarts, progress) = since_restart(t, steps, multiplier);
+                between(end, 1.0, power(factor, float(restarts)) * bell(progress))
             }
             Kind::Cyclic { up, down, base, amplitude } => {
                 between(base, 1.0, triangle(t, up, down) * amplitude.at(t, up, down))
@@ -49,6 +54,9 @@ impl Kind {
                 }
                 last.scale(t)
             }
+            // Overflow gives the largest float, because a scale must be finite.
+            Kind::Scaled { factor, ref of } => (factor * of.scale(t)).min(f64::MAX),
+            Kind::Product { ref of, ref times } => (of.scale(t) * times.scale(t)).min(f64::MAX),
         }
     }
 }
@@ -120,20 +128,21 @@ fn around(points: &[Point], t: u64) -> (Option<Point>, Option<Point>) {
     (reached.last().copied(), ahead.first().copied())
 }
 
-/// Progress in the current cycle, in [0, 1). Each cycle is `multiplier` times as long as the one
-/// before.
-fn since_restart(t: u64, steps: u64, multiplier: u64) -> f64 {
+/// The number of restarts so far, and the progress in the current cycle, in [0, 1). Each cycle is
+/// `multiplier` times as long as the one before.
+fn since_restart(t: u64, steps: u64, multiplier: u64) -> (u64, f64) {
     if multiplier == 1 {
-        return ratio(t % steps, steps);
+        return (t / steps, ratio(t % steps, steps));
     }
     // The loop ends at the first length above `rest`, which may need more than 64 bits, but fits
     // into 128.
-    let (mut rest, mut length) = (u128::from(t), u128::from(steps));
+    let (mut restarts, mut rest, mut length) = (0, u128::from(t), u128::from(steps));
     while rest >= length {
+        restarts += 1;
         rest -= length;
         length *= u128::from(multiplier);
     }
-    ratio(rest, length)
+    (restarts, ratio(rest, length))
 }
 
 /// The triangle of a cycle: 0 at its start, 1 at its peak.

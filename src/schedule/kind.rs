@@ -126,6 +126,22 @@ pub(crate) enum Kind {
         parts: Vec<(u64, Schedule)>,
         last: Box<Schedule>,
     },
+    CosineDecayRestarts {
+        steps: u64,
+        multiplier: u64,
+        factor: f64,
+        end: f64,
+    },
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Scaled {
+        factor: f64,
+        of: Box<Schedule>,
+    },
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Product {
+        of: Box<Schedule>,
+        times: Box<Schedule>,
+    },
 }
 
 impl Kind {
@@ -186,21 +202,30 @@ impl Kind {
                 check_not_negative("base", *base)?;
                 amplitude.check()
             }
-            Kind::WarmUp { steps, start, .. } => {
+            Kind::CosineDecayRestarts { steps, multiplier, factor, end } => {
                 check_steps(*steps)?;
+                check_at_least_1("multiplier", *multiplier)?;
+                let allowed = (0.0..=1.0).contains(factor);
+                check("factor of the peaks", *factor, allowed, "in [0, 1]")?;
+                check_not_negative("end", *end)
+            }
+            // 0 steps are allowed where they mean "leave this out".
+            Kind::WarmUp { start, .. } => {
                 check_not_negative("start", *start)?;
                 check_depth(self.depth())
             }
-            Kind::Sequence { parts, .. } => {
-                parts.iter().try_for_each(|(steps, _)| check_steps(*steps))?;
+            Kind::Scaled { factor, .. } => {
+                check_not_negative("factor", *factor)?;
                 check_depth(self.depth())
             }
+            Kind::Sequence { .. } | Kind::Product { .. } => check_depth(self.depth()),
         }
     }
 
     fn depth(&self) -> u64 {
         let inner = match self {
-            Kind::WarmUp { then, .. } => then.kind.depth(),
+            Kind::WarmUp { then: inner, .. } | Kind::Scaled { of: inner, .. } => inner.kind.depth(),
+            Kind::Product { of, times } => of.kind.depth().max(times.kind.depth()),
             Kind::Sequence { parts, last } => {
                 let parts = parts.iter().map(|(_, part)| part.kind.depth());
                 parts.fold(last.kind.depth(), u64::max)

@@ -2,6 +2,7 @@
 //!
 //! A [`Schedule`] is a pure function of the step; [`ReduceOnPlateau`] reacts to a loss instead.
 //! Pass the factor to [`Optimizer::set_lr_scale`], or multiply a builder's [`learning_rate`] by it.
+//! A schedule can also give other settings, such as β₁ and λ: see the [recipe].
 //!
 //! | schedule | PyTorch 2.15, with a learning rate of 1 | optax 0.2.8 |
 //! |---|---|---|
@@ -14,16 +15,20 @@
 //! | [`linear`](Schedule::linear) | `LinearLR` | `linear_schedule` |
 //! | [`cosine`](Schedule::cosine) | `CosineAnnealingLR` until `T_max` | `cosine_decay_schedule` |
 //! | [`cosine_warm_restarts`](Schedule::cosine_warm_restarts) | `CosineAnnealingWarmRestarts` | `sgdr_schedule` |
-//! | [`one_cycle`](Schedule::one_cycle) | `OneCycleLR` | |
-//! | [`cyclic`](Schedule::cyclic) | `CyclicLR` | |
+//! | [`cosine_decay_restarts`](Schedule::cosine_decay_restarts) | (Keras' `CosineDecayRestarts`) | `sgdr_schedule` |
+//! | [`one_cycle`](Schedule::one_cycle) | `OneCycleLR`, `cycle_momentum` off | |
+//! | [`cyclic`](Schedule::cyclic) | `CyclicLR`, `cycle_momentum` off | |
 //! | [`noam`](Schedule::noam) | | |
 //! | [`piecewise_constant`](Schedule::piecewise_constant) | | `piecewise_constant_schedule` |
 //! | [`piecewise_linear`](Schedule::piecewise_linear) | | `piecewise_interpolate_schedule` |
 //! | [`warm_up`](Schedule::warm_up) | `LinearLR` in a `SequentialLR` | `warmup_constant_schedule` and others |
 //! | [`sequence`](Schedule::sequence) | `SequentialLR` | `join_schedules` |
+//! | [`times`](Schedule::times) | `ChainedScheduler` | |
+//! | [`scaled`](Schedule::scaled) | | |
 //!
 //! [`Optimizer::set_lr_scale`]: crate::Optimizer::set_lr_scale
 //! [`learning_rate`]: crate::AdamaxBuilder::learning_rate
+//! [recipe]: crate::recipes#other-settings-on-a-schedule
 
 mod formula;
 mod kind;
@@ -47,8 +52,8 @@ pub use plateau::{ReduceOnPlateau, ReduceOnPlateauBuilder, Threshold};
 /// A factor on the learning rate, as a pure function of the step.
 ///
 /// [`scale(t)`](Schedule::scale) is the factor for step t, counted from 0. The constructors make
-/// schedules; [`warm_up`](Schedule::warm_up) and [`sequence`](Schedule::sequence) combine them. In
-/// all of them, `u64` arguments are numbers of steps and `f64` arguments are factors, where 1
+/// schedules; [`warm_up`](Schedule::warm_up), [`sequence`](Schedule::sequence),
+/// [`scaled`](Schedule::scaled) and [`times`](Schedule::times) combine them. In all of them, `u64` arguments are numbers of steps and `f64` arguments are factors, where 1
 /// stands for the learning rate of the rule. A schedule is a value that can be cloned, compared and
 /// saved.
 ///
@@ -98,7 +103,7 @@ impl Schedule {
     }
 
     /// Returns the factor on the learning rate for step `t`, where the first step is 0. Finite and
-    /// at least 0; allocates nothing.
+    /// at least 0; allocates nothing. For a counter of type `usize`, write `scale(epoch as u64)`.
     #[must_use]
     pub fn scale(&self, t: u64) -> f64 {
         self.kind.scale(t)
@@ -296,8 +301,10 @@ impl Schedule {
     /// scale(t) = end                                                           if t ≥ steps − 1
     /// ```
     /// Same as PyTorch's `OneCycleLR(1, total_steps=steps, pct_start=rise, div_factor=1/start,
-    /// final_div_factor=start/end)`, whose defaults are `rise` 0.3, `start` 1/25 and `end` 4e-6. For
-    /// its linear and three-phase forms see [`piecewise_linear`](Schedule::piecewise_linear). (`optax.cosine_onecycle_schedule` has its
+    /// final_div_factor=start/end, cycle_momentum=False)`, whose other defaults are `rise` 0.3, `start`
+    /// 1/25 and `end` 4e-6. By default, PyTorch also changes β₁ from step to step: see the
+    /// [recipe](crate::recipes#other-settings-on-a-schedule). For its linear and three-phase forms
+    /// see [`piecewise_linear`](Schedule::piecewise_linear). (`optax.cosine_onecycle_schedule` has its
     /// peak and end one step later.)
     /// ```
     /// # use adamax::schedule::Schedule;
@@ -379,6 +386,33 @@ impl Schedule {
         Schedule::new(Kind::CosineWarmRestarts { steps, multiplier, end })
     }
 
+    /// As [`cosine_warm_restarts`](Schedule::cosine_warm_restarts), but each peak is `factor` times
+    /// as high above `end` as the one before.
+    ///
+    /// ```text
+    /// scale(t) = end + (1 − end)·factorⁿ·(1 + cos(π·t′ / steps′)) / 2      after n restarts
+    /// ```
+    /// Same as Keras' `CosineDecayRestarts(1, first_decay_steps=steps, t_mul=multiplier,
+    /// m_mul=factor, alpha=end)`.
+    /// ```
+    /// # use adamax::schedule::Schedule;
+    /// let schedule = Schedule::cosine_decay_restarts(10, 2, 0.5, 0.0)?;
+    /// assert_eq!([0, 5, 10, 20, 30].map(|t| schedule.scale(t)), [1.0, 0.5, 0.5, 0.25, 0.25]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hyperparameter`] if `steps` or `multiplier` is 0, if `factor` is not in [0, 1], or
+    /// if `end` is not finite or below 0.
+    pub fn cosine_decay_restarts(
+        steps: u64,
+        multiplier: u64,
+        factor: f64,
+        end: f64,
+    ) -> Result<Self, Error> {
+        Schedule::new(Kind::CosineDecayRestarts { steps, multiplier, factor, end })
+    }
+
     /// Rises linearly from `base` to 1 in `up` steps, falls back linearly in `down` steps, and
     /// repeats.
     ///
@@ -387,7 +421,8 @@ impl Schedule {
     /// scale(t) = base + (1 − base)·amplitude·t′ / up                      if t′ ≤ up
     /// scale(t) = base + (1 − base)·amplitude·(up + down − t′) / down      if t′ > up
     /// ```
-    /// Same as PyTorch's `CyclicLR(base_lr=base, max_lr=1, step_size_up=up, step_size_down=down)`.
+    /// Same as PyTorch's `CyclicLR(base_lr=base, max_lr=1, step_size_up=up, step_size_down=down,
+    /// cycle_momentum=False)`. By default, PyTorch also changes β₁.
     /// ```
     /// # use adamax::schedule::{Amplitude, Schedule};
     /// let schedule = Schedule::cyclic(4, 4, 0.0, Amplitude::Halving)?;
@@ -414,7 +449,8 @@ impl Schedule {
     /// scale(t) = start + (self(0) − start)·t / steps      if t < steps
     /// scale(t) = self(t − steps)                          if t ≥ steps
     /// ```
-    /// With a `start` of 0 the first step moves nothing. Same as
+    /// With a `start` of 0 the first step moves nothing. With 0 `steps` the result is this schedule.
+    /// Same as
     /// `optax.warmup_cosine_decay_schedule` and its relatives, and as PyTorch's `SequentialLR` of a
     /// `LinearLR(start, 1, total_iters=steps)` and another schedule, with the milestone `steps`.
     /// ```
@@ -425,8 +461,8 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Hyperparameter`] if `steps` is 0, if `start` is not finite or below 0, or if
-    /// schedules are nested more than 16 deep.
+    /// [`ErrorKind::Hyperparameter`] if `start` is not finite or below 0, or if schedules are nested
+    /// more than 16 deep.
     pub fn warm_up(self, steps: u64, start: f64) -> Result<Self, Error> {
         Schedule::new(Kind::WarmUp { steps, start, then: Box::new(self) })
     }
@@ -435,7 +471,7 @@ impl Schedule {
     /// starts from its own step 0.
     ///
     /// Same as `optax.join_schedules` and PyTorch's `SequentialLR`, which take the sums of the
-    /// lengths. Without parts, the result is `last`.
+    /// lengths. A part of 0 steps is left out. Without parts, the result is `last`.
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let parts = [(10, Schedule::linear(10, 0.0, 1.0)?), (90, Schedule::constant(1.0)?)];
@@ -445,13 +481,46 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Hyperparameter`] if a part has 0 steps or if schedules are nested more than 16
-    /// deep.
+    /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 16 deep.
     pub fn sequence(
         parts: impl IntoIterator<Item = (u64, Schedule)>,
         last: Schedule,
     ) -> Result<Self, Error> {
         let parts = parts.into_iter().collect();
         Schedule::new(Kind::Sequence { parts, last: Box::new(last) })
+    }
+
+    /// Multiplies this schedule by `factor` at every step.
+    ///
+    /// The scale is at most `f64::MAX`.
+    /// ```
+    /// # use adamax::schedule::Schedule;
+    /// let schedule = Schedule::cosine(100, 0.0)?.scaled(0.5)?;
+    /// assert_eq!([0, 50, 100].map(|t| schedule.scale(t)), [0.5, 0.25, 0.0]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hyperparameter`] if `factor` is not finite or below 0, or if schedules are nested
+    /// more than 16 deep.
+    pub fn scaled(self, factor: f64) -> Result<Self, Error> {
+        Schedule::new(Kind::Scaled { factor, of: Box::new(self) })
+    }
+
+    /// Multiplies this schedule by another one, step by step.
+    ///
+    /// The scale is at most `f64::MAX`. Same as PyTorch's `ChainedScheduler` of two schedulers that
+    /// multiply. To multiply by a [`ReduceOnPlateau`], multiply the scales: see its documentation.
+    /// ```
+    /// # use adamax::schedule::Schedule;
+    /// let schedule = Schedule::linear(10, 0.0, 1.0)?.times(Schedule::step(5, 0.5)?)?;
+    /// assert_eq!([0, 4, 5, 10].map(|t| schedule.scale(t)), [0.0, 0.4, 0.25, 0.25]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 16 deep.
+    pub fn times(self, other: Schedule) -> Result<Self, Error> {
+        Schedule::new(Kind::Product { of: Box::new(self), times: Box::new(other) })
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Each schedule within another one takes a call of the parser, and some parsers have no limit of
 //! their own. So depth is checked on the way down, before the stack overflows. `derive` has no place
-//! for the present depth: the two kinds that hold schedules are read by hand. They are also written by
-//! hand, because derived code takes up to 4 KB of stack at each depth. Functions that do not call the
-//! parser for an inner schedule are not inlined, for the same reason: the greatest depth fits into a
-//! stack of 128 KB.
+//! for the present depth: the kinds that hold schedules are read by hand, by way of a table of their
+//! fields. They are also written by hand, because derived code takes up to 4 KB of stack at each depth.
+//! Functions that do not call the parser for an inner schedule are not inlined, for the same reason:
+//! the greatest depth fits into a stack of 128 KB.
 
 use alloc::{boxed::Box, vec::Vec};
-use core::{fmt, marker::PhantomData};
+use core::fmt;
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -41,34 +41,94 @@ const NAMES: &[&str] = &[
     "PiecewiseLinear",
     "CosineWarmRestarts",
     "Cyclic",
-    WARM_UP,
-    SEQUENCE,
+    WARM_UP.name,
+    SEQUENCE.name,
+    "CosineDecayRestarts",
+    SCALED.name,
+    PRODUCT.name,
 ];
-const WARM_UP: &str = "WarmUp";
-const SEQUENCE: &str = "Sequence";
-const WARM_UP_INDEX: u32 = 14;
-const SEQUENCE_INDEX: u32 = 15;
+
+/// A kind that holds schedules.
+struct Holder {
+    name: &'static str,
+    /// Its place in [`NAMES`].
+    index: u32,
+    fields: &'static [&'static str],
+    /// The sorts of the fields.
+    sorts: &'static [Sort],
+}
+
+/// What a field of a holder is.
+#[derive(Clone, Copy)]
+enum Sort {
+    Steps,
+    Number,
+    Inner,
+    Parts,
+}
+
+const WARM_UP: Holder = Holder {
+    name: "WarmUp",
+    index: 14,
+    fields: &["steps", "start", "then"],
+    sorts: &[Sort::Steps, Sort::Number, Sort::Inner],
+};
+const SEQUENCE: Holder = Holder {
+    name: "Sequence",
+    index: 15,
+    fields: &["parts", "last"],
+    sorts: &[Sort::Parts, Sort::Inner],
+};
+const SCALED: Holder = Holder {
+    name: "Scaled",
+    index: 17,
+    fields: &["factor", "of"],
+    sorts: &[Sort::Number, Sort::Inner],
+};
+const PRODUCT: Holder = Holder {
+    name: "Product",
+    index: 18,
+    fields: &["of", "times"],
+    sorts: &[Sort::Inner, Sort::Inner],
+};
+static HOLDERS: [Holder; 4] = [WARM_UP, SEQUENCE, SCALED, PRODUCT];
 
 impl Serialize for Schedule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.kind {
             Kind::WarmUp { steps, start, then } => {
-                let mut fields =
-                    serializer.serialize_struct_variant(TYPE, WARM_UP_INDEX, WARM_UP, 3)?;
+                let mut fields = WARM_UP.begin(serializer)?;
                 fields.serialize_field("steps", steps)?;
                 fields.serialize_field("start", start)?;
                 fields.serialize_field("then", then)?;
                 fields.end()
             }
             Kind::Sequence { parts, last } => {
-                let mut fields =
-                    serializer.serialize_struct_variant(TYPE, SEQUENCE_INDEX, SEQUENCE, 2)?;
+                let mut fields = SEQUENCE.begin(serializer)?;
                 fields.serialize_field("parts", parts)?;
                 fields.serialize_field("last", last)?;
                 fields.end()
             }
+            Kind::Scaled { factor, of } => {
+                let mut fields = SCALED.begin(serializer)?;
+                fields.serialize_field("factor", factor)?;
+                fields.serialize_field("of", of)?;
+                fields.end()
+            }
+            Kind::Product { of, times } => {
+                let mut fields = PRODUCT.begin(serializer)?;
+                fields.serialize_field("of", of)?;
+                fields.serialize_field("times", times)?;
+                fields.end()
+            }
             plain => write_plain(plain, serializer),
         }
+    }
+}
+
+impl Holder {
+    fn begin<S: Serializer>(&self, serializer: S) -> Result<S::SerializeStructVariant, S::Error> {
+        serializer.serialize_struct_variant(TYPE, self.index, self.name, self.fields.len())
     }
 }
 
@@ -118,10 +178,12 @@ impl<'de> Visitor<'de> for Nested {
 
     fn visit_enum<E: EnumAccess<'de>>(self, access: E) -> Result<Self::Value, E::Error> {
         let (name, arguments) = read_name(access)?;
-        match name {
-            WARM_UP => arguments.struct_variant(WarmUp::FIELDS, WarmUp(self.inner())),
-            SEQUENCE => arguments.struct_variant(Sequence::FIELDS, Sequence(self.inner())),
-            _ => read_plain(name, arguments),
+        match HOLDERS.iter().find(|holder| holder.name == name) {
+            Some(holder) => {
+                let depth = self.inner();
+                arguments.struct_variant(holder.fields, Fields { holder, depth })
+            }
+            None => read_plain(name, arguments),
         }
     }
 }
@@ -157,16 +219,28 @@ impl<'de, V: VariantAccess<'de>> EnumAccess<'de> for Named<V> {
     }
 }
 
-/// Reads the name of a kind, or its index.
-struct Name;
+/// Reads a name of a list, or its index. Gives the index.
+#[derive(Clone, Copy)]
+struct Name {
+    names: &'static [&'static str],
+    unknown: Unknown,
+}
+
+/// What an unknown name is.
+#[derive(Clone, Copy)]
+enum Unknown {
+    Kind,
+    Field,
+}
 
 #[inline(never)]
 fn read_name<'de, E: EnumAccess<'de>>(access: E) -> Result<(&'static str, E::Variant), E::Error> {
-    access.variant_seed(Name)
+    let (index, arguments) = access.variant_seed(Name { names: NAMES, unknown: Unknown::Kind })?;
+    Ok((NAMES.get(index).copied().unwrap_or_default(), arguments))
 }
 
 impl<'de> DeserializeSeed<'de> for Name {
-    type Value = &'static str;
+    type Value = usize;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
@@ -174,61 +248,99 @@ impl<'de> DeserializeSeed<'de> for Name {
 }
 
 impl Visitor<'_> for Name {
-    type Value = &'static str;
+    type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("variant identifier")
+        f.write_str(match self.unknown {
+            Unknown::Kind => "variant identifier",
+            Unknown::Field => "field identifier",
+        })
     }
 
     fn visit_u64<E: de::Error>(self, index: u64) -> Result<Self::Value, E> {
-        let name = usize::try_from(index).ok().and_then(|index| NAMES.get(index));
-        name.copied().ok_or_else(|| {
-            E::invalid_value(de::Unexpected::Unsigned(index), &"the index of a kind of schedule")
+        let known = usize::try_from(index).ok().filter(|&index| index < self.names.len());
+        known.ok_or_else(|| {
+            let expected = match self.unknown {
+                Unknown::Kind => "the index of a kind of schedule",
+                Unknown::Field => "the index of a field",
+            };
+            E::invalid_value(de::Unexpected::Unsigned(index), &expected)
         })
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        let known = NAMES.iter().find(|known| **known == name);
-        known.copied().ok_or_else(|| E::unknown_variant(name, NAMES))
+        let known = self.names.iter().position(|known| *known == name);
+        known.ok_or_else(|| match self.unknown {
+            Unknown::Kind => E::unknown_variant(name, self.names),
+            Unknown::Field => E::unknown_field(name, self.names),
+        })
     }
 
     fn visit_bytes<E: de::Error>(self, name: &[u8]) -> Result<Self::Value, E> {
-        let known = NAMES.iter().find(|known| known.as_bytes() == name);
-        known.copied().ok_or_else(|| E::unknown_variant("of bytes", NAMES))
+        self.visit_str(core::str::from_utf8(name).unwrap_or("of bytes"))
     }
 }
 
-/// Takes a field that must be there.
-fn required<T, E: de::Error>(field: Option<T>, name: &'static str) -> Result<T, E> {
-    field.ok_or_else(|| E::missing_field(name))
+/// Reads the fields of a holder, with schedules at this depth.
+struct Fields {
+    holder: &'static Holder,
+    depth: Nested,
 }
 
-/// Refuses a field that is there already.
-fn refuse_twice<E: de::Error>(is_there: bool, name: &'static str) -> Result<(), E> {
-    if is_there { Err(E::duplicate_field(name)) } else { Ok(()) }
+type Parts = Vec<(u64, Box<Schedule>)>;
+
+/// The value of a field of a holder.
+enum Value {
+    Steps(u64),
+    Number(f64),
+    Inner(Box<Schedule>),
+    Parts(Parts),
 }
 
-/// Reads a number, the next field of a format without names.
+impl<'de> Visitor<'de> for Fields {
+    type Value = Box<Schedule>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Holder { name, fields, .. } = self.holder;
+        write!(f, "struct variant {TYPE}::{name} with {} elements", fields.len())
+    }
+
+    fn visit_seq<Q: SeqAccess<'de>>(self, mut fields: Q) -> Result<Self::Value, Q::Error> {
+        let mut values = Vec::new();
+        for (place, &sort) in self.holder.sorts.iter().enumerate() {
+            match fields.next_element_seed(Field { sort, depth: self.depth })? {
+                Some(value) => values.push(value),
+                None => return Err(too_short(place, &self)),
+            }
+        }
+        self.finish(values)
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut fields: M) -> Result<Self::Value, M::Error> {
+        let Holder { fields: names, sorts, .. } = *self.holder;
+        let mut values: Vec<Option<Value>> = names.iter().map(|_| None).collect();
+        while let Some(index) = next_name(&mut fields, names)? {
+            let (Some(value), Some(&sort)) = (values.get_mut(index), sorts.get(index)) else {
+                continue;
+            };
+            if value.is_some() {
+                return Err(twice(names, index));
+            }
+            *value = Some(fields.next_value_seed(Field { sort, depth: self.depth })?);
+        }
+        match values.iter().position(Option::is_none) {
+            Some(index) => Err(missing(names, index)),
+            None => self.finish(values.into_iter().flatten().collect()),
+        }
+    }
+}
+
 #[inline(never)]
-fn next_number<'de, T: Deserialize<'de>, Q: SeqAccess<'de>>(
-    fields: &mut Q,
-    place: usize,
-    expected: &dyn de::Expected,
-) -> Result<T, Q::Error> {
-    next(fields, place, PhantomData, expected)
-}
-
-/// Reads the next field of a format without names.
-fn next<'de, S: DeserializeSeed<'de>, Q: SeqAccess<'de>>(
-    fields: &mut Q,
-    place: usize,
-    seed: S,
-    expected: &dyn de::Expected,
-) -> Result<S::Value, Q::Error> {
-    match fields.next_element_seed(seed)? {
-        Some(field) => Ok(field),
-        None => Err(too_short(place, expected)),
-    }
+fn next_name<'de, M: MapAccess<'de>>(
+    fields: &mut M,
+    names: &'static [&'static str],
+) -> Result<Option<usize>, M::Error> {
+    fields.next_key_seed(Name { names, unknown: Unknown::Field })
 }
 
 #[inline(never)]
@@ -236,161 +348,57 @@ fn too_short<E: de::Error>(place: usize, expected: &dyn de::Expected) -> E {
     E::invalid_length(place, expected)
 }
 
-/// Reads the arguments of [`Kind::WarmUp`], with a schedule at this depth.
-struct WarmUp(Nested);
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum WarmUpField {
-    Steps,
-    Start,
-    Then,
+#[inline(never)]
+fn twice<E: de::Error>(names: &[&'static str], index: usize) -> E {
+    E::duplicate_field(names.get(index).copied().unwrap_or_default())
 }
-
-impl WarmUp {
-    const FIELDS: &[&str] = &["steps", "start", "then"];
-}
-
-impl<'de> Visitor<'de> for WarmUp {
-    type Value = Box<Schedule>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("struct variant Schedule::WarmUp with 3 elements")
-    }
-
-    fn visit_seq<Q: SeqAccess<'de>>(self, mut fields: Q) -> Result<Self::Value, Q::Error> {
-        let steps = next_number(&mut fields, 0, &self)?;
-        let start = next_number(&mut fields, 1, &self)?;
-        let then = next(&mut fields, 2, self.0, &self)?;
-        checked(Kind::WarmUp { steps, start, then })
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut fields: M) -> Result<Self::Value, M::Error> {
-        let mut found = WarmUpFields::default();
-        while found.read_until_schedule(&mut fields)? {
-            found.then = Some(fields.next_value_seed(self.0)?);
-        }
-        found.finish()
-    }
-}
-
-#[derive(Default)]
-struct WarmUpFields {
-    steps: Option<u64>,
-    start: Option<f64>,
-    then: Option<Box<Schedule>>,
-}
-
-impl WarmUpFields {
-    /// Reads fields up to the name of one that holds a schedule. Returns false at the end.
-    #[inline(never)]
-    fn read_until_schedule<'de, M: MapAccess<'de>>(
-        &mut self,
-        fields: &mut M,
-    ) -> Result<bool, M::Error> {
-        while let Some(field) = fields.next_key()? {
-            match field {
-                WarmUpField::Steps => {
-                    refuse_twice(self.steps.is_some(), "steps")?;
-                    self.steps = Some(fields.next_value()?);
-                }
-                WarmUpField::Start => {
-                    refuse_twice(self.start.is_some(), "start")?;
-                    self.start = Some(fields.next_value()?);
-                }
-                WarmUpField::Then => {
-                    refuse_twice(self.then.is_some(), "then")?;
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    #[inline(never)]
-    fn finish<E: de::Error>(self) -> Result<Box<Schedule>, E> {
-        checked(Kind::WarmUp {
-            steps: required(self.steps, "steps")?,
-            start: required(self.start, "start")?,
-            then: required(self.then, "then")?,
-        })
-    }
-}
-
-/// Reads the arguments of [`Kind::Sequence`], with schedules at this depth.
-struct Sequence(Nested);
-
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum SequenceField {
-    Parts,
-    Last,
-}
-
-type Parts = Vec<(u64, Box<Schedule>)>;
 
 #[inline(never)]
-fn sequence<E: de::Error>(parts: Parts, last: Box<Schedule>) -> Result<Box<Schedule>, E> {
-    let parts = parts.into_iter().map(|(steps, part)| (steps, *part)).collect();
-    checked(Kind::Sequence { parts, last })
+fn missing<E: de::Error>(names: &[&'static str], index: usize) -> E {
+    E::missing_field(names.get(index).copied().unwrap_or_default())
 }
 
-impl Sequence {
-    const FIELDS: &[&str] = &["parts", "last"];
-}
-
-impl<'de> Visitor<'de> for Sequence {
-    type Value = Box<Schedule>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("struct variant Schedule::Sequence with 2 elements")
-    }
-
-    fn visit_seq<Q: SeqAccess<'de>>(self, mut fields: Q) -> Result<Self::Value, Q::Error> {
-        let parts = next(&mut fields, 0, List(Part(self.0)), &self)?;
-        let last = next(&mut fields, 1, self.0, &self)?;
-        sequence(parts, last)
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut fields: M) -> Result<Self::Value, M::Error> {
-        let mut found = SequenceFields::default();
-        while let Some(field) = found.next(&mut fields)? {
-            match field {
-                SequenceField::Parts => {
-                    found.parts = Some(fields.next_value_seed(List(Part(self.0)))?);
-                }
-                SequenceField::Last => found.last = Some(fields.next_value_seed(self.0)?),
+impl Fields {
+    /// Makes the schedule from the values, one for each field.
+    #[inline(never)]
+    fn finish<E: de::Error>(self, values: Vec<Value>) -> Result<Box<Schedule>, E> {
+        let mut values = values.into_iter();
+        let kind = match (values.next(), values.next(), values.next()) {
+            (Some(Value::Steps(steps)), Some(Value::Number(start)), Some(Value::Inner(then))) => {
+                Kind::WarmUp { steps, start, then }
             }
-        }
-        found.finish()
+            (Some(Value::Parts(parts)), Some(Value::Inner(last)), None) => {
+                let parts = parts.into_iter().map(|(steps, part)| (steps, *part)).collect();
+                Kind::Sequence { parts, last }
+            }
+            (Some(Value::Number(factor)), Some(Value::Inner(of)), None) => {
+                Kind::Scaled { factor, of }
+            }
+            (Some(Value::Inner(of)), Some(Value::Inner(times)), None) => {
+                Kind::Product { of, times }
+            }
+            _ => return Err(too_short(0, &self)),
+        };
+        checked(kind)
     }
 }
 
-#[derive(Default)]
-struct SequenceFields {
-    parts: Option<Parts>,
-    last: Option<Box<Schedule>>,
+/// Reads a field of this sort, with schedules at this depth.
+struct Field {
+    sort: Sort,
+    depth: Nested,
 }
 
-impl SequenceFields {
-    /// Reads the name of the next field.
-    #[inline(never)]
-    fn next<'de, M: MapAccess<'de>>(
-        &self,
-        fields: &mut M,
-    ) -> Result<Option<SequenceField>, M::Error> {
-        let field = fields.next_key()?;
-        match field {
-            Some(SequenceField::Parts) => refuse_twice(self.parts.is_some(), "parts")?,
-            Some(SequenceField::Last) => refuse_twice(self.last.is_some(), "last")?,
-            None => {}
-        }
-        Ok(field)
-    }
+impl<'de> DeserializeSeed<'de> for Field {
+    type Value = Value;
 
-    #[inline(never)]
-    fn finish<E: de::Error>(self) -> Result<Box<Schedule>, E> {
-        sequence(required(self.parts, "parts")?, required(self.last, "last")?)
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        match self.sort {
+            Sort::Steps => u64::deserialize(deserializer).map(Value::Steps),
+            Sort::Number => f64::deserialize(deserializer).map(Value::Number),
+            Sort::Inner => self.depth.deserialize(deserializer).map(Value::Inner),
+            Sort::Parts => List(Part(self.depth)).deserialize(deserializer).map(Value::Parts),
+        }
     }
 }
 
@@ -414,7 +422,11 @@ impl<'de> Visitor<'de> for Part {
     }
 
     fn visit_seq<Q: SeqAccess<'de>>(self, mut pair: Q) -> Result<Self::Value, Q::Error> {
-        let steps = next_number(&mut pair, 0, &self)?;
-        Ok((steps, next(&mut pair, 1, self.0, &self)?))
+        let steps = pair.next_element()?;
+        let part = pair.next_element_seed(self.0)?;
+        match (steps, part) {
+            (Some(steps), Some(part)) => Ok((steps, part)),
+            (steps, _) => Err(too_short(usize::from(steps.is_some()), &self)),
+        }
     }
 }

@@ -13,17 +13,20 @@ use crate::{
 /// Reduces the learning rate when a loss has stopped improving, like PyTorch's `ReduceLROnPlateau`.
 ///
 /// ```text
-/// better   if loss < best·(1 − threshold)      Threshold::Relative
-///          if loss < best − threshold          Threshold::Absolute
+/// better   if loss < best − threshold·|best|      Threshold::Relative
+///          if loss < best − threshold             Threshold::Absolute
 /// bad ← 0 if better, or during a cooldown; else bad + 1
 /// if bad > patience:   scale ← max(scale·factor, min_scale), bad ← 0, start a cooldown
 /// ```
 /// The scale starts at 1. Pass each loss, for instance once per epoch, to
 /// [`observe`](ReduceOnPlateau::observe). The first finite loss is always better; a loss that is
 /// NaN or infinite is never better. Under [`Objective::Maximize`] the comparisons become
-/// `loss > best·(1 + threshold)` and `loss > best + threshold`.
+/// `loss > best + threshold·|best|` and `loss > best + threshold`.
 ///
-/// A relative threshold assumes positive losses. For others choose an absolute one.
+/// A loss may be negative, as a log-likelihood can be. PyTorch compares with `best·(1 − threshold)`: if
+/// the best loss is negative, this is above it, a loss that stays the same counts as better, and the
+/// learning rate is never reduced. For positive losses both are the same. Near 0 a relative threshold
+/// is tiny; choose an absolute one.
 ///
 /// | setting | default | range |
 /// |---|---|---|
@@ -52,6 +55,20 @@ use crate::{
 /// assert_eq!(plateau.best(), Some(2.0));
 /// # Ok::<(), adamax::Error>(())
 /// ```
+/// Together with a schedule, multiply the two factors:
+/// ```
+/// # use adamax::{Adamax, Optimizer, schedule::{ReduceOnPlateau, Schedule}};
+/// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+/// let warm_up = Schedule::linear(4, 0.25, 1.0)?;
+/// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).build()?;
+/// for (epoch, loss) in (0..).zip([3.0, 2.0, 2.0, 1.0]) {
+///     optimizer.set_lr_scale(warm_up.scale(epoch) * plateau.scale())?;
+///     // … the steps of this epoch, which lead to `loss`
+///     plateau.observe(loss);
+/// }
+/// assert_eq!(optimizer.lr_scale(), 0.8125 * 0.5);
+/// # Ok::<(), adamax::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReduceOnPlateau {
     settings: Settings,
@@ -64,7 +81,7 @@ pub struct ReduceOnPlateau {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Threshold {
-    /// A fraction of the best loss: PyTorch's `rel`.
+    /// A fraction of the size of the best loss: PyTorch's `rel`, if that loss is positive.
     Relative(f64),
     /// A fixed amount: PyTorch's `abs`.
     Absolute(f64),
@@ -171,10 +188,15 @@ impl ReduceOnPlateau {
 
     fn is_better(&self, loss: f64) -> bool {
         let Settings { objective, threshold, .. } = self.settings;
+        // The products have PyTorch's bits if `best` is positive.
         let gains_on = |best: f64| match (objective, threshold) {
-            (Objective::Minimize, Threshold::Relative(part)) => loss < best * (1.0 - part),
+            (Objective::Minimize, Threshold::Relative(part)) => {
+                loss < best * (1.0 - part.copysign(best))
+            }
             (Objective::Minimize, Threshold::Absolute(much)) => loss < best - much,
-            (Objective::Maximize, Threshold::Relative(part)) => loss > best * (1.0 + part),
+            (Objective::Maximize, Threshold::Relative(part)) => {
+                loss > best * (1.0 + part.copysign(best))
+            }
             (Objective::Maximize, Threshold::Absolute(much)) => loss > best + much,
         };
         loss.is_finite() && self.observed.best.is_none_or(gains_on)

@@ -1,4 +1,5 @@
-"""Writes `average.json` beside this script: exponential moving averages, computed by `optax.ema(decay, debias=True)`.
+"""Writes `average.json` beside this script: exponential moving averages, computed by `optax.ema(decay, debias=True)`, and the
+equal average, computed by PyTorch's `AveragedModel` with its defaults.
 
 The Rust test `tests/average.rs` repeats every run and compares.
 
@@ -20,6 +21,8 @@ jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
+import torch  # noqa: E402
+from torch.optim.swa_utils import AveragedModel  # noqa: E402
 
 DECAYS = (0.0, 0.5, 0.9, 0.999)
 UPDATES = 60
@@ -44,12 +47,27 @@ def run(decay: float) -> dict:
     return {"decay": decay, "checkpoints": checkpoints}
 
 
+def run_equal() -> list[dict]:
+    model = torch.nn.ParameterList([torch.zeros(5, dtype=torch.float64)])
+    average = AveragedModel(model)
+    checkpoints = []
+    for update in range(UPDATES):
+        with torch.no_grad():
+            model[0].copy_(torch.from_numpy(values(update)))
+        average.update_parameters(model)
+        if update + 1 in CHECKPOINTS:
+            (mean,) = average.module.parameters()
+            checkpoints.append({"updates": update + 1, "mean": mean.tolist()})
+    return checkpoints
+
+
 def main() -> None:
     content = {
         "generated_by": "tests/golden/average.py",
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("numpy", "optax", "jax", "jaxlib")},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("numpy", "optax", "jax", "jaxlib", "torch")},
         "values": VALUES,
         "runs": [run(decay) for decay in DECAYS],
+        "equal": run_equal(),
     }
     text = json.dumps(content, ensure_ascii=False, indent=1)
     Path(__file__).with_name("average.json").write_text(text + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
 """Writes the golden learning-rate schedules `schedules.json` beside this script.
 
 The file holds the learning rates of the schedulers of PyTorch, optax and Keras at each step from 0, for a base rate of 1, and
-those of PyTorch's ReduceLROnPlateau for a few series of losses. The Rust tests `tests/schedule.rs` and `tests/plateau.rs`
-compare.
+those of PyTorch's ReduceLROnPlateau for a few series of losses. It also holds a run of PyTorch's Adamax whose learning rate and
+β₁ follow OneCycleLR. The Rust tests `tests/schedule.rs` and `tests/plateau.rs` compare.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python schedules.py
@@ -155,6 +155,11 @@ def torch_cases() -> Iterator[dict[str, Any]]:
             o, [of.ExponentialLR(o, 0.9), of.StepLR(o, 7, 0.5), of.LinearLR(o, 1.0, 0.1, total_iters=30)], [10, 30]
         ),
     )
+    yield case(
+        ["times", ["linear", 10, 0.2, 1.0], ["exponential", 1, 0.9]],
+        "ChainedScheduler([LinearLR(0.2, total_iters=10), ExponentialLR(0.9)])",
+        lambda o: of.ChainedScheduler([of.LinearLR(o, 0.2, total_iters=10), of.ExponentialLR(o, 0.9)], o),
+    )
 
 
 def optax_cases() -> Iterator[dict[str, Any]]:
@@ -210,6 +215,22 @@ def optax_cases() -> Iterator[dict[str, Any]]:
         "sgdr_schedule, 9, 18, 36 and 72 steps without warm-up",
         optax.sgdr_schedule(cycles),
     )
+    peaks = [cycle | {"init_value": 0.5**n, "peak_value": 0.5**n} for n, cycle in enumerate(cycles)]
+    yield case(
+        ["cosine_decay_restarts", 9, 2, 0.5, 0.0],
+        "sgdr_schedule, 9, 18, 36 and 72 steps without warm-up, each peak half as high",
+        optax.sgdr_schedule(peaks),
+    )
+    yield case(
+        ["scaled", 0.3, ["cosine", 40, 0.1]],
+        "cosine_decay_schedule(0.3, decay_steps=40, alpha=0.1)",
+        optax.cosine_decay_schedule(0.3, 40, 0.1),
+    )
+    yield case(
+        ["warm_up", 0, 0.2, ["cosine", 40, 0.1]],
+        "warmup_cosine_decay_schedule(0.2, 1, warmup_steps=0, decay_steps=40, end_value=0.1)",
+        optax.warmup_cosine_decay_schedule(0.2, 1.0, 0, 40, 0.1),
+    )
     yield case(
         ["warm_up", 10, 0.2, ["constant", 1.0]],
         "warmup_constant_schedule(0.2, 1, warmup_steps=10)",
@@ -242,6 +263,35 @@ def keras_cases() -> Iterator[dict[str, Any]]:
         "schedule": ["inverse_time", 10, 0.7],
         "scales": run_function(keras.optimizers.schedules.InverseTimeDecay(1.0, 10, 0.7), STEPS),
     }
+
+
+    for multiplier, factor in ((1, 0.7), (2, 0.5)):
+        yield {
+            "peer": "keras",
+            "call": f"CosineDecayRestarts(1.0, 9, t_mul={multiplier}, m_mul={factor}, alpha=0.1)",
+            "schedule": ["cosine_decay_restarts", 9, multiplier, factor, 0.1],
+            "scales": run_function(
+                keras.optimizers.schedules.CosineDecayRestarts(1.0, 9, float(multiplier), factor, 0.1), STEPS
+            ),
+        }
+
+
+def one_cycle_run() -> Iterator[dict[str, Any]]:
+    """A run with the defaults of OneCycleLR, which change β₁ too. Gradient i of step t is ((37·i + 101·t) mod 256 − 128) / 16."""
+    steps, start = 60, [1.0, -2.0, 0.5]
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    peer = torch.optim.Adamax([x], lr=0.1)
+    scheduler = lr_scheduler.OneCycleLR(peer, 0.1, total_steps=steps)
+    rates, betas, values = [], [], []
+    for t in range(steps):
+        rates.append(float(peer.param_groups[0]["lr"]))
+        betas.append(float(peer.param_groups[0]["betas"][0]))
+        x.grad = ((37 * torch.arange(3) + 101 * t) % 256 - 128).double() / 16
+        peer.step()
+        values.append(x.tolist())
+        if t + 1 < steps:
+            scheduler.step()
+    yield {"call": "OneCycleLR(Adamax, 0.1, total_steps=60)", "start": start, "rates": rates, "beta1": betas, "x": values}
 
 
 def plateau_cases() -> Iterator[dict[str, Any]]:
@@ -295,6 +345,8 @@ def main() -> None:
         + section("schedules", iter(schedules))
         + ",\n"
         + section("plateaus", iter(plateaus))
+        + ",\n"
+        + section("one_cycle_run", one_cycle_run())
         + "\n}\n"
     )
     path = Path(__file__).with_name("schedules.json")
