@@ -508,9 +508,9 @@ fn assert_fields<T: DeserializeOwned>(good: &Value, place: &str, required: &[&st
 const RULE_FAULTS: &[(&str, f64, &str)] = &[
     ("learning_rate", -0.1, "learning rate is -0.1, but must be finite and at least 0"),
     ("beta1", 1.0, "beta1 is 1, but must be in [0, 1)"),
-    ("beta1", -1e-300, "beta1 is -0.0"),
+    ("beta1", -1e-300, "beta1 is -1e-300"),
     ("beta2", 1.5, "beta2 is 1.5, but must be in [0, 1)"),
-    ("epsilon", -1e-8, "epsilon is -0.00000001, but must be finite and at least 0"),
+    ("epsilon", -1e-8, "epsilon is -1e-8, but must be finite and at least 0"),
     ("clip_value", 0.0, "clip value is 0, but must be greater than 0"),
     ("clip_value", -1.0, "clip value is -1, but must be greater than 0"),
 ];

@@ -28,6 +28,7 @@ pub(crate) trait Float:
     const LEAST_NORMAL: Self;
     const LEAST_SUBNORMAL: Self;
     const LARGEST: Self;
+    const LARGEST_BELOW_1: Self;
     const INF: Self;
     const NOT_A_NUMBER: Self;
     /// A NaN with bits that no computation produces. It marks memory that must not be changed.
@@ -48,6 +49,7 @@ macro_rules! float {
             const LEAST_NORMAL: Self = $float::MIN_POSITIVE;
             const LEAST_SUBNORMAL: Self = $float::from_bits(1);
             const LARGEST: Self = $float::MAX;
+            const LARGEST_BELOW_1: Self = 1.0 - $float::EPSILON / 2.0;
             const INF: Self = $float::INFINITY;
             const NOT_A_NUMBER: Self = $float::NAN;
             const MARK: Self = $float::from_bits($mark);

@@ -9,25 +9,25 @@ use ndarray::{Array1, Array2, ArrayD, arr0, array};
 use crate::common::{Float, input, layout::Layout};
 
 /// Rules that differ in every setting, as far as there are enough values.
-fn rules() -> Result<[Adamax; 3], Error> {
+fn rules<A: Float>() -> Result<[Adamax; 3], Error> {
     Ok([
         Adamax::default(),
         Adamax::builder()
             .learning_rate(0.1 + 0.2) // 0.30000000000000004
             .beta1(0.0)
-            .beta2(1.0 - f64::EPSILON / 2.0)
-            .epsilon(f64::from_bits(1))
+            .beta2(A::LARGEST_BELOW_1.wide())
+            .epsilon(A::LEAST_SUBNORMAL.wide())
             .epsilon_placement(EpsilonPlacement::InsideMax)
             .bias_correction(BiasCorrection::Off)
             .weight_decay(WeightDecay::L2(1.0e20 / 3.0))
-            .clip_value(f64::MIN_POSITIVE)
+            .clip_value(A::LEAST_NORMAL.wide())
             .objective(Objective::Maximize)
             .non_finite(NonFinite::Skip)
             .build()?,
         Adamax::builder()
             .learning_rate(1.0 / 3.0)
             .epsilon_placement(EpsilonPlacement::Accumulated)
-            .weight_decay(WeightDecay::Decoupled(1e-300))
+            .weight_decay(WeightDecay::Decoupled(if size_of::<A>() == 8 { 1e-300 } else { 1e-37 }))
             .non_finite(NonFinite::Propagate)
             .build()?,
     ])
@@ -36,7 +36,7 @@ fn rules() -> Result<[Adamax; 3], Error> {
 /// An optimizer after a few steps, with tensors of 0 to 4 axes, an empty one, one not stepped yet,
 /// names that need care, several groups and memory orders, and all settings set.
 pub(crate) fn optimizer<A: Float>() -> Result<Optimizer<A>, Error> {
-    let rules = rules()?;
+    let rules = rules::<A>()?;
     let mut optimizer = Optimizer::new(rules[0]);
     let groups =
         [optimizer.default_group(), optimizer.add_group(rules[1]), optimizer.add_group(rules[2])];
