@@ -937,14 +937,14 @@ fn a_misfit_at_the_start_leaves_the_state() {
 
 #[test]
 fn tolerances_are_finite_and_not_negative() {
-    for bad in [-1e-9, f64::NAN, f64::INFINITY] {
+    for (bad, shown) in [(-1e-9, "-1e-9"), (f64::NAN, "NaN"), (f64::INFINITY, "inf")] {
         let solver = || small().2;
         for (name, refused) in [
             ("gradient tolerance", solver().with_tolerance_grad(bad)),
             ("step tolerance", solver().with_tolerance_step(bad)),
         ] {
             let error = failure(refused);
-            let expected = format!("{name} is {bad}, but must be finite and at least 0");
+            let expected = format!("{name} is {shown}, but must be finite and at least 0");
             assert!(
                 matches!(&error, ArgminError::InvalidParameter { text } if *text == expected),
                 "{error}"

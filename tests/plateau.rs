@@ -124,7 +124,7 @@ fn unlimited_patience_and_cooldown_are_possible() -> Result<(), Error> {
 fn settings_out_of_range_are_refused() {
     let builder = ReduceOnPlateau::builder;
     let negative = -1e-300;
-    for wrong in [f64::NAN, f64::INFINITY, negative] {
+    for (wrong, shown) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (negative, "-1e-300")] {
         for (result, name, range) in [
             (builder().factor(wrong), "factor", "in [0, 1)"),
             (builder().threshold(Threshold::Relative(wrong)), "threshold", "finite and at least 0"),
@@ -134,7 +134,7 @@ fn settings_out_of_range_are_refused() {
         ] {
             let error = result.build().expect_err(name);
             assert_eq!(error.kind(), ErrorKind::Hyperparameter);
-            assert_eq!(error.to_string(), format!("{name} is {wrong}, but must be {range}"));
+            assert_eq!(error.to_string(), format!("{name} is {shown}, but must be {range}"));
         }
     }
     for builder in [builder().factor(1.0), builder().min_scale(1.0 + f64::EPSILON)] {

@@ -3,10 +3,13 @@
 //!
 //! `golden/schedules.py` ran the peers and documents how; `golden/schedules.json` has the results.
 
+mod common;
+
 use adamax::{
     Adamax, Error, ErrorKind, State,
     schedule::{Amplitude, Schedule},
 };
+use common::shown;
 use ndarray::Array1;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -369,7 +372,8 @@ fn assert_refused(result: Result<Schedule, Error>, message: &str) {
 fn factors_out_of_range_are_refused() -> Result<(), Error> {
     let decaying = |factor| Schedule::cyclic(1, 1, 0.0, Amplitude::Decaying(factor));
     for wrong in WRONG {
-        let not_negative = |name| format!("{name} is {wrong}, but must be finite and at least 0");
+        let shown = shown(wrong);
+        let not_negative = |name| format!("{name} is {shown}, but must be finite and at least 0");
         assert_refused(Schedule::constant(wrong), &not_negative("scale"));
         assert_refused(Schedule::step(1, wrong), &not_negative("factor"));
         assert_refused(Schedule::multi_step([1], wrong), &not_negative("factor"));
@@ -391,18 +395,21 @@ fn factors_out_of_range_are_refused() -> Result<(), Error> {
         assert_refused(Schedule::constant(1.0)?.scaled(wrong), &not_negative("factor"));
     }
     for wrong in WRONG.into_iter().chain([0.0]) {
-        let positive = |name| format!("{name} is {wrong}, but must be finite and greater than 0");
+        let shown = shown(wrong);
+        let positive = |name| format!("{name} is {shown}, but must be finite and greater than 0");
         assert_refused(Schedule::exponential(1, wrong), &positive("factor"));
         assert_refused(Schedule::polynomial(1, wrong, 0.0), &positive("power"));
     }
     for wrong in WRONG.into_iter().chain([1.0]) {
-        let message = format!("rise is {wrong}, but must be in [0, 1)");
+        let shown = shown(wrong);
+        let message = format!("rise is {shown}, but must be in [0, 1)");
         assert_refused(Schedule::one_cycle(1, wrong, 0.0, 0.0), &message);
     }
     for wrong in WRONG.into_iter().chain([1.0 + f64::EPSILON]) {
-        let message = format!("factor of the amplitude is {wrong}, but must be in [0, 1]");
+        let shown = shown(wrong);
+        let message = format!("factor of the amplitude is {shown}, but must be in [0, 1]");
         assert_refused(decaying(wrong), &message);
-        let message = format!("factor of the peaks is {wrong}, but must be in [0, 1]");
+        let message = format!("factor of the peaks is {shown}, but must be in [0, 1]");
         assert_refused(Schedule::cosine_decay_restarts(1, 1, wrong, 0.0), &message);
     }
     Ok(())

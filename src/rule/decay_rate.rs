@@ -159,20 +159,6 @@ mod tests {
 
     /// Compares bits: results that are rounded once are equal.
     #[test]
-    fn the_weight_is_rounded_once() -> Result<(), serde_json::Error> {
-        let file = include_str!("../../tests/golden/weights.json");
-        let mut file: serde_json::Value = serde_json::from_str(file)?;
-        let rows: Vec<(f64, u64, f64)> = serde_json::from_value(file["rows"].take())?;
-        assert_eq!(rows.len(), 615);
-        for (rate, t, expected) in rows {
-            let found = DecayRate::known(rate).total_weight(t);
-            assert_eq!(found, expected, "rate {rate}, t {t}");
-        }
-        Ok(())
-    }
-
-    /// Compares bits: results that are rounded once are equal.
-    #[test]
     fn the_weight_is_rounded_once() {
         let file = include_str!("../../tests/golden/weights.json");
         let file: serde_json::Value = serde_json::from_str(file).expect("JSON");

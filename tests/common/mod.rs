@@ -18,6 +18,12 @@ pub(crate) use layout::Layout;
 pub(crate) use model::Model;
 pub(crate) use rules::Case;
 
+/// Returns a number as error messages show it: with an exponent where this is shorter.
+pub(crate) fn shown(value: f64) -> String {
+    let whole = value.trunc() == value && value.abs() < 1e16;
+    if whole { format!("{value}") } else { format!("{value:?}") }
+}
+
 // ---------------------------------------------------------------- tolerances
 //
 // Most tests compare bits. The few tests that cannot do so use these tolerances.

@@ -132,7 +132,10 @@ fn arguments_may_come_without_their_names() -> Result<(), Error> {
         (r#"{"Sequence":{"parts":[[1]]}}"#, "invalid length 1, expected a tuple of size 2"),
         (r#"{"Sideways":{}}"#, "unknown variant `Sideways`, expected one of `Constant`, `Step`"),
         (r#"{"Constant":{"scale":-1}}"#, "scale is -1, but must be finite and at least 0"),
-        (r#"{"WarmUp":{"steps":0,"start":0,"then":{"Constant":[1]}}}"#, "number of steps is 0"),
+        (r#"{"WarmUp":{"steps":0,"start":-1,"then":{"Constant":[1]}}}"#, "start is -1"),
+        (r#"{"Scaled":{"factor":2}}"#, "missing field `of`"),
+        (r#"{"Product":[{"Constant":[1]}]}"#, "invalid length 1, expected struct variant"),
+        (r#"{"Scaled":{"by":2}}"#, "unknown field `by`, expected `factor` or `of`"),
         (r#""Noam""#, "invalid type: unit variant, expected struct variant"),
         ("7", "expected value"),
     ] {
