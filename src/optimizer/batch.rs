@@ -29,7 +29,7 @@ use crate::{
     rule::{Adamax, NonFinite, precision},
     state::State,
     step::Outcome,
-    update::{Arrays, coefficients::Coefficients},
+    update::{Arrays, coefficients::Coefficients, rehearsal::Fault},
 };
 
 /// A tensor of an optimizer.
@@ -276,52 +276,61 @@ impl<A: Real> Checked<'_, '_, A> {
     #[cold]
     #[inline(never)]
     fn examine(&self, execute: impl Execute, policy: Policy<'_, A>) -> Result<Verdict, Error> {
-        // With a global norm, a bad gradient reaches all tensors. So the strictest policy counts.
+        // With a global norm, a bad gradient that may propagate reaches all tensors. So the strictest
+        // policy counts for it.
         let policies = || self.batch.iter().map(|bound| policy.of(bound));
         let mut by_strictness = [NonFinite::Error, NonFinite::Skip].into_iter();
         let strictest = by_strictness.find(|&policy| policies().any(|of| of == policy));
         let shared = strictest.filter(|_| self.shares_norm());
-        let gradient = |bound: &Bound<'_, A>| {
-            let finite = finite::all_finite(execute, bound.pair.gradient());
-            (!finite).then(|| bound.pair.refusal())
+        let of_gradient = |bound: &Bound<'_, A>| match policy.of(bound) {
+            NonFinite::Propagate => shared.unwrap_or(NonFinite::Propagate),
+            own => own,
         };
-        let of_gradient = |bound: &Bound<'_, A>| shared.unwrap_or_else(|| policy.of(bound));
+        let gradient = |bound: &Bound<'_, A>, tensor: &Tensor<A>| {
+            let finite = finite::all_finite(execute, bound.pair.gradient());
+            (!finite).then(|| (Fault::Gradient, self.plan().unscaled(tensor)))
+        };
         let verdict = self.verdict_by(of_gradient, gradient)?;
         if verdict == Verdict::Apply {
-            self.verdict_by(|bound| policy.of(bound), |bound| self.obstacle(execute, bound))
+            let result = |bound: &Bound<'_, A>, tensor: &_| self.fault(execute, bound, tensor);
+            self.verdict_by(|bound| policy.of(bound), result)
         } else {
             Ok(verdict)
         }
     }
 
-    /// Applies policies to what is wrong with the tensors of the batch.
+    /// Applies policies to the faults of the tensors of the batch.
     fn verdict_by(
         &self,
         policy: impl Fn(&Bound<'_, A>) -> NonFinite,
-        fault: impl Fn(&Bound<'_, A>) -> Option<Error>,
+        fault: impl Fn(&Bound<'_, A>, &Tensor<A>) -> Option<(Fault, Coefficients<A>)>,
     ) -> Result<Verdict, Error> {
         let mut verdict = Verdict::Apply;
         for bound in &*self.batch {
             let policy = policy(bound);
-            if policy == NonFinite::Propagate {
-                continue;
-            }
-            match fault(bound) {
+            let tensor = self.tensors.get(bound.index);
+            debug_assert!(tensor.is_some(), "the batch has been checked");
+            let (Some(tensor), true) = (tensor, policy != NonFinite::Propagate) else { continue };
+            match fault(bound, tensor) {
                 None => {}
                 Some(_) if policy == NonFinite::Skip => verdict = Verdict::Skip,
-                Some(error) => {
-                    let name = self.tensors.get(bound.index).map_or("", |tensor| &tensor.name);
-                    return Err(error.in_tensor(name));
+                Some((fault, k)) => {
+                    let error = bound.pair.refusal(fault, &k, &tensor.state);
+                    return Err(error.in_tensor(&tensor.name));
                 }
             }
         }
         Ok(verdict)
     }
 
-    /// Returns the reason why the step of one tensor would not be finite.
-    fn obstacle(&self, execute: impl Execute, bound: &Bound<'_, A>) -> Option<Error> {
-        let plan = Plan { groups: self.groups, lr_scale: self.lr_scale, clip: self.clip };
-        let tensor = self.tensors.get(bound.index)?;
+    /// Returns the fault that the step of one tensor would have, and the coefficients that show it.
+    fn fault(
+        &self,
+        execute: impl Execute,
+        bound: &Bound<'_, A>,
+        tensor: &Tensor<A>,
+    ) -> Option<(Fault, Coefficients<A>)> {
+        let plan = self.plan();
         // If others add to the norm, the factor is known only later. It is between 0 and 1, and what is
         // finite at both ends is finite between them.
         let ends = [Factor::ONE, Factor::ZERO];
@@ -329,8 +338,12 @@ impl<A: Real> Checked<'_, '_, A> {
         let factors: &[_] = if self.sums.is_some() { &ends } else { &found };
         factors.iter().find_map(|&factor| {
             let k = plan.unscaled(tensor).with_gradient_scale(factor);
-            bound.pair.examine(execute, &k, &tensor.state)
+            bound.pair.examine(execute, &k, &tensor.state).map(|fault| (fault, k))
         })
+    }
+
+    fn plan(&self) -> Plan<'_, A> {
+        Plan { groups: self.groups, lr_scale: self.lr_scale, clip: self.clip }
     }
 }
 

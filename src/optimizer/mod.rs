@@ -351,8 +351,8 @@ impl<A: Real> Optimizer<A> {
     ///   registered shape;
     /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if a gradient holds NaN or an infinity,
     ///   or the step would bring one into a parameter or a state, and the rule of its group has
-    ///   [`NonFinite::Error`](crate::NonFinite::Error); with a global norm bound, a bad gradient is an
-    ///   error if any group of the batch has this policy;
+    ///   [`NonFinite::Error`](crate::NonFinite::Error); with a global norm bound, also if that rule has
+    ///   [`NonFinite::Propagate`](crate::NonFinite::Propagate) and another one of the batch `Error`;
     /// - [`ErrorKind::StepCount`](crate::ErrorKind::StepCount) if a t is `u64::MAX`;
     /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting overflows the
     ///   precision of the tensors or rounds to nothing in it, or decoupled decay would turn the sign of

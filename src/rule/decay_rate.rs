@@ -155,7 +155,6 @@ const fn settled_from(rate: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec::Vec;
 
     /// Compares bits: results that are rounded once are equal.
     #[test]

@@ -93,8 +93,9 @@ pub enum Objective {
 /// The policy for steps that are not finite: the gradient holds NaN or an infinity, or the step would
 /// bring one into the parameter or the state. The check comes before anything is written.
 ///
-/// With a [global norm bound](crate::MaxNorm::Global), a bad gradient reaches all tensors of the batch
-/// by way of the norm. Then the strictest policy of the batch counts.
+/// With a [global norm bound](crate::MaxNorm::Global), a bad gradient in a group that propagates would
+/// reach all tensors of the batch by way of the norm. So the strictest policy of the batch counts for
+/// it.
 ///
 /// ```
 /// use adamax::{Adamax, ErrorKind, NonFinite, Outcome, State};

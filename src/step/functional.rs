@@ -182,12 +182,10 @@ fn step_in_place<A: Real, D: Dimension>(
     }
     let k = Coefficients::new(rule, t, 1.0);
     k.check(rule)?;
-    let examine = || {
-        let [m, u] = [&*m, &*u];
-        let arrays = Operands { x: &*x, g, m, u }.map(Elements::of, Elements::of);
-        rehearsal::examine(Sequential, &k, state::is_balanced(m, u), arrays)
-    };
-    if super::admit(rule, || false, examine)? == Outcome::Applied {
+    let arrays = Operands { x: &*x, g, m: &*m, u: &*u }.map(Elements::of, Elements::of);
+    let examine = || rehearsal::examine(Sequential, &k, state::is_balanced(m, u), arrays);
+    let refusal = |fault| rehearsal::refusal(fault, &k, arrays);
+    if super::admit(rule, || false, examine, refusal)? == Outcome::Applied {
         step_checked(&k, x, g, m, u);
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::{
     reduce::finite::{self, MODERATE},
     rule::{Adamax, NonFinite},
     state::State,
-    update::{coefficients::Coefficients, operands::Gapped, pair::Pair},
+    update::{coefficients::Coefficients, operands::Gapped, pair::Pair, rehearsal::Fault},
 };
 
 /// The result of a step that was not refused.
@@ -180,7 +180,8 @@ impl Adamax {
                 && state.is_balanced()
                 && finite::all_below(execute, pair.gradient(), MODERATE)
         };
-        let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
+        let examine = || pair.examine(execute, &k, state);
+        let outcome = admit(self, is_usual, examine, |fault| pair.refusal(fault, &k, state))?;
         if outcome == Outcome::Applied {
             pair.step::<()>(execute, &k, state.begin_step(k.keeps_balance()));
         }
@@ -188,13 +189,14 @@ impl Adamax {
     }
 }
 
-/// Applies the rule's policy for steps that are not finite. `examine` returns the reason why a step
-/// would be one; it is called only if `is_usual` does not rule it out.
+/// Applies the rule's policy for steps that are not finite. `examine` returns the fault that a step
+/// would have; it is called only if `is_usual` does not rule out any. `refusal` names it.
 #[inline(always)]
 fn admit(
     rule: &Adamax,
     is_usual: impl FnOnce() -> bool,
-    examine: impl FnOnce() -> Option<Error>,
+    examine: impl FnOnce() -> Option<Fault>,
+    refusal: impl FnOnce(Fault) -> Error,
 ) -> Result<Outcome, Error> {
     if rule.non_finite() == NonFinite::Propagate || is_usual() {
         return Ok(Outcome::Applied);
@@ -202,6 +204,6 @@ fn admit(
     match examine() {
         None => Ok(Outcome::Applied),
         Some(_) if rule.non_finite() == NonFinite::Skip => Ok(Outcome::Skipped),
-        Some(error) => Err(error),
+        Some(fault) => Err(refusal(fault)),
     }
 }

@@ -115,12 +115,12 @@ impl<A: Real> Coefficients<A> {
 
     #[cold]
     fn check_each(&self, rule: &Adamax) -> Result<(), Error> {
-        let decay = 1.0 - self.keep.widen();
-        range::check(PART_DECAYED, decay, decay <= 1.0, "at most 1 in a step")?;
         let named = [("learning rate / (1 - beta1^t)", self.step_size), ("weight decay", self.l2)];
         if let Some((name, _)) = named.into_iter().find(|(_, value)| !value.is_finite()) {
             return Err(Detail::Overflow { name, precision: A::NAME }.into());
         }
+        let decay = 1.0 - self.keep.widen();
+        range::check(PART_DECAYED, decay, decay <= 1.0, "at most 1 in a step")?;
         rule.check_precision::<A>()
     }
 

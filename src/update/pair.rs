@@ -9,7 +9,7 @@ use super::{
     coefficients::Coefficients,
     contiguous::{self, Observe},
     operands::{Gapless, Gapped, Operands},
-    rehearsal,
+    rehearsal::{self, Fault},
     stack_copy::{self, Gaps, Reordered},
 };
 use crate::{
@@ -17,9 +17,12 @@ use crate::{
     layout::order::Order,
     par::Execute,
     real::Real,
-    reduce::{Elements, finite},
+    reduce::Elements,
     state::{Moments, State},
 };
+
+/// The arrays of a step, only to be read.
+type ReadOnly<'a, A> = Operands<Elements<'a, A, IxDyn>, Elements<'a, A, IxDyn>>;
 
 /// A parameter and its gradient, with their layouts recognised. `V` holds views of arrays with gaps:
 /// directly, or in a box where the pair should be small.
@@ -130,13 +133,13 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
         }
     }
 
-    /// Names the first element of the gradient that is not finite.
-    #[cold]
-    pub(crate) fn refusal(&self) -> Error {
-        finite::refusal(Role::Gradient, &self.gradient().view())
+    /// Returns all arrays of a step, only to be read.
+    fn elements<'s>(&'s self, state: &'s State<A>) -> ReadOnly<'s, A> {
+        let [m, u] = state.elements(self.shapes().0);
+        Operands { x: self.parameter(), g: self.gradient(), m, u }
     }
 
-    /// Returns an error if a step would bring NaN or infinities into the state or the parameter.
+    /// Returns a fault if a step would bring NaN or infinities into the state or the parameter.
     ///
     /// Not called if gradient, coefficients and state are of the usual ranges.
     #[cold]
@@ -146,10 +149,14 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
         execute: impl Execute,
         k: &Coefficients<A>,
         state: &State<A>,
-    ) -> Option<Error> {
-        let (x, g) = (self.parameter(), self.gradient());
-        let [m, u] = state.elements(self.shapes().0);
-        rehearsal::examine(execute, k, state.is_balanced(), Operands { x, g, m, u })
+    ) -> Option<Fault> {
+        rehearsal::examine(execute, k, state.is_balanced(), self.elements(state))
+    }
+
+    /// Names the first element with this fault.
+    #[cold]
+    pub(crate) fn refusal(&self, fault: Fault, k: &Coefficients<A>, state: &State<A>) -> Error {
+        rehearsal::refusal(fault, k, self.elements(state))
     }
 
     /// Takes a step, after everything has been checked.

@@ -18,19 +18,31 @@ use crate::{
 /// Elements that are copied and updated at a time.
 const PART: usize = 128;
 
-/// Returns an error if a step would bring NaN or infinities into the state or the parameter. It names
-/// the first element, in logical order. Elements that are not finite already do not count, unless L2
-/// regularisation would spread them. `balanced` is that of the state.
+/// The reason why an update is not written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The gradient is not finite.
+    Gradient,
+    /// A new element would not be finite.
+    Result,
+}
+
+/// Views of the four arrays of a step, only to be read.
+type ReadOnly<'a, A> = Operands<ArrayView<'a, A, IxDyn>, ArrayView<'a, A, IxDyn>>;
+
+/// Returns a fault if a step would bring NaN or infinities into the state or the parameter. Elements that
+/// are not finite already do not count, unless L2 regularisation would spread them. `balanced` is
+/// that of the state.
 pub(crate) fn examine<A: Real, D: Dimension>(
     execute: impl Execute,
     k: &Coefficients<A>,
     balanced: bool,
     arrays: Operands<Elements<'_, A, D>, Elements<'_, A, D>>,
-) -> Option<Error> {
+) -> Option<Fault> {
     let Operands { x, g, m, .. } = arrays;
     let is_below = |array, margin| finite::all_below(execute, array, margin);
     if !is_below(g, 0) {
-        return Some(finite::refusal(Role::Gradient, &g.view()));
+        return Some(Fault::Gradient);
     }
     // Ranges that rule out an overflow: first by the ratio of the moments, then by ε.
     let of_parameter = k.margin_of_parameter().filter(|_| balanced);
@@ -41,29 +53,40 @@ pub(crate) fn examine<A: Real, D: Dimension>(
     if by_ratio || by_epsilon() {
         return None;
     }
-    rehearse(k, &arrays.map(Elements::view, Elements::view))
+    let ReadOnly { x, g, m, u } = arrays.map(Elements::view, Elements::view);
+    let same_order = [&g, &m, &u].iter().all(|array| array.strides() == x.strides());
+    let arrays = [&x, &g, &m, &u];
+    let slices = arrays.map(|array| array.as_slice_memory_order().filter(|_| same_order));
+    let bad = if let [Some(x), Some(g), Some(m), Some(u)] = slices {
+        first_bad(k, [x, g, m, u].map(|slice| slice.iter().copied()))
+    } else {
+        first_bad(k, arrays.map(|array| array.iter().copied()))
+    };
+    bad.map(|_| Fault::Result)
 }
 
-/// Updates copies of all elements.
-fn rehearse<A: Real>(
+/// Returns the error that names the first element, in logical order, with this fault.
+#[cold]
+pub(crate) fn refusal<A: Real, D: Dimension>(
+    fault: Fault,
     k: &Coefficients<A>,
-    arrays: &Operands<ArrayView<'_, A, IxDyn>, ArrayView<'_, A, IxDyn>>,
-) -> Option<Error> {
-    let Operands { x, g, m, u } = arrays;
-    let same_order = [g, m, u].iter().all(|array| array.strides() == x.strides());
-    let slices = [x, g, m, u].map(|array| array.as_slice_memory_order().filter(|_| same_order));
-    if let [Some(x), Some(g), Some(m), Some(u)] = slices {
-        // The order of memory is faster, but does not tell which element is the first.
-        first_bad(k, [x, g, m, u].map(|slice| slice.iter().copied()))?;
+    arrays: Operands<Elements<'_, A, D>, Elements<'_, A, D>>,
+) -> Error {
+    let arrays: ReadOnly<'_, A> = arrays.map(Elements::view, Elements::view);
+    let Operands { x, g, m, u } = &arrays;
+    if matches!(fault, Fault::Gradient) {
+        return finite::refusal(Role::Gradient, g);
     }
-    let (position, role, value) = first_bad(k, [x, g, m, u].map(|array| array.iter().copied()))?;
+    let bad = first_bad(k, [x, g, m, u].map(|array| array.iter().copied()));
+    debug_assert!(bad.is_some(), "called after such an element has been seen");
+    let (position, role, value) = bad.unwrap_or((0, Role::FirstMoment, f64::INFINITY));
     let index = finite::index_of(position, x.shape());
     let is_so_already = x.iter().nth(position).is_some_and(|x| !x.is_finite());
-    Some(if is_so_already {
+    if is_so_already {
         Detail::NonFinite { role, index, value }.into()
     } else {
         Detail::WouldOverflow { role, index, value }.into()
-    })
+    }
 }
 
 /// Updates copies of the elements, and returns position, array and value of the first that is bad.

@@ -1,7 +1,7 @@
 """Writes `average.json` beside this script: exponential moving averages, computed by `optax.ema(decay, debias=True)`, and the
 equal average, computed by PyTorch's `AveragedModel` with its defaults.
 
-The Rust test `tests/average.rs` repeats every run and compares.
+The Rust test `tests/suite/average.rs` repeats every run and compares.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python average.py

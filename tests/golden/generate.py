@@ -1,7 +1,7 @@
 """Writes the golden trajectories `{torch,keras,optax,paddle,mlx}.json` beside this script.
 
 Each file holds results of one other implementation of Adamax (a peer): parameter `x`, first moment `m` and infinity norm `u`
-at a few steps, with the versions of the packages used. The Rust test `tests/golden.rs` repeats every run and compares.
+at a few steps, with the versions of the packages used. The Rust test `tests/suite/golden.rs` repeats every run and compares.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python generate.py              # all peers

@@ -2,7 +2,7 @@
 
 The file holds the learning rates of the schedulers of PyTorch, optax and Keras at each step from 0, for a base rate of 1, and
 those of PyTorch's ReduceLROnPlateau for a few series of losses. It also holds a run of PyTorch's Adamax whose learning rate and
-β₁ follow OneCycleLR. The Rust tests `tests/schedule.rs` and `tests/plateau.rs` compare.
+β₁ follow OneCycleLR. The Rust tests `tests/suite/schedule.rs` and `tests/suite/plateau.rs` compare.
 
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python schedules.py

@@ -3,7 +3,7 @@
 With a constant gradient of 1, learning rate 1 and no ε, every exact step is -1: the first moment is
 1 − β₁ᵗ, which the bias correction cancels. The error is |step + 1| in units of 2.2e-16, over the first
 20 steps. (Later on, the rounding errors that add up in the first moment are larger. They are the same in
-each implementation.) `tests/exact` measures this crate in the same way.
+each implementation.) `tests/suite/exact` measures this crate in the same way.
 
     pip install -r requirements.txt
     python step_error.py

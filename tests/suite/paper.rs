@@ -5,11 +5,9 @@
     reason = "more digits than f64 holds, as computed with higher precision"
 )]
 
-mod common;
-
+use crate::common::{Float, PUBLISHED_F32, PUBLISHED_F64};
 use adamax::{Adamax, Error, Outcome, State, adamax_step};
 use approx::assert_relative_eq;
-use common::{Float, PUBLISHED_F32, PUBLISHED_F64};
 use ndarray::{Array1, Array2, ArrayD, Axis, arr0, array, aview1};
 
 /// Inputs and outputs of one step with the default rule.

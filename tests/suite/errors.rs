@@ -1,12 +1,10 @@
 //! Errors: the inputs that are refused, kinds, messages, and facts for programs.
 
-mod common;
-
+use crate::common::{Float, assert_untouched, layout::LAYOUTS};
 use adamax::{
     Adamax, AdamaxBuilder, Average, Error, ErrorKind, NonFinite, Optimizer, Outcome, State,
     WeightDecay, adamax_step, check_gradient, schedule::Schedule,
 };
-use common::{Float, assert_untouched, layout::LAYOUTS};
 use ndarray::{Array1, ArrayD, arr0, array};
 use std::error::Error as _;
 

@@ -1,19 +1,17 @@
 //! Several processes step one model together: each holds some of its tensors, or a part of each.
 //! Threads play the processes, and send each other nothing but words.
 
-mod common;
-
-use adamax::{
-    Adamax, Bound, Checked, Error, ErrorKind, Findings, MaxNorm, NonFinite, Optimizer, Outcome,
-    Slot, State,
-};
-use common::{
+use crate::common::{
     Float, assert_same,
     bits::Snapshot,
     input::{gradients, parameters, rng, shaped},
     layout::LAYOUTS,
     model::{MIXED, name},
     rules,
+};
+use adamax::{
+    Adamax, Bound, Checked, Error, ErrorKind, Findings, MaxNorm, NonFinite, Optimizer, Outcome,
+    Slot, State,
 };
 use ndarray::{Array1, ArrayD, IxDyn, array};
 use std::{

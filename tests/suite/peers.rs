@@ -2,13 +2,11 @@
 //!
 //! The comment of each test describes the fault, and its name says how this crate behaves instead.
 
-mod common;
-
+use crate::common::{Bits, Layout, Model, assert_same, layout::LAYOUTS, model::MIXED};
 use adamax::{
     Adamax, Error, ErrorKind, MaxNorm, NonFinite, Objective, Optimizer, State, WeightDecay,
     adamax_step,
 };
-use common::{Bits, Layout, Model, assert_same, layout::LAYOUTS, model::MIXED};
 use ndarray::{Array1, Array2, ArrayD, array};
 
 const SEED: u64 = 9;

@@ -2,15 +2,13 @@
 //! step of the right size.
 
 mod arithmetic;
-#[path = "../common/mod.rs"]
-mod common;
 
+use crate::common::{Float, input::rng};
 use adamax::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, Error, ErrorKind, MaxNorm, NonFinite,
     Objective, Optimizer, Outcome, State, WeightDecay, adamax_step,
 };
 use arithmetic::{Big, Exact, big, larger, magnitude};
-use common::{Float, input::rng};
 use ndarray::{Array1, ArrayD, Axis, Slice, array};
 use ndarray_rand::rand::{Rng, rngs::StdRng};
 
@@ -328,7 +326,7 @@ fn refuses<A: Float>(rule: &Adamax, x: f64, g: f64, message: &str) -> Result<(),
                     );
                 }
             }
-            common::assert_same("x", &x, &param);
+            crate::common::assert_same("x", &x, &param);
             assert_eq!((state.steps(), optimizer.state(slot).expect("own slot").steps()), (0, 0));
         }
     }
@@ -514,11 +512,13 @@ fn every_path_agrees_at_the_edges() {
             let mut state = State::zeros_like(&param);
             let found = rule.step(&mut state, &mut param, &gradient);
             match (&single, found) {
-                (Ok(()), Ok(_)) => common::assert_same(format!("{rule:?}"), &param, &expected),
+                (Ok(()), Ok(_)) => {
+                    crate::common::assert_same(format!("{rule:?}"), &param, &expected);
+                }
                 (Err(a), Err(b)) => {
                     refused += 1;
                     assert_eq!((a.kind(), a.value()), (b.kind(), b.value()), "{a}, {b}: {rule:?}");
-                    common::assert_same("nothing has changed", &param, &x);
+                    crate::common::assert_same("nothing has changed", &param, &x);
                 }
                 (a, b) => panic!("{a:?}, but {b:?}: {rule:?}, {x:?}, {g:?}"),
             }

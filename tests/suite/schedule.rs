@@ -3,13 +3,11 @@
 //!
 //! `golden/schedules.py` ran the peers and documents how; `golden/schedules.json` has the results.
 
-mod common;
-
+use crate::common::shown;
 use adamax::{
     Adamax, Error, ErrorKind, State,
     schedule::{Amplitude, Schedule},
 };
-use common::shown;
 use ndarray::Array1;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -28,7 +26,7 @@ const ROUNDING: f64 = 2.0 * f64::EPSILON;
 
 #[test]
 fn scales_equal_those_of_peers() {
-    let file: Value = serde_json::from_str(include_str!("golden/schedules.json")).expect("JSON");
+    let file: Value = serde_json::from_str(include_str!("../golden/schedules.json")).expect("JSON");
     let cases = list(&file["schedules"]);
     assert_eq!(cases.len(), 40);
     for case in cases {
@@ -115,7 +113,7 @@ const RUN_UNITS: f64 = 4.0;
 /// defaults of `OneCycleLR`.
 #[test]
 fn one_cycle_with_its_momentum_equals_that_of_pytorch() -> Result<(), Error> {
-    let file: Value = serde_json::from_str(include_str!("golden/schedules.json")).expect("JSON");
+    let file: Value = serde_json::from_str(include_str!("../golden/schedules.json")).expect("JSON");
     let run = &file["one_cycle_run"][0];
     let [rates, betas, values] = ["rates", "beta1", "x"].map(|name| list(&run[name]));
     assert_eq!(values.len(), 60);

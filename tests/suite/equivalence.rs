@@ -6,10 +6,7 @@
 //! The expected numbers come from the scalar function, element by element. `oracle.rs` tests that
 //! function.
 
-mod common;
-
-use adamax::{Adamax, Error, Optimizer, Outcome, State, adamax_step};
-use common::{
+use crate::common::{
     Case, Float,
     Layout::{self, C, F, Mixed, Permuted, Reversed, Stepped},
     Table, assert_same,
@@ -17,6 +14,7 @@ use common::{
     layout::{LAYOUTS, assert_nothing_around},
     rules,
 };
+use adamax::{Adamax, Error, Optimizer, Outcome, State, adamax_step};
 use ndarray::{
     Array, Array2, ArrayD, ArrayRef, ArrayView, ArrayViewMut2, Axis, Dimension, Ix0, Ix1, Ix2, Ix3,
     Ix4, Ix5, Ix6, IxDyn, s,

@@ -1,15 +1,13 @@
 //! Compares the crate bit by bit with a second implementation, written from the paper, for every
 //! rule and every kind of number.
 
-mod common;
-
-use adamax::{
-    Adamax, EpsilonPlacement, Error, NonFinite, Objective, State, WeightDecay, adamax_step,
-};
-use common::{
+use crate::common::{
     Case, Float, SIMPLE_POWER, assert_same, assert_untouched, input,
     oracle::{self, simple_step},
     rules,
+};
+use adamax::{
+    Adamax, EpsilonPlacement, Error, NonFinite, Objective, State, WeightDecay, adamax_step,
 };
 use ndarray::{Array1, arr0, array};
 
@@ -237,7 +235,7 @@ fn a_denominator_of_epsilon_alone_follows_the_formula() -> Result<(), Error> {
     Ok(())
 }
 
-/// An ε that is too small for f32 works in f64. (In f32 it is refused: `tests/exact`.)
+/// An ε that is too small for f32 works in f64. (In f32 it is refused: `tests/suite/exact`.)
 #[test]
 fn a_tiny_epsilon_works_in_f64() -> Result<(), Error> {
     let rule = Adamax::builder().epsilon(1e-60).build()?;

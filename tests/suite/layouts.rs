@@ -1,16 +1,14 @@
 //! Random memory layouts, the same in every run. Whatever the layouts of the parameter, the gradient
 //! and the state are, a step gives the bits that it gives for row-major arrays.
 
-mod common;
-
-use adamax::{Adamax, MaxNorm, Optimizer, Outcome, State, adamax_step};
-use common::{
+use crate::common::{
     Float, assert_same,
     bits::Snapshot,
     input::{gradients, parameters, rng, shaped},
     layout::assert_nothing_around,
     rules,
 };
+use adamax::{Adamax, MaxNorm, Optimizer, Outcome, State, adamax_step};
 use ndarray::{
     Array, ArrayD, ArrayView, Axis, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, Slice,
 };

@@ -1,14 +1,12 @@
 //! Tests of averages of parameters.
 
-mod common;
-
-use adamax::{Adamax, Average, Error, ErrorKind, State};
-use common::{
+use crate::common::{
     Bits, Float, Layout, assert_same,
     input::{parameters, rng},
     layout::LAYOUTS,
     model::{MIXED, mixed_parameters},
 };
+use adamax::{Adamax, Average, Error, ErrorKind, State};
 use ndarray::{Array1, Array2, ArrayD, IxDyn, array, s};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -64,7 +62,7 @@ fn the_mean_is_weighted_by_age() -> Result<(), Error> {
 
 #[test]
 fn optax_computes_the_same() -> Result<(), Error> {
-    let file: Value = serde_json::from_str(include_str!("golden/average.json")).expect("JSON");
+    let file: Value = serde_json::from_str(include_str!("../golden/average.json")).expect("JSON");
     let runs = file["runs"].as_array().expect("runs");
     assert_eq!(runs.len(), 4);
     for run in runs {
@@ -113,7 +111,7 @@ fn the_first_value_and_a_constant_are_exact() -> Result<(), Error> {
 
 #[test]
 fn pytorch_computes_the_same_equal_average() -> Result<(), Error> {
-    let file: Value = serde_json::from_str(include_str!("golden/average.json")).expect("JSON");
+    let file: Value = serde_json::from_str(include_str!("../golden/average.json")).expect("JSON");
     let checkpoints = file["equal"].as_array().expect("checkpoints");
     assert_eq!(checkpoints.len(), 5);
     let mut average = Average::equal(&Array1::<f64>::zeros(5))?;

@@ -1,14 +1,12 @@
 //! Tests of saving and restoring an optimizer.
 
-mod common;
-
-use adamax::{Adamax, Error, ErrorKind, MaxNorm, Optimizer, Outcome, Slot, State, WeightDecay};
-use common::{
+use crate::common::{
     Bits, Float, Layout, Model, assert_untouched,
     input::{gradients, rng},
     layout::LAYOUTS,
     model::{MIXED, name},
 };
+use adamax::{Adamax, Error, ErrorKind, MaxNorm, Optimizer, Outcome, Slot, State, WeightDecay};
 use ndarray::{Array, Array2, ArrayD, IxDyn, ShapeBuilder, array};
 
 const SEED: u64 = 6;

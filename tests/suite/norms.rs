@@ -1,15 +1,13 @@
 //! The norm of a gradient, seen through the public interface: the words of [`Findings`], and the
 //! factor by which a step has multiplied a gradient of 1.
 
-mod common;
-
-use adamax::{Adamax, Error, Findings, MaxNorm, Optimizer, Outcome};
-use common::{
+use crate::common::{
     Float, Layout, assert_same,
     input::{gradients, rng, shaped},
     layout::LAYOUTS,
     model::name,
 };
+use adamax::{Adamax, Error, Findings, MaxNorm, Optimizer, Outcome};
 use ndarray::{ArrayD, IxDyn, array};
 use std::any::type_name;
 
@@ -257,8 +255,8 @@ impl TrueNorm {
     }
 
     /// A bound of at most half of the norm, and at least as large as the smallest number.
-    fn bound(&self) -> f64 {
-        scaled(self.root / 2.0, self.exponent).clamp(5e-324, f64::MAX)
+    fn bound<A: Float>(&self) -> f64 {
+        scaled(self.root / 2.0, self.exponent).clamp(A::LEAST_SUBNORMAL.wide(), f64::MAX)
     }
 
     /// Returns the factor from this norm to a bound that it exceeds.
@@ -286,7 +284,7 @@ const TEST_ROUNDINGS: f64 = 3.5;
 
 fn assert_precise<A: Float>(what: &str, gradients: &[ArrayD<A>]) -> Result<f64, Error> {
     let norm = TrueNorm::of(gradients);
-    let bound = norm.bound();
+    let bound = norm.bound::<A>();
     let max_norm = MaxNorm::Global(bound);
     let found = factor(max_norm, &found(max_norm, gradients)?)?;
     let error = (found / norm.factor(bound) - 1.0).abs() / (f64::EPSILON / 2.0);

@@ -13,11 +13,11 @@ use std::fmt;
 
 /// Name, number of runs and content of each file. The number detects a lost run.
 const FILES: [(&str, usize, &str); 5] = [
-    ("torch", 13, include_str!("golden/torch.json")),
-    ("keras", 9, include_str!("golden/keras.json")),
-    ("optax", 9, include_str!("golden/optax.json")),
-    ("paddle", 10, include_str!("golden/paddle.json")),
-    ("mlx", 7, include_str!("golden/mlx.json")),
+    ("torch", 13, include_str!("../golden/torch.json")),
+    ("keras", 9, include_str!("../golden/keras.json")),
+    ("optax", 9, include_str!("../golden/optax.json")),
+    ("paddle", 10, include_str!("../golden/paddle.json")),
+    ("mlx", 7, include_str!("../golden/mlx.json")),
 ];
 
 /// Every run has these tensors, recorded at these steps.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 #[test]
 fn scales_equal_those_of_pytorch() -> Result<(), Error> {
-    let file: Value = serde_json::from_str(include_str!("golden/schedules.json")).expect("JSON");
+    let file: Value = serde_json::from_str(include_str!("../golden/schedules.json")).expect("JSON");
     let cases = list(&file["plateaus"]);
     assert_eq!(cases.len(), 18);
     for case in cases {

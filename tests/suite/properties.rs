@@ -1,9 +1,6 @@
 //! Properties that hold for all numbers, tested on random inputs that are the same in every run.
 
-mod common;
-
-use adamax::{Adamax, BiasCorrection, EpsilonPlacement, Error, Objective, State, adamax_step};
-use common::{
+use crate::common::{
     Case, F32_PARAMETER_UNITS_PER_STEP, F32_STEP_UNITS_PER_STEP, Float, Layout,
     STEP_BOUND_ROUNDING, assert_same,
     bits::Snapshot,
@@ -11,6 +8,7 @@ use common::{
     layout::LAYOUTS,
     oracle, rules,
 };
+use adamax::{Adamax, BiasCorrection, EpsilonPlacement, Error, Objective, State, adamax_step};
 use ndarray::{Array1, arr0};
 use proptest::{
     num,

@@ -3,16 +3,14 @@
 //! Not one bit of x, g, m, u and t changes, nor of the memory between their elements. Later steps
 //! give the same results as without the refused step.
 
-mod common;
-
-use adamax::{Adamax, Error, ErrorKind, NonFinite, Outcome, State, WeightDecay, adamax_step};
-use common::{
+use crate::common::{
     Bits, Float,
     Layout::{self, C, F, Mixed, Reversed, Stepped},
     assert_untouched,
     input::{gradients, parameters, rng},
     layout::LAYOUTS,
 };
+use adamax::{Adamax, Error, ErrorKind, NonFinite, Outcome, State, WeightDecay, adamax_step};
 use ndarray::{ArrayD, ArrayRef, IxDyn};
 
 /// Ranks 0 to 5, with lengths around a SIMD vector and sizes around a tile.

@@ -1,0 +1,29 @@
+//! The tests that need no process of their own, in one binary: the kernels are compiled once for all of
+//! them. `cargo test --test suite oracle::` runs one file.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod architecture;
+mod atomicity;
+mod autotraits;
+mod average;
+mod clip;
+mod contract;
+mod equivalence;
+mod errors;
+mod exact;
+mod golden;
+mod gradient_check;
+mod layouts;
+mod norms;
+mod optimizer;
+mod oracle;
+mod paper;
+mod peers;
+mod plateau;
+mod processes;
+mod properties;
+mod schedule;
+mod snapshot;
+mod value_stability;
