@@ -211,6 +211,49 @@ pub(crate) fn is_control(letter: char) -> bool {
     letter.is_control() || reverses || matches!(letter, '\u{2028}' | '\u{2029}')
 }
 
+/// Returns text in which control characters are escaped.
+pub(crate) fn escaped(text: impl fmt::Display) -> String {
+    let mut escaped = String::new();
+    // Writing to a string does not fail.
+    _ = write!(Escaping(&mut escaped), "{text}");
+    escaped
+}
+
+/// The names in which a snapshot and an optimizer differ. The first of them stands in front of the
+/// message: it is the tensor at fault.
+struct Differences<'a> {
+    missing: &'a [String],
+    unexpected: &'a [String],
+}
+
+impl fmt::Display for Differences<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [_, missing @ ..] = self.missing {
+            f.write_str("missing in the snapshot")?;
+            list(f, "; also missing: ", missing)?;
+            list(f, "; in the snapshot, but not registered: ", self.unexpected)
+        } else {
+            f.write_str("in the snapshot, but not registered")?;
+            list(f, "; also not registered: ", self.unexpected.get(1..).unwrap_or_default())
+        }
+    }
+}
+
+/// Writes the first names of a list, and the number of the others.
+fn list(f: &mut fmt::Formatter<'_>, title: &str, names: &[String]) -> fmt::Result {
+    /// A model may have thousands of tensors.
+    const MOST: usize = 5;
+
+    for (index, name) in names.iter().take(MOST).enumerate() {
+        let before = if index == 0 { title } else { ", " };
+        write!(f, "{before}`{}`", Abbreviated::name(name))?;
+    }
+    match names.len().saturating_sub(MOST) {
+        0 => Ok(()),
+        more => write!(f, ", and {more} more"),
+    }
+}
+
 /// Returns a hint for the usual cause of a wrong shape, to be appended to the message.
 pub(crate) fn hint(found: &[usize], expected: &[usize]) -> &'static str {
     if found.len() > 1 && found.iter().eq(expected.iter().rev()) { " (transposed?)" } else { "" }
@@ -274,10 +317,8 @@ pub(crate) enum Detail {
     #[cfg(feature = "serde")]
     #[error("in group {found} of a snapshot with {groups} groups")]
     NoSuchGroup { found: usize, groups: usize },
-    #[error("missing in the snapshot")]
-    Missing,
-    #[error("in the snapshot, but not registered")]
-    Unregistered,
+    #[error("{}", Differences { missing, unexpected })]
+    Unmatched { missing: Vec<String>, unexpected: Vec<String> },
     #[error("in group {found} of the snapshot, but registered in group {expected}")]
     OtherGroup { found: usize, expected: usize },
     #[error("the snapshot has {found} groups, but the optimizer has {expected}")]
@@ -386,10 +427,9 @@ impl Detail {
             Detail::FutureVersion { .. }
             | Detail::VersionZero { .. }
             | Detail::NoSuchGroup { .. } => Facts::of(ErrorKind::Snapshot),
-            Detail::Missing
-            | Detail::Unregistered
-            | Detail::OtherGroup { .. }
-            | Detail::GroupCount { .. } => Facts::of(ErrorKind::Snapshot),
+            Detail::Unmatched { .. } | Detail::OtherGroup { .. } | Detail::GroupCount { .. } => {
+                Facts::of(ErrorKind::Snapshot)
+            }
             #[cfg(feature = "safetensors")]
             Detail::Adapter(error) => error.facts(),
         }

@@ -43,9 +43,9 @@
 //! - [`MaxNorm`]: a bound on the norm of the gradients. [`AdamaxBuilder::clip_value`]: a bound on each
 //!   entry.
 //! - [`Average`]: an average of the parameters over the steps, with a decay or with equal weights.
-//! - [`Snapshot`]: the state of an optimizer as plain data.
-//! - `Checkpoint` (feature `safetensors`): an optimizer, its parameters and notes in one file, which a
-//!   crash cannot leave half written.
+//! - [`Snapshot`]: the state of an optimizer as plain data, without the parameters.
+//! - `Checkpoint` (feature `safetensors`): a whole run in one file: optimizer, parameters, averages, step
+//!   number, and values of your own. A crash cannot leave it half written.
 //! - [`Optimizer::check`] and [`Findings`]: a step that several processes take together, or none of
 //!   them.
 //! - [`check_gradient`]: a comparison of a gradient with central differences.
@@ -157,7 +157,7 @@ pub use optimizer::{
     findings::Findings,
     max_norm::MaxNorm,
     slot::{Bound, Group, Slot},
-    snapshot::Snapshot,
+    snapshot::{Snapshot, Unmatched},
 };
 pub use real::Real;
 pub use rule::{

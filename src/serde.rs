@@ -13,7 +13,6 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use core::fmt;
 use ndarray::{Array, CowArray, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -21,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::argmin::AdamaxSolver;
 use crate::{
     average::Average,
-    error::{Abbreviated, Detail, Error},
+    error::{Abbreviated, Detail, Error, escaped, is_control},
     list,
     optimizer::max_norm::MaxNorm,
     optimizer::snapshot::{Snapshot, TensorSnapshot},
@@ -31,23 +30,14 @@ use crate::{
     state::State,
 };
 
-/// A refusal of this crate, with names that come from outside.
-struct Refusal(Error);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&escaped(&self.0.to_string(), char::is_control))
-    }
-}
-
 /// A document was read that holds no valid value.
 fn refusal<E: de::Error>(error: Error) -> E {
-    E::custom(Refusal(error))
+    E::custom(error)
 }
 
 /// A value could not be read back.
 fn unwritable<E: ser::Error>(error: Error) -> E {
-    E::custom(Refusal(error))
+    E::custom(error)
 }
 
 /// Escapes what an error of serde quotes from the document without a change: names of unknown fields
@@ -57,24 +47,13 @@ fn printable<E: de::Error>(error: E) -> E {
     /// In bytes. The longest list of known names takes half of this.
     const LONGEST: usize = 1000;
 
-    let is_odd = |letter: char| letter.is_control() && letter != '\n';
+    let is_odd = |letter: char| is_control(letter) && letter != '\n';
     let message = error.to_string();
     if message.len() <= LONGEST && !message.contains(is_odd) {
         return error;
     }
-    E::custom(Abbreviated::to(LONGEST, &escaped(&message, is_odd)))
-}
-
-fn escaped(message: &str, is_odd: impl Fn(char) -> bool) -> String {
-    let mut escaped = String::with_capacity(message.len());
-    for letter in message.chars() {
-        if is_odd(letter) {
-            escaped.extend(letter.escape_default());
-        } else {
-            escaped.push(letter);
-        }
-    }
-    escaped
+    let lines: Vec<_> = message.split('\n').map(escaped).collect();
+    E::custom(Abbreviated::to(LONGEST, &lines.join("\n")))
 }
 
 /// A rule as a document holds it, not checked.

@@ -5,7 +5,10 @@ use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 
 use super::{Optimizer, batch::Tensor};
-use crate::{error::Abbreviated, real::Real};
+use crate::{
+    error::{Abbreviated, escaped},
+    real::Real,
+};
 
 /// A table of the tensors, with a line for all of them together.
 ///
@@ -50,7 +53,7 @@ impl<A: Real> fmt::Display for Optimizer<A> {
 fn line<A: Real>(tensor: &Tensor<A>) -> [String; 5] {
     let Tensor { name, group, state, .. } = tensor;
     [
-        format!("{}", Abbreviated::name(name)),
+        escaped(Abbreviated::name(name)),
         format!("{:?}", state.first_moment().shape()),
         format!("{}", state.len()),
         format!("{group}"),

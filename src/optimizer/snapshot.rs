@@ -62,6 +62,31 @@ pub(crate) struct TensorSnapshot<A> {
     pub(crate) state: State<A>,
 }
 
+/// The names of the tensors that only an optimizer or only a snapshot has. Returned by
+/// [`Optimizer::restore_matching`](crate::Optimizer::restore_matching).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "tensors that are missing in the snapshot keep their own state"]
+pub struct Unmatched {
+    pub(super) missing: Vec<String>,
+    pub(super) unexpected: Vec<String>,
+}
+
+impl Unmatched {
+    /// Returns the names of the tensors that are registered, but not in the snapshot, in the order of
+    /// registration.
+    #[must_use]
+    pub fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
+    /// Returns the names of the tensors that are in the snapshot, but not registered, in alphabetical
+    /// order.
+    #[must_use]
+    pub fn unexpected(&self) -> &[String] {
+        &self.unexpected
+    }
+}
+
 impl<A: Real> Snapshot<A> {
     /// The version of serialised snapshots that this release writes, and the newest that it reads.
     pub const VERSION: u32 = 1;

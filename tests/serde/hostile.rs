@@ -305,6 +305,9 @@ fn control_characters_do_not_reach_messages() -> Result<(), Error> {
         assert!(message.contains(expected), "{message:?}\nnot: {expected}");
         assert!(!message.contains(char::is_control), "{message:?}");
     }
+    // What turns the direction of text is escaped as well.
+    let message = message::<Adamax>(&json!({ "a\u{202e}b": 1 }));
+    assert!(message.contains(r"unknown field `a\u{202e}b`"), "{message:?}");
     Ok(())
 }
 

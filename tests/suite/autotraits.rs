@@ -4,7 +4,7 @@
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
     ErrorKind, GradientCheck, Group, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Slot,
-    Snapshot, State, WeightDecay,
+    Snapshot, State, Unmatched, WeightDecay,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 use ndarray::{Ix2, IxDyn};
@@ -57,6 +57,7 @@ fn every_type_has_its_auto_traits() {
     is_free::<Snapshot<f64>>();
     is_free::<State<f32>>();
     is_free::<State<f64>>();
+    is_free::<Unmatched>();
     is_free::<Threshold>();
     is_free::<WeightDecay>();
     slots_are_free_in::<Ix2>();
@@ -95,6 +96,7 @@ fn values_copy_and_compare() {
     is_value::<Snapshot<f64>>();
     is_value::<State<f32>>();
     is_value::<State<f64>>();
+    is_value::<Unmatched>();
 }
 
 /// Types without an explicit precision use `f64`.

@@ -324,6 +324,24 @@ fn a_name_is_taken_once() -> Result<(), Error> {
     Ok(())
 }
 
+/// Names may come from a stranger's file, and a terminal would obey them.
+#[test]
+fn names_are_printed_without_control_characters() -> Result<(), Error> {
+    let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    optimizer.register("a\u{1b}[2J\n\u{202e}b", &array![1.0])?;
+    assert_eq!(
+        optimizer.to_string(),
+        "\
+tensor                 shape  parameters  group  steps
+a\\u{1b}[2J\\n\\u{202e}b  [1]             1      0      0
+1 tensor                               1
+"
+    );
+    let shown = format!("{optimizer:?}");
+    assert!(!shown.contains(['\u{1b}', '\n', '\u{202e}']), "{shown:?}");
+    Ok(())
+}
+
 #[test]
 fn slots_and_groups_are_keys() -> Result<(), Error> {
     let mut optimizer = Optimizer::<f64>::new(Adamax::default());

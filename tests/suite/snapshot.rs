@@ -203,7 +203,7 @@ struct Misfit {
     message: &'static str,
 }
 
-const MISFITS: [Misfit; 9] = [
+const MISFITS: [Misfit; 10] = [
     Misfit {
         groups: 2,
         tensors: &[("a", &[2, 3], 0)],
@@ -215,8 +215,16 @@ const MISFITS: [Misfit; 9] = [
         groups: 2,
         tensors: &[("a", &[2, 3], 0), ("c", &[4], 1)],
         kind: ErrorKind::Snapshot,
-        named: Some("c"),
-        message: "tensor `c`: in the snapshot, but not registered",
+        named: Some("b"),
+        message: "tensor `b`: missing in the snapshot; in the snapshot, but not registered: `c`",
+    },
+    Misfit {
+        groups: 2,
+        tensors: &[("B", &[4], 1), ("A", &[2, 3], 0)],
+        kind: ErrorKind::Snapshot,
+        named: Some("a"),
+        message: "tensor `a`: missing in the snapshot; also missing: `b`; \
+                  in the snapshot, but not registered: `A`, `B`",
     },
     Misfit {
         groups: 2,
@@ -290,6 +298,168 @@ fn a_snapshot_that_does_not_match_is_refused_and_changes_nothing() -> Result<(),
     }
     Ok(())
 }
+
+/// Both sides are listed, because the other side has the new name of a tensor. A list is short, whatever
+/// the number and the length of the names.
+#[test]
+fn names_that_differ_are_listed_on_both_sides() -> Result<(), Error> {
+    let of_names = |names: &[String]| -> Result<Optimizer<f64>, Error> {
+        let mut optimizer = Optimizer::new(Adamax::default());
+        for name in names {
+            optimizer.register(name, &ArrayD::zeros(vec![1]))?;
+        }
+        Ok(optimizer)
+    };
+    let names = |before: &str, count| -> Vec<_> {
+        (0..count).map(|index| format!("{before}{index}")).collect()
+    };
+    let message = |registered: &[String], saved: &[String]| -> Result<String, Error> {
+        let snapshot = of_names(saved)?.snapshot();
+        Ok(of_names(registered)?.restore(&snapshot).unwrap_err().to_string())
+    };
+    let (six, seven) = (names("old", 6), names("new", 7));
+    assert_eq!(
+        message(&six, &seven)?,
+        "tensor `old0`: missing in the snapshot; \
+         also missing: `old1`, `old2`, `old3`, `old4`, `old5`; \
+         in the snapshot, but not registered: `new0`, `new1`, `new2`, `new3`, `new4`, and 2 more"
+    );
+    assert_eq!(
+        message(&[], &seven)?,
+        "tensor `new0`: in the snapshot, but not registered; \
+         also not registered: `new1`, `new2`, `new3`, `new4`, `new5`, and 1 more"
+    );
+    let (long, longer) = (names(&"x".repeat(5_000), 100), names(&"y\u{1b}".repeat(5_000), 100));
+    let message = message(&long, &longer)?;
+    assert!(message.chars().count() < 5_000, "{} letters", message.len());
+    assert!(!message.contains(char::is_control), "{message:?}");
+    Ok(())
+}
+
+// ---------------------------------------------------------------- a model that has changed
+
+/// Tensors with steps behind them, one of them in a second group.
+fn stepped(
+    rules: [Adamax; 2],
+    tensors: &[(&str, usize, usize)],
+    seed: u64,
+) -> Result<Optimizer<f64>, Error> {
+    let mut optimizer = Optimizer::new(rules[0]);
+    let groups = [optimizer.default_group(), optimizer.add_group(rules[1])];
+    let rng = &mut rng(seed);
+    for &(name, length, group) in tensors {
+        let mut x = ArrayD::zeros(vec![length]);
+        let slot = optimizer.register_in(groups[group], name, &x)?;
+        let g = gradients(x.raw_dim(), rng);
+        optimizer.step(&mut [slot.bind(&mut x, &g)])?;
+    }
+    Ok(optimizer)
+}
+
+#[test]
+fn what_matches_is_restored_and_the_rest_stays() -> Result<(), Error> {
+    let saved_rules = [decaying()?, Adamax::pytorch()];
+    let mut saved = stepped(saved_rules, &[("body", 3, 0), ("head", 4, 1)], 1)?;
+    saved.set_lr_scale(0.5)?;
+    saved.set_max_norm(Some(MaxNorm::Global(0.7)))?;
+    let saved = saved.snapshot();
+
+    // The head has a new name, and stays in the group of that number. A third group is new.
+    let own_rules = [Adamax::keras(), Adamax::paddle()];
+    let mut optimizer = stepped(own_rules, &[("classes", 4, 1), ("body", 3, 0)], 2)?;
+    let third = optimizer.add_group(Adamax::mlx(0.25)?);
+    optimizer.register_in(third, "scale", &ArrayD::zeros(vec![2]))?;
+    let before = optimizer.snapshot();
+
+    let unmatched = optimizer.restore_matching(&saved)?;
+    assert_eq!(unmatched.missing(), ["classes", "scale"]);
+    assert_eq!(unmatched.unexpected(), ["head"]);
+    let after = optimizer.snapshot();
+    assert_ne!(before.state("body"), saved.state("body"));
+    assert_eq!(after.state("body"), saved.state("body"));
+    for name in ["classes", "scale"] {
+        assert_eq!(after.state(name), before.state(name), "{name}");
+    }
+    // No tensor of the second group has been matched: its rule was that of another tensor.
+    assert_eq!(after.groups(), [saved_rules[0], own_rules[1], Adamax::mlx(0.25)?]);
+    assert_eq!((after.lr_scale(), after.max_norm()), (0.5, Some(MaxNorm::Global(0.7))));
+    assert!(after.names().eq(["body", "classes", "scale"]));
+    Ok(())
+}
+
+/// The next step uses the restored rule, not coefficients that were kept for the old one.
+#[test]
+fn a_matched_tensor_goes_on_as_in_an_uninterrupted_run() -> Result<(), Error> {
+    let mut first = configured::<f64>()?;
+    first.run(0..3)?;
+    let snapshot = first.optimizer.snapshot();
+    let mut optimizer = Optimizer::new(Adamax::default());
+    optimizer.add_group(Adamax::default());
+    let tensor = &first.tensors[1];
+    let mut x = tensor.x.clone();
+    let slot = optimizer.register(&tensor.name, &x)?;
+    optimizer.step(&mut [slot.bind(&mut x.clone(), &tensor.x)])?;
+    let unmatched = optimizer.restore_matching(&snapshot)?;
+    assert!(unmatched.missing().is_empty());
+    assert_eq!(unmatched.unexpected().len(), MIXED.len() - 1);
+
+    // Alone, so that a global norm is that of the same tensor.
+    first.draw_gradients(7);
+    first.step_in_order(&[1])?;
+    let tensor = &first.tensors[1];
+    optimizer.step(&mut [slot.bind(&mut x, &tensor.g)])?;
+    assert_eq!(x.bits(), tensor.x.bits());
+    assert_eq!(optimizer.state(slot), Some(first.state(1)));
+    Ok(())
+}
+
+#[test]
+fn if_all_tensors_match_both_restore_the_same() -> Result<(), Error> {
+    let (saved, _) = two_tensors()?;
+    let tensors = [("b", 4, 1)];
+    let matching = |optimizer: &mut Optimizer<f64>| -> Result<_, Error> {
+        optimizer.register("a", &ArrayD::zeros(vec![2, 3]))?;
+        Ok(optimizer.snapshot())
+    };
+    let mut one = stepped([Adamax::paper(), Adamax::paper()], &tensors, 3)?;
+    let mut other = stepped([Adamax::paper(), Adamax::paper()], &tensors, 3)?;
+    assert_eq!(matching(&mut one)?, matching(&mut other)?);
+    one.restore(&saved.snapshot())?;
+    let unmatched = other.restore_matching(&saved.snapshot())?;
+    assert!(unmatched.missing().is_empty() && unmatched.unexpected().is_empty());
+    assert_eq!(one.snapshot(), other.snapshot());
+    assert_eq!(one.snapshot(), saved.snapshot());
+    Ok(())
+}
+
+#[test]
+fn a_matching_name_with_another_shape_or_group_changes_nothing() -> Result<(), Error> {
+    let saved = stepped([decaying()?, Adamax::pytorch()], &[("a", 3, 0), ("b", 4, 1)], 4)?;
+    let cases = [
+        (
+            ("b", 5, 1),
+            ErrorKind::Shape,
+            "tensor `b`: first moment has shape [4], but parameter has shape [5]",
+        ),
+        (
+            ("b", 4, 0),
+            ErrorKind::Snapshot,
+            "tensor `b`: in group 1 of the snapshot, but registered in group 0",
+        ),
+    ];
+    for (misfit, kind, message) in cases {
+        let mut optimizer =
+            stepped([Adamax::keras(), Adamax::keras()], &[("a", 3, 0), misfit, ("c", 1, 1)], 5)?;
+        let before = optimizer.snapshot();
+        let error = optimizer.restore_matching(&saved.snapshot()).expect_err(message);
+        assert_eq!((error.to_string().as_str(), error.kind()), (message, kind));
+        assert_eq!(error.tensor(), Some("b"));
+        assert_untouched(message, &optimizer.snapshot(), &before);
+    }
+    Ok(())
+}
+
+// ---------------------------------------------------------------- values
 
 /// A snapshot keeps the values, whatever the memory order of the parameter.
 #[test]
