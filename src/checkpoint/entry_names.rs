@@ -3,6 +3,7 @@
 use alloc::{format, string::String};
 
 // Each kind of array has a prefix; the name of the tensor follows.
+pub(super) const AVERAGE: &str = "average/";
 pub(super) const PARAMETER: &str = "parameter/";
 pub(super) const FIRST_MOMENT: &str = "first_moment/";
 pub(super) const INF_NORM: &str = "inf_norm/";

@@ -1,7 +1,6 @@
 //! Errors of state files.
 
 use alloc::{borrow::ToOwned, boxed::Box, format, string::String, vec::Vec};
-use core::fmt::Write as _;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -10,7 +9,7 @@ use std::{
 use serde::de::Error as _;
 
 use crate::error::{
-    Abbreviated, AdapterError, Detail, Error, ErrorKind, Escaping, Facts, hint, is_control,
+    Abbreviated, AdapterError, Detail, Error, ErrorKind, Facts, escaped, hint, is_control,
 };
 
 /// The longest part of a parser's message that is quoted: enough for the names of all settings.
@@ -48,8 +47,8 @@ pub(super) enum FileError {
          `Checkpoint::load_tensors` reads its arrays"
     )]
     NoRecord { key: &'static str },
-    #[error("parameter `{}` {fault}", Abbreviated::name(name))]
-    Parameter { name: String, fault: EntryFault },
+    #[error("{what} `{}` {fault}", Abbreviated::name(name))]
+    Content { what: &'static str, name: String, fault: EntryFault },
     #[error("entry `{}` {fault}", Abbreviated::name(entry))]
     Entry { entry: String, fault: EntryFault },
     #[error(
@@ -59,7 +58,7 @@ pub(super) enum FileError {
     Shape { found: Vec<usize>, expected: Vec<usize> },
 }
 
-/// A part of a header, in which JSON is wrong.
+/// A part of a file, in which JSON is wrong.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Part {
     #[error("header")]
@@ -70,6 +69,8 @@ pub(super) enum Part {
     Record(&'static str),
     #[error("entry `{}`", Abbreviated::name(_0))]
     Entry(String),
+    #[error("note `{}`", Abbreviated::name(_0))]
+    Note(String),
 }
 
 /// The name of a parameter in a file, as [`Error::array`] returns it.
@@ -116,7 +117,7 @@ impl AdapterError for FileError {
                 expected_shape: Some(expected),
                 ..Facts::of(ErrorKind::Shape)
             },
-            FileError::Entry { fault, .. } | FileError::Parameter { fault, .. } => {
+            FileError::Entry { fault, .. } | FileError::Content { fault, .. } => {
                 Facts { found_shape: fault.shape(), ..Facts::of(ErrorKind::Format) }
             }
             FileError::Json { .. }
@@ -151,11 +152,7 @@ impl FileError {
         // The parser quotes the file. Programs print its error too, which is the source of ours.
         let text = format!("{source}");
         let source = if text.contains(is_control) {
-            let mut escaped = String::new();
-            let short = Abbreviated::to(LONGEST_MESSAGE, &text);
-            // Writing to a string does not fail.
-            _ = write!(Escaping(&mut escaped), "{short}");
-            serde_json::Error::custom(escaped)
+            serde_json::Error::custom(escaped(Abbreviated::to(LONGEST_MESSAGE, &text)))
         } else {
             source
         };
@@ -169,9 +166,10 @@ impl EntryFault {
         FileError::Entry { entry: entry.to_owned(), fault: self }.into()
     }
 
+    /// Says of a content, such as a parameter, that it is not what the caller asks for.
     #[cold]
-    pub(super) fn of_parameter(self, name: &str) -> Error {
-        FileError::Parameter { name: name.to_owned(), fault: self }.into()
+    pub(super) fn of_content(self, what: &'static str, name: &str) -> Error {
+        FileError::Content { what, name: name.to_owned(), fault: self }.into()
     }
 
     /// Returns the shape that the file claims, if it is at fault.

@@ -1,6 +1,7 @@
 //! State files: saving and resuming a run.
 
 mod access;
+mod average;
 mod bounded;
 mod entry_names;
 mod error;
@@ -24,26 +25,122 @@ use alloc::{
 use std::path::Path;
 
 use ndarray::{Array, ArrayRef, Dimension};
+use serde::{Serialize, de::DeserializeOwned};
 
 use self::{
-    error::{EntryFault, FileError},
+    average::SavedAverage,
+    error::{EntryFault, FileError, Part},
     replace::Previous,
     tensor::Tensor,
     write::Writable,
 };
 use crate::{
+    average::Average,
     error::{Detail, Error, same},
     optimizer::snapshot::Snapshot,
     real::Real,
 };
 
-/// The content of a state file: a [`Snapshot`] of an optimizer, the parameters, and notes.
+/// The content of a state file: everything that a run needs to continue.
 ///
-/// Model and optimizer are in one file, so that they always belong to the same step. All numbers keep
+/// | content | put in by | taken out by |
+/// |---|---|---|
+/// | the optimizer: rules, moments, step counts | [`new`](Checkpoint::new) | [`snapshot`](Checkpoint::snapshot) |
+/// | parameters, and any other arrays | [`add_parameter`](Checkpoint::add_parameter) | [`assign_parameter`](Checkpoint::assign_parameter), [`parameter`](Checkpoint::parameter) |
+/// | averages of parameters | [`add_average`](Checkpoint::add_average) | [`average`](Checkpoint::average) |
+/// | the step number, a [`Schedule`](crate::schedule::Schedule), a [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau), a type of your own | [`add_value`](Checkpoint::add_value) | [`value`](Checkpoint::value) |
+/// | text | [`add_note`](Checkpoint::add_note) | [`note`](Checkpoint::note) |
+///
+/// All of it is in one file, so that it always belongs to the same step. All numbers keep
 /// their exact bits: a run that is killed and resumed, however often, ends with the bits of one that
 /// was never interrupted.
 ///
 /// # Examples
+/// A whole run. It is saved after 60 steps, and another process goes on from the file alone.
+/// ```
+/// use adamax::{Adamax, Average, Checkpoint, Error, Optimizer, Slot};
+/// use adamax::schedule::{ReduceOnPlateau, Schedule};
+/// use ndarray::{Array1, Ix1, array};
+/// use std::path::Path;
+///
+/// struct Run {
+///     x: Array1<f64>,
+///     optimizer: Optimizer,
+///     slot: Slot<Ix1>,
+///     average: Average,
+///     schedule: Schedule,
+///     plateau: ReduceOnPlateau,
+///     step: u64,
+/// }
+///
+/// impl Run {
+///     fn start() -> Result<Run, Error> {
+///         let x = array![1.0, -3.0];
+///         let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.1).build()?);
+///         Ok(Run {
+///             slot: optimizer.register("x", &x)?,
+///             optimizer,
+///             average: Average::new(0.9, &x)?,
+///             schedule: Schedule::cosine(100, 0.1)?.warm_up(10, 0.1)?,
+///             plateau: ReduceOnPlateau::builder().patience(3).build()?,
+///             step: 0,
+///             x,
+///         })
+///     }
+///
+///     fn advance_to(&mut self, end: u64) -> Result<(), Error> {
+///         while self.step < end {
+///             let loss = self.x.pow2().sum();
+///             let scale = self.schedule.scale(self.step) * self.plateau.observe(loss);
+///             self.optimizer.set_lr_scale(scale)?;
+///             let gradient = &self.x * 2.0;
+///             self.optimizer.step(&mut [self.slot.bind(&mut self.x, &gradient)])?;
+///             self.average.update(&self.x)?;
+///             self.step += 1;
+///         }
+///         Ok(())
+///     }
+///
+///     fn save(&self, path: &Path) -> Result<(), Error> {
+///         Checkpoint::new(self.optimizer.snapshot())
+///             .add_parameter("x", &self.x)?
+///             .add_average("x", &self.average)?
+///             .add_value("schedule", &self.schedule)?
+///             .add_value("plateau", &self.plateau)?
+///             .add_value("step", &self.step)?
+///             .save(path)
+///     }
+///
+///     /// Registers as `start` does, and then takes everything from the file.
+///     fn resume(path: &Path) -> Result<Run, Error> {
+///         let saved = Checkpoint::load(path)?;
+///         let mut run = Run::start()?;
+///         saved.assign_parameter("x", &mut run.x)?;
+///         run.optimizer.restore(saved.snapshot())?;
+///         run.average = saved.average("x", &run.x)?;
+///         run.schedule = saved.value("schedule")?;
+///         run.plateau = saved.value("plateau")?;
+///         run.step = saved.value("step")?;
+///         Ok(run)
+///     }
+/// }
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("run.safetensors");
+/// let mut first = Run::start()?;
+/// first.advance_to(60)?;
+/// first.save(&path)?;
+///
+/// let mut resumed = Run::resume(&path)?;
+/// resumed.advance_to(100)?;
+///
+/// first.advance_to(100)?;                                  // as if it had not been interrupted
+/// assert_eq!(resumed.x, first.x);                          // bit for bit
+/// assert_eq!(resumed.average, first.average);
+/// assert_eq!(resumed.optimizer.snapshot(), first.optimizer.snapshot());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// A run of fewer parts needs fewer lines:
 /// ```
 /// use adamax::{Adamax, Checkpoint, Optimizer};
 /// use ndarray::array;
@@ -57,7 +154,7 @@ use crate::{
 /// optimizer.step(&mut [slot.bind(&mut weights, &array![[0.3, 0.1], [-0.2, 0.7]])])?;
 /// Checkpoint::new(optimizer.snapshot())
 ///     .add_parameter("weights", &weights)?
-///     .add_note("epoch", "1")?
+///     .add_value("epoch", &1)?
 ///     .save(&path)?;
 ///
 /// // Another process: build and register as before, then restore.
@@ -69,7 +166,7 @@ use crate::{
 /// resumed.restore(checkpoint.snapshot())?;
 /// assert_eq!(resumed_weights, weights);
 /// assert_eq!(resumed.state(slot).unwrap().steps(), 1);
-/// assert_eq!(checkpoint.note("epoch"), Some("1"));
+/// assert_eq!(checkpoint.value::<u32>("epoch")?, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -116,16 +213,18 @@ use crate::{
 ///
 /// # Format
 /// A [safetensors](https://huggingface.co/docs/safetensors) file, which Python reads with the
-/// package of that name. Its arrays, for a tensor or parameter called `NAME`:
+/// package of that name. Its arrays, for a tensor, parameter or average called `NAME`:
 ///
 /// | entry | type | |
 /// |---|---|---|
 /// | `first_moment/NAME` | `F64` or `F32` | m, of the shape of the parameter |
 /// | `inf_norm/NAME` | the same | u, of the same shape, ≥ 0 |
 /// | `parameter/NAME` | `F64` or `F32` | a parameter, of any shape; NaN is allowed here; other types are kept, but not decoded |
+/// | `average/NAME` | `F64` or `F32` | the mean of an average, finite |
 /// | `checksum` | `U32`, no axes | the last 4 bytes of the file: CRC-32 (that of zlib) of all bytes before; optional |
 ///
-/// The metadata hold the notes, and everything else as JSON under the key `adamax`:
+/// The metadata hold the notes, and everything else as JSON under the key `adamax`. A value is a note
+/// whose text is JSON.
 /// ```text
 /// {"version": 1,
 ///  "groups": [{"learning_rate": 0.002, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
@@ -135,14 +234,19 @@ use crate::{
 ///  "lr_scale": 1.0,
 ///  "max_norm": {"Global": 1.0}}
 /// ```
+/// A file with averages has version 2, and in addition
+/// ```text
+///  "averages": {"NAME": {"decay": 0.999, "updates": 1000}}
+/// ```
 /// Names and values are those of [`Adamax`](crate::Adamax) and [`MaxNorm`](crate::MaxNorm); `null`
-/// means ∞, or no bound. Numbers are written with all digits that their exact value needs. The same
+/// means ∞, or no bound. The decay of an equal average is 1. Numbers are written with all digits that their exact value needs. The same
 /// checkpoint always gives the same bytes.
 ///
 /// Later releases read the files of earlier ones. A file may leave out `lr_scale`, `max_norm` and any
 /// setting of a group: [`Optimizer::restore`](crate::Optimizer::restore) then keeps the optimizer's
 /// own. This crate writes them all. An unknown setting is an error that names it, and so is a later
-/// [`VERSION`](Checkpoint::VERSION).
+/// [`VERSION`](Checkpoint::VERSION). A file without averages is written as version 1, which releases
+/// that know no averages read.
 ///
 /// # In Python
 /// With the `safetensors` package and NumPy alone:
@@ -163,26 +267,33 @@ use crate::{
 pub struct Checkpoint<A = f64> {
     snapshot: Snapshot<A>,
     parameters: BTreeMap<String, Tensor>,
+    averages: BTreeMap<String, SavedAverage>,
     notes: BTreeMap<String, String>,
 }
 
 /// Construction.
 impl<A: Real> Checkpoint<A> {
-    /// The version of the format of state files that this release writes, and the newest it reads.
+    /// The newest version of the format of state files that this release reads.
     ///
-    /// It changes independently of [`Snapshot::VERSION`].
-    pub const VERSION: u32 = 1;
+    /// A file has the lowest version that can hold its content: 2 with averages, else 1. The number
+    /// changes independently of [`Snapshot::VERSION`].
+    pub const VERSION: u32 = 2;
 
-    /// Creates a checkpoint of this snapshot, without parameters and notes.
+    /// Creates a checkpoint of this snapshot, without parameters, averages and notes.
     #[must_use]
     pub fn new(snapshot: Snapshot<A>) -> Self {
-        Checkpoint { snapshot, parameters: BTreeMap::new(), notes: BTreeMap::new() }
+        Checkpoint {
+            snapshot,
+            parameters: BTreeMap::new(),
+            averages: BTreeMap::new(),
+            notes: BTreeMap::new(),
+        }
     }
 
     /// Adds a copy of `param`, an array of either precision, any shape and any memory order.
     ///
-    /// The name need not be that of a tensor in the snapshot: any array can be saved, such as averages
-    /// or the mean of the data.
+    /// The name need not be that of a tensor in the snapshot: any array can be saved, such as the mean
+    /// of the data.
     ///
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is taken.
@@ -210,7 +321,96 @@ impl<A: Real> Checkpoint<A> {
         Ok(self)
     }
 
-    /// Adds a note: any text under any key, such as the epoch or the version of the data.
+    /// Adds a copy of an average, of either precision, with its decay and its number of updates.
+    ///
+    /// The name may be that of the parameter: averages have names of their own.
+    ///
+    /// # Errors
+    /// The checkpoint has not changed then.
+    /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if another average has this name;
+    /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if the average holds NaN or an infinity,
+    ///   which could not be read back.
+    ///
+    /// # Allocation
+    /// The copy, and the name.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Average, Checkpoint, ErrorKind, Optimizer};
+    /// # use ndarray::array;
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f32>::new(Adamax::default()).snapshot());
+    /// let weights = array![[1.0_f32, 2.0]];
+    /// let average = Average::new(0.999, &weights)?.in_f64();
+    /// checkpoint.add_parameter("weights", &weights)?.add_average("weights", &average)?;
+    /// let error = checkpoint.add_average("weights", &average).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Name);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn add_average<B: Real + Into<M>, M: Real>(
+        &mut self,
+        name: &str,
+        average: &Average<B, M>,
+    ) -> Result<&mut Self, Error> {
+        if self.averages.contains_key(name) {
+            return Err(Error::from(Detail::NameTaken).in_tensor(name));
+        }
+        let saved = SavedAverage::of(average).map_err(|error| error.in_tensor(name))?;
+        self.averages.insert(name.to_owned(), saved);
+        Ok(self)
+    }
+
+    /// Adds a value of any type that serde can write and read: a step number, a
+    /// [`Schedule`](crate::schedule::Schedule), a
+    /// [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau), or a type of your own.
+    ///
+    /// It is kept as a [note](Checkpoint::add_note) whose text is JSON. Floating-point numbers keep
+    /// their exact bits. The value is read back at once, so that none is saved that [`value`] could not
+    /// return. JSON has no NaN and no infinities: a number that is one is refused, but a
+    /// `Some(f64::NAN)` would become `None`.
+    ///
+    /// # Errors
+    /// The checkpoint has not changed then.
+    /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if the key is taken, by a value or a note;
+    ///   `adamax` always is;
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if JSON cannot hold the value: NaN, a map whose
+    ///   keys are not text or integers, more than 128 levels.
+    ///
+    /// # Allocation
+    /// The text, and one more copy of the value for a moment.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Position { epoch: u32, best_loss: f64 }
+    ///
+    /// checkpoint.add_value("position", &Position { epoch: 12, best_loss: 0.1 + 0.2 })?;
+    /// let position: Position = checkpoint.value("position")?;
+    /// assert_eq!(position.best_loss, 0.1 + 0.2);
+    ///
+    /// let error = checkpoint.add_value("loss", &f64::NAN).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Format);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    ///
+    /// [`value`]: Checkpoint::value
+    pub fn add_value<T: Serialize + DeserializeOwned>(
+        &mut self,
+        key: &str,
+        value: &T,
+    ) -> Result<&mut Self, Error> {
+        self.check_key(key)?;
+        let part = Part::Note(key.to_owned());
+        let text = serde_json::to_string(value).map_err(|source| FileError::json(&part, source))?;
+        header::from_json::<T>(&part, text.as_bytes())?;
+        self.notes.insert(key.to_owned(), text);
+        Ok(self)
+    }
+
+    /// Adds a note: any text under any key, such as the version of the data.
     ///
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key is taken; `adamax` always is.
@@ -225,11 +425,16 @@ impl<A: Real> Checkpoint<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn add_note(&mut self, key: &str, text: &str) -> Result<&mut Self, Error> {
-        if key == record::KEY || self.notes.contains_key(key) {
-            return Err(FileError::NoteTaken { key: key.into() }.into());
-        }
-        self.notes.insert(key.into(), text.into());
+        self.check_key(key)?;
+        self.notes.insert(key.to_owned(), text.to_owned());
         Ok(self)
+    }
+
+    fn check_key(&self, key: &str) -> Result<(), Error> {
+        if key == record::KEY || self.notes.contains_key(key) {
+            return Err(FileError::NoteTaken { key: key.to_owned() }.into());
+        }
+        Ok(())
     }
 }
 
@@ -265,7 +470,7 @@ impl<A: Real> Checkpoint<A> {
     /// ```
     pub fn parameter<B: Real, D: Dimension>(&self, name: &str) -> Result<Array<B, D>, Error> {
         let tensor = self.parameters.get(name).ok_or(EntryFault::Missing);
-        tensor.and_then(Tensor::to_array).map_err(|fault| fault.of_parameter(name))
+        tensor.and_then(Tensor::to_array).map_err(|fault| fault.of_content("parameter", name))
     }
 
     /// Copies a parameter into `param`, which keeps its memory order.
@@ -303,6 +508,70 @@ impl<A: Real> Checkpoint<A> {
         }
         param.assign(&saved);
         Ok(())
+    }
+
+    /// Returns an average, in the memory order of its parameter `param`, whose values are not read.
+    ///
+    /// An average in `f64` of an `f32` parameter is asked for by its type, `Average<f32, f64>`.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if no average has this name, or if it has
+    ///   another precision;
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it does not have the shape of `param`;
+    /// - [`ErrorKind::Memory`](crate::ErrorKind::Memory) if there is no memory for it.
+    ///
+    /// # Allocation
+    /// Two arrays, one of them for a moment.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Average, Checkpoint, Optimizer};
+    /// use ndarray::array;
+    ///
+    /// let x = array![1.0_f32, -2.0];
+    /// let mut average = Average::equal(&x)?.in_f64();
+    /// average.update(&x)?;
+    /// let mut checkpoint = Checkpoint::new(Optimizer::<f32>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_average("x", &average)?;
+    ///
+    /// let read: Average<f32, f64> = checkpoint.average("x", &x)?;
+    /// assert_eq!(read, average);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn average<B: Real + Into<M>, M: Real, D: Dimension>(
+        &self,
+        name: &str,
+        param: &ArrayRef<B, D>,
+    ) -> Result<Average<B, M>, Error> {
+        match self.averages.get(name) {
+            Some(saved) => saved.to_average(name, param),
+            None => Err(EntryFault::Missing.of_content("average", name)),
+        }
+    }
+
+    /// Returns a value that [`add_value`](Checkpoint::add_value) added, or a note that holds JSON.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Format`](crate::ErrorKind::Format) if there is no such note, or if its text is no
+    /// value of this type. The message names the key.
+    ///
+    /// # Allocation
+    /// The value. Its text cannot claim more than it holds.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+    /// checkpoint.add_value("step", &1000_u64)?;
+    /// assert_eq!(checkpoint.value::<u64>("step")?, 1000);
+    /// assert_eq!(checkpoint.note("step"), Some("1000"));
+    /// let error = checkpoint.value::<u64>("stop").unwrap_err();
+    /// assert_eq!(error.to_string(), "note `stop` is missing");
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn value<T: DeserializeOwned>(&self, key: &str) -> Result<T, Error> {
+        let text = self.note(key).ok_or_else(|| EntryFault::Missing.of_content("note", key))?;
+        header::from_json(&Part::Note(key.to_owned()), text.as_bytes())
     }
 
     /// Returns the text of a note.
@@ -448,11 +717,12 @@ impl<A: Real> Checkpoint<A> {
     ///   one of the other precision;
     /// - [`ErrorKind::Snapshot`](crate::ErrorKind::Snapshot) if its version is unknown, or if a tensor
     ///   is in a group that does not exist;
-    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting is out of range;
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting or the decay of an
+    ///   average is out of range;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the two moments of a tensor differ in shape;
     /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
     ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if a moment has values that no
-    ///   step produces.
+    ///   step produces, or if an average holds NaN or an infinity.
     ///
     /// # Allocation
     /// The numbers and the names once, as a rule. A file of very many small entries, or one made to do
@@ -475,7 +745,7 @@ impl<A: Real> Checkpoint<A> {
     }
 
     fn writable(&self) -> Result<Writable<'_, A>, Error> {
-        Writable::new(&self.snapshot, &self.parameters, &self.notes)
+        Writable::new(&self.snapshot, &self.parameters, &self.averages, &self.notes)
     }
 }
 
@@ -484,7 +754,7 @@ impl Checkpoint {
     /// Reads the arrays of any safetensors file as parameters, such as the weights of a model.
     ///
     /// Each array has the name that it has in the file; of a state file, the parameters are read, and
-    /// the moments are not. The metadata become notes. The snapshot is that of a new optimizer without
+    /// the moments and averages are not. The metadata become notes. The snapshot is that of a new optimizer without
     /// tensors. Arrays of other types than `F64` and `F32` are kept as they are:
     /// [`parameter`](Checkpoint::parameter) refuses them, and names their type.
     ///
@@ -538,8 +808,9 @@ impl<A: Real> Snapshot<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), Error> {
-        let nothing = (BTreeMap::new(), BTreeMap::new());
-        save(&Writable::new(self, &nothing.0, &nothing.1)?, path.as_ref(), Previous::Drop)
+        let (parameters, averages, notes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let file = Writable::new(self, &parameters, &averages, &notes)?;
+        save(&file, path.as_ref(), Previous::Drop)
     }
 
     /// Reads the snapshot of a [`Checkpoint`].

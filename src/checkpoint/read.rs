@@ -3,6 +3,7 @@
 //! The header of a file is checked before the rest is read, which may be long.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::mem;
 use std::{
     fs::File,
     io::{self, Read},
@@ -11,12 +12,14 @@ use std::{
 
 use super::{
     Checkpoint,
-    entry_names::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
+    average::SavedAverage,
+    entry_names::{self, AVERAGE, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     error::{EntryFault, FileError},
     header::{self, Dtype, Header, PREFIX, Place},
-    record::{self, Record},
+    record::{self, AverageRecord, Record},
     regular,
     summing::Summing,
+    unique::Unique,
 };
 use crate::{error::Error, optimizer::snapshot::Snapshot, real::Real, rule::Adamax, state::State};
 
@@ -137,8 +140,14 @@ impl<'a> Plan<'a> {
     }
 
     fn checkpoint<A: Real>(self, data: &[u8]) -> Result<Checkpoint<A>, Error> {
-        let Plan { head, record, notes, mut arrays, checksum } = self;
+        let Plan { head, mut record, notes, mut arrays, checksum } = self;
+        let averages = mem::replace(&mut record.averages, Unique::empty());
         let snapshot = record.into_snapshot(|name, steps| state(&mut arrays, data, name, steps))?;
+        let averages = averages.0.into_iter().map(|(name, record)| {
+            let saved = average(&mut arrays, data, &name, record)?;
+            Ok((name, saved))
+        });
+        let averages = averages.collect::<Result<_, Error>>()?;
         let mut parameters = BTreeMap::new();
         for (entry, place) in arrays {
             let name = entry.strip_prefix(PARAMETER).ok_or(EntryFault::Unknown);
@@ -149,8 +158,20 @@ impl<'a> Plan<'a> {
         }
         // The checksum comes last: an error that names an entry is more useful.
         checksum.map_or(Ok(()), |checksum| check_sum(head, data, &checksum))?;
-        Ok(Checkpoint { snapshot, parameters, notes })
+        Ok(Checkpoint { snapshot, parameters, averages, notes })
     }
+}
+
+fn average(
+    arrays: &mut Places,
+    data: &[u8],
+    name: &str,
+    record: AverageRecord,
+) -> Result<SavedAverage, Error> {
+    let entry = entry_names::entry(AVERAGE, name);
+    let place = arrays.remove(&entry).ok_or(EntryFault::Missing);
+    let view = place.and_then(|place| place.within(data)).map_err(|fault| fault.of(&entry))?;
+    SavedAverage::read(name, record, view)
 }
 
 fn state<A: Real>(
@@ -185,7 +206,7 @@ fn tensors(head: &[u8], header: Header, data: &[u8]) -> Result<Checkpoint<f64>, 
         parameters.insert(name, view.into());
     }
     let nothing = Snapshot::new([Adamax::default()].into(), BTreeMap::new(), 1.0, None);
-    Ok(Checkpoint { snapshot: nothing, parameters, notes })
+    Ok(Checkpoint { snapshot: nothing, parameters, averages: BTreeMap::new(), notes })
 }
 
 /// Refuses a file whose bytes have changed since it was written.

@@ -13,7 +13,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Checkpoint, bounded,
+    Checkpoint,
+    average::SavedAverage,
+    bounded,
     error::{FileError, Part},
     header,
     unique::Unique,
@@ -48,6 +50,8 @@ pub(super) struct Record {
     lr_scale: f64,
     #[serde(default)]
     max_norm: Option<MaxNormData>,
+    #[serde(default = "Unique::empty", skip_serializing_if = "Unique::is_empty")]
+    pub(super) averages: Unique<AverageRecord>,
     /// The settings above that the JSON leaves out.
     #[serde(skip)]
     open: Open,
@@ -60,8 +64,23 @@ struct TensorRecord {
     steps: u64,
 }
 
+/// What the record holds of an average.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AverageRecord {
+    pub(super) decay: f64,
+    pub(super) updates: u64,
+}
+
+/// The first version that has averages. Files without them have the version before, so that old
+/// releases read them.
+const WITH_AVERAGES: u32 = 2;
+
 impl Record {
-    pub(super) fn of<A: Real>(snapshot: &Snapshot<A>) -> Result<Self, Error> {
+    pub(super) fn of<A: Real>(
+        snapshot: &Snapshot<A>,
+        averages: &BTreeMap<String, SavedAverage>,
+    ) -> Result<Self, Error> {
         let groups = snapshot.groups().len();
         if groups > MOST_GROUPS {
             return Err(FileError::Groups { groups, most: MOST_GROUPS }.into());
@@ -70,11 +89,14 @@ impl Record {
             (name.clone(), TensorRecord { group: tensor.group, steps: tensor.state.steps() })
         });
         Ok(Record {
-            version: Checkpoint::<A>::VERSION,
+            version: if averages.is_empty() { WITH_AVERAGES - 1 } else { WITH_AVERAGES },
             groups: snapshot.groups().iter().map(RuleData::from).collect(),
             tensors: Unique(tensors.collect()),
             lr_scale: snapshot.lr_scale(),
             max_norm: snapshot.max_norm().map(MaxNormData::from),
+            averages: Unique(
+                averages.iter().map(|(name, saved)| (name.clone(), saved.record)).collect(),
+            ),
             open: snapshot.open().clone(),
         })
     }

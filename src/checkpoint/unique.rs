@@ -18,6 +18,16 @@ use crate::error::Abbreviated;
 #[serde(transparent)]
 pub(super) struct Unique<V>(pub(super) BTreeMap<String, V>);
 
+impl<V> Unique<V> {
+    pub(super) fn empty() -> Self {
+        Unique(BTreeMap::new())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(UniqueVisitor(PhantomData)).map(Unique)

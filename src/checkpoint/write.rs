@@ -7,7 +7,8 @@ use std::io::{self, BufWriter, Write};
 use ndarray::{ArrayView, IxDyn};
 
 use super::{
-    entry_names::{self, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
+    average::SavedAverage,
+    entry_names::{self, AVERAGE, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
     header::{self, Announced, Dtype},
     record::{self, Record},
     summing::Summing,
@@ -33,6 +34,7 @@ impl<'a, A: Real> Writable<'a, A> {
     pub(super) fn new(
         snapshot: &'a Snapshot<A>,
         parameters: &'a BTreeMap<String, Tensor>,
+        averages: &'a BTreeMap<String, SavedAverage>,
         notes: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let mut arrays = Vec::new();
@@ -48,15 +50,17 @@ impl<'a, A: Real> Writable<'a, A> {
                 ));
             }
         }
-        for (name, Tensor { dtype, shape, bytes }) in parameters {
-            arrays.push((announce(PARAMETER, name, *dtype, shape), Data::Bytes(bytes)));
+        let parameters = parameters.iter().map(|(name, tensor)| (PARAMETER, name, tensor));
+        let means = averages.iter().map(|(name, saved)| (AVERAGE, name, &saved.mean));
+        for (part, name, Tensor { dtype, shape, bytes }) in parameters.chain(means) {
+            arrays.push((announce(part, name, *dtype, shape), Data::Bytes(bytes)));
         }
         // Wide numbers first: then all are aligned to their size.
         arrays.sort_by(|(a, _), (b, _)| {
             (Reverse(a.dtype.width), &a.name).cmp(&(Reverse(b.dtype.width), &b.name))
         });
 
-        let record = Record::of(snapshot)?.to_json()?;
+        let record = Record::of(snapshot, averages)?.to_json()?;
         let mut metadata: BTreeMap<&str, &str> =
             notes.iter().map(|(key, text)| (key.as_str(), text.as_str())).collect();
         metadata.insert(record::KEY, &record);

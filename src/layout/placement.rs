@@ -19,12 +19,12 @@ pub(crate) fn check_memory<A: Real, D: Dimension>(param: &LayoutRef<A, D>) -> Re
     if length.is_some_and(has_memory::<A>) { Ok(()) } else { Err(too_large(param.shape())) }
 }
 
-/// Returns zeros of the shape of `like`, gapless and in its memory order.
+/// Returns zeros of the shape of `like`, gapless and in its memory order, of any precision.
 ///
 /// # Errors
 /// [`Detail::TooLarge`] if there is no memory for them.
-pub(crate) fn zeros_in_order_of<A: Real, D: Dimension>(
-    like: &LayoutRef<A, D>,
+pub(crate) fn zeros_in_order_of<A: Real, B, D: Dimension>(
+    like: &LayoutRef<B, D>,
 ) -> Result<Array<A, IxDyn>, Error> {
     let order = Order::to_make(like);
     let zeros = zeros(&order.shape_in_memory(like.shape()));

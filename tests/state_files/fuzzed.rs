@@ -104,6 +104,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             "U32",
             "L2",
             "parameter/",
+            "average/",
             "inf_norm/",
             "checksum",
             "__metadata__",
@@ -134,8 +135,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_spoilt_file_is_an_error_or_a_checkpoint(spoils in prop::collection::vec(spoil(), 1..4)) {
-        let mut file = sample::small::<f64>()?.to_bytes()?;
+    fn a_spoilt_file_is_an_error_or_a_checkpoint(
+        averaged: bool,
+        spoils in prop::collection::vec(spoil(), 1..4),
+    ) {
+        let sound = if averaged { sample::averaged::<f64>()? } else { sample::small()? };
+        let mut file = sound.to_bytes()?;
         for spoil in spoils {
             spoil.apply(&mut file);
         }

@@ -32,7 +32,7 @@ impl Parts {
         Ok(parts)
     }
 
-    fn file(&self) -> Vec<u8> {
+    pub(crate) fn file(&self) -> Vec<u8> {
         file(&self.header.to_string(), &self.data)
     }
 
@@ -43,7 +43,7 @@ impl Parts {
     }
 
     /// Changes the record under `adamax`.
-    fn record(&mut self, change: impl FnOnce(&mut Value)) -> Tested {
+    pub(crate) fn record(&mut self, change: impl FnOnce(&mut Value)) -> Tested {
         let text = &mut self.header["__metadata__"]["adamax"];
         let mut record = serde_json::from_str(text.as_str().ok_or("no text")?)?;
         change(&mut record);
@@ -52,7 +52,7 @@ impl Parts {
     }
 
     /// Changes a number of the data.
-    fn number(&mut self, index: usize, value: f64) {
+    pub(crate) fn number(&mut self, index: usize, value: f64) {
         self.data[8 * index..8 * (index + 1)].copy_from_slice(&value.to_le_bytes());
     }
 }
@@ -258,9 +258,9 @@ fn a_wrong_record_is_refused() -> Tested {
     type Case<'a> = (&'a dyn Fn(&mut Value), ErrorKind, &'a str);
     let cases: [Case<'_>; 21] = [
         (
-            &|r| r["version"] = json!(2),
+            &|r| r["version"] = json!(3),
             Snapshot,
-            "state file has version 2, but this release reads versions up to 1",
+            "state file has version 3, but this release reads versions up to 2",
         ),
         (&|r| *r = json!({"version": 7, "new": []}), Snapshot, "state file has version 7"),
         (
@@ -635,13 +635,13 @@ fn the_data_are_not_read_if_the_header_is_wrong() -> Tested {
     let path = folder.path().join("run");
     let length: u64 = 1 << 40; // more than memory can hold
     let entry = format!(r#"{{"dtype":"U8","shape":[{length}],"data_offsets":[0,{length}]}}"#);
-    let later = json!({"version": 2}).to_string();
+    let later = json!({"version": 3}).to_string();
     let later = json!({"adamax": later, "epoch": "1"});
     for (header, message) in [
         (String::new(), "does not begin with a brace"),
         ("{}".into(), "the last 1099511627776 bytes of the file belong to no entry"),
         (format!(r#"{{"w":{entry}}}"#), "not a state file"),
-        (format!(r#"{{"__metadata__":{later},"w":{entry}}}"#), "state file has version 2"),
+        (format!(r#"{{"__metadata__":{later},"w":{entry}}}"#), "state file has version 3"),
     ] {
         let head = file(&header, &[]);
         fs::write(&path, &head)?;

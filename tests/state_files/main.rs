@@ -15,3 +15,4 @@ mod hostile;
 mod memory;
 mod places;
 mod sample;
+mod whole_run;

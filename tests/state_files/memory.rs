@@ -2,7 +2,7 @@
 
 use std::{error::Error, fs, path::Path};
 
-use adamax::{Adamax, Checkpoint, ErrorKind, Optimizer};
+use adamax::{Adamax, Average, Checkpoint, ErrorKind, Optimizer};
 use ndarray::Array2;
 
 use crate::{
@@ -32,15 +32,17 @@ fn assert_modest(file: &[u8]) {
 
 #[test]
 fn a_damaged_file_takes_no_more_memory_than_it_is_long() -> Tested {
-    let mut file = sample::small::<f64>()?.to_bytes()?;
-    for length in 0..=file.len() {
-        assert_modest(&file[..length]);
-    }
-    for byte in 0..file.len() {
-        for bit in 0..8 {
-            file[byte] ^= 1 << bit;
-            assert_modest(&file);
-            file[byte] ^= 1 << bit;
+    for sound in [sample::small::<f64>()?, sample::averaged()?] {
+        let mut file = sound.to_bytes()?;
+        for length in 0..=file.len() {
+            assert_modest(&file[..length]);
+        }
+        for byte in 0..file.len() {
+            for bit in 0..8 {
+                file[byte] ^= 1 << bit;
+                assert_modest(&file);
+                file[byte] ^= 1 << bit;
+            }
         }
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
@@ -135,6 +137,17 @@ fn small_parts_take_a_few_times_their_length() {
         let tensors = list(&|k| format!(r#""{k}":{{"group":0,"steps":1}}"#), count);
         with_record(&entries, "{}", &tensors, &vec![0; 2 * width * count])
     };
+    let averages = |entries: &str, count, data: &[u8]| {
+        // The record has them behind the tensors.
+        let list = list(&|k| format!(r#""{k}":{{"decay":0.5,"updates":1}}"#), count);
+        with_record(entries, "{}", &format!(r#"}},"averages":{{{list}"#), data)
+    };
+    let means: String = (0..10_000)
+        .map(|k| {
+            let (start, end) = (8 * k, 8 * (k + 1));
+            format!(r#","average/{k}":{{"dtype":"F64","shape":[],"data_offsets":[{start},{end}]}}"#)
+        })
+        .collect();
     let deep = vec!["1"; 64].join(",");
     let number = "1".repeat(GIANT);
     let files = [
@@ -151,6 +164,8 @@ fn small_parts_take_a_few_times_their_length() {
                 &[],
             ),
         ),
+        ("averages of one number", averages(&means, 10_000, &[0; 80_000])),
+        ("names of averages", averages("", 20_000, &[])),
         (
             "notes",
             file(
@@ -234,7 +249,9 @@ fn a_long_name_is_quoted_by_its_ends() {
 fn a_good_file_is_held_once_more() -> Tested {
     let mut checkpoint = sample::checkpoint::<f64>()?;
     let values = input::parameters((300, 400), &mut input::rng(5));
-    checkpoint.add_parameter("values", &Array2::<f64>::from(values))?;
+    let values = Array2::<f64>::from(values);
+    checkpoint.add_parameter("values", &values)?;
+    checkpoint.add_average("values", &Average::<f64>::from_parts(0.5, 1, values.into_dyn())?)?;
     let file = checkpoint.to_bytes()?;
     let (allocated, read) = allocated(|| Checkpoint::<f64>::from_bytes(&file));
     assert_eq!(read?, checkpoint);

@@ -1,8 +1,8 @@
 //! Checkpoints for the tests.
 
 use adamax::{
-    Adamax, BiasCorrection, Checkpoint, EpsilonPlacement, Error, MaxNorm, NonFinite, Objective,
-    Optimizer, WeightDecay,
+    Adamax, Average, BiasCorrection, Checkpoint, EpsilonPlacement, Error, MaxNorm, NonFinite,
+    Objective, Optimizer, WeightDecay,
 };
 use ndarray::{Array1, Array2, ArrayD, arr0, array};
 
@@ -68,7 +68,7 @@ pub(crate) fn optimizer<A: Float>() -> Result<Optimizer<A>, Error> {
     Ok(optimizer)
 }
 
-/// The snapshot of [`optimizer`], parameters of both precisions, and notes.
+/// The snapshot of [`optimizer`], parameters and averages of both precisions, values and notes.
 pub(crate) fn checkpoint<A: Float>() -> Result<Checkpoint<A>, Error> {
     let mut checkpoint = Checkpoint::new(optimizer::<A>()?.snapshot());
     checkpoint
@@ -77,6 +77,16 @@ pub(crate) fn checkpoint<A: Float>() -> Result<Checkpoint<A>, Error> {
         .add_parameter("layer.0/weight", &Array2::from_elem((3, 4), A::MARK))?
         .add_parameter("", &ArrayD::<A>::zeros(vec![1; 64]))?
         .add_parameter("none", &Array1::<f64>::zeros(0))?
+        .add_average(
+            "scalar",
+            &Average::<f64>::from_parts(1.0, u64::MAX, arr0(1.0 / 3.0).into_dyn())?,
+        )?
+        .add_average("", &Average::<f32>::from_parts(0.1 + 0.2, 7, ArrayD::zeros(vec![2, 0]))?)?
+        .add_average(
+            "Gewichte \"β\"\n\\",
+            &Average::<A>::from_parts(0.0, 0, ArrayD::from_elem(vec![3, 2], A::LEAST_SUBNORMAL))?,
+        )?
+        .add_value("loss", &(0.1 + 0.2))?
         .add_note("epoch", "12")?
         .add_note("", "")?
         .add_note("key \"with\" everything\u{0}", "text\nof \\ 2 lines, 🦀")?;
@@ -92,5 +102,13 @@ pub(crate) fn small<A: Float>() -> Result<Checkpoint<A>, Error> {
     optimizer.step(&mut [slot.bind(&mut param, &gradient)])?;
     let mut checkpoint = Checkpoint::new(optimizer.snapshot());
     checkpoint.add_parameter("w", &param)?.add_note("epoch", "1")?;
+    Ok(checkpoint)
+}
+
+/// The smallest checkpoint that needs version 2.
+pub(crate) fn averaged<A: Float>() -> Result<Checkpoint<A>, Error> {
+    let mut checkpoint = small::<A>()?;
+    let mean = array![A::of(0.25), A::of(-1.5)].into_dyn();
+    checkpoint.add_average("w", &Average::<A>::from_parts(0.75, 2, mean)?)?;
     Ok(checkpoint)
 }

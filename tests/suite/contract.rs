@@ -13,7 +13,7 @@ use adamax::ndarray::{
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
     ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Slot,
-    Snapshot, State, WeightDecay, adamax_step,
+    Snapshot, State, Unmatched, WeightDecay, adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 
@@ -231,6 +231,10 @@ fn the_optimizer() {
         let _: fn(&Opt<A>, Slot<D>) -> Option<&State<A>> = Optimizer::state::<D>;
         let _: fn(&Opt<A>) -> Snapshot<A> = Optimizer::snapshot;
         let _: fn(&mut Opt<A>, &Snapshot<A>) -> Result<(), Error> = Optimizer::restore;
+        let _: fn(&mut Opt<A>, &Snapshot<A>) -> Result<Unmatched, Error> =
+            Optimizer::restore_matching;
+        let _: for<'a> fn(&'a Unmatched) -> &'a [String] = Unmatched::missing;
+        let _: for<'a> fn(&'a Unmatched) -> &'a [String] = Unmatched::unexpected;
         let _: for<'a> fn(Slot<D>, &'a mut ArrayRef<A, D>, &'a ArrayRef<A, D>) -> Bound<'a, A> =
             Slot::bind;
     }
@@ -400,6 +404,28 @@ fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
     let all = model.w1.iter().chain(&model.conv).chain(&model.b1);
     assert!(all.into_iter().all(|value| value.abs() < 1e-3), "should be close to the minimum");
     Ok(())
+}
+
+#[cfg(feature = "safetensors")]
+#[test]
+fn a_whole_run_in_a_file() {
+    use adamax::Checkpoint;
+    type Added<'a, A> = Result<&'a mut Checkpoint<A>, Error>;
+    fn of<A: Real, B: Real + Into<M>, M: Real, D: Dimension>() {
+        let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &ArrayRef<B, D>) -> Added<'a, A> =
+            Checkpoint::add_parameter::<B, D>;
+        let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &Average<B, M>) -> Added<'a, A> =
+            Checkpoint::add_average::<B, M>;
+        let _: fn(&Checkpoint<A>, &str, &ArrayRef<B, D>) -> Result<Average<B, M>, Error> =
+            Checkpoint::average::<B, M, D>;
+        let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &ReduceOnPlateau) -> Added<'a, A> =
+            Checkpoint::add_value::<ReduceOnPlateau>;
+        let _: fn(&Checkpoint<A>, &str) -> Result<Schedule, Error> = Checkpoint::value::<Schedule>;
+        let _: fn(&Checkpoint<A>, &str) -> Result<u64, Error> = Checkpoint::value::<u64>;
+        let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &str) -> Added<'a, A> = Checkpoint::add_note;
+    }
+    of::<f32, f32, f64, Ix2>();
+    of::<f64, f64, f64, IxDyn>();
 }
 
 #[cfg(feature = "safetensors")]
