@@ -1,27 +1,34 @@
 //! Resumes an interrupted training from a checkpoint, with the same bits.
 //!
 //! ```text
-//! cargo run --release --features safetensors --example resume [-- [--stop-after N] [FILE]]
+//! cargo run --release --features safetensors --example resume [-- [--steps N] [--stop-after N] [FILE]]
 //! cargo run --release --features safetensors --example resume -- --quick
 //! ```
-//! A small network learns a sine from random points. Every 100 steps the program saves model,
-//! optimizer and step number to `FILE`, by default `target/resume.safetensors`. Stop it with
-//! Ctrl-C, which saves first, or with `kill -9`. The option `--stop-after N` simulates a crash
-//! after N steps, which loses the steps since the last save. Start the program again: it prints the
-//! step from which it continues. At the end it prints the same fingerprint of all parameters and
-//! moments as a run without interruption. The points of a step are drawn from a generator that is
-//! seeded by the step number, so the order of the data need not be saved.
+//! A small network learns a sine from random points, for about 20 seconds. Every 100 steps the program
+//! saves model, optimizer and step number to `FILE`, by default `target/resume.safetensors`. Stop it
+//! with Ctrl-C, which saves first, or with `kill -9`, which loses the steps since the last save. Start
+//! the program again: it prints the step from which it continues. At the end it prints a fingerprint
+//! of all parameters and moments, which is that of a run without interruption. Remove the file to
+//! start anew. The points of a step are drawn from a generator that is seeded by the step number, so the
+//! order of the data need not be saved.
 //!
-//! With `--quick`, the program tests this. It starts itself repeatedly, with a simulated crash each
-//! time, until the run is complete, and compares the result with an uninterrupted run. The exit
-//! code is not zero if the fingerprints differ.
+//! - `--steps N`: the number of steps of the whole run;
+//! - `--stop-after N`: a simulated crash after N steps;
+//! - `--quick`: a test. The program starts itself repeatedly for a short run, with a crash each time,
+//!   until the run is complete, and compares the result with an uninterrupted run. The exit code is
+//!   not zero if the fingerprints differ;
+//! - `--help`: this text.
+
+#[path = "common/mod.rs"]
+mod common;
 
 use std::{
     env,
     error::Error,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, exit},
+    process::{Command, ExitCode, Stdio, exit},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -40,77 +47,113 @@ use ndarray_rand::{
     rand_distr::{StandardNormal, Uniform},
 };
 
+use crate::common::{command, progress};
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const STEPS: u64 = 2_000;
+/// The steps of a run that is long enough to be stopped by hand.
+const STEPS: u64 = 20_000;
+/// The steps of a run for `--quick`.
+const FEW_STEPS: &str = "600";
 const SAVE_EVERY: u64 = 100;
-const HIDDEN: usize = 32;
+const HIDDEN: usize = 128;
 /// Number of points in one step.
-const BATCH: u16 = 64;
+const BATCH: u16 = 512;
 /// The mean square error must end below this bound. An output of 0 has an error of 0.5.
 const GOOD: f64 = 0.01;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("resume: {error}");
-            ExitCode::FAILURE
-        }
+    if command::asks_for_help() {
+        print!("{}", command::header(include_str!("resume.rs")));
+        return ExitCode::SUCCESS;
     }
+    command::exit_code(run())
 }
 
 fn run() -> Outcome<()> {
-    let mut path = Path::new("target").join("resume.safetensors");
-    let mut crash_after = None;
-    let mut arguments = env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--quick" => return compare_with_an_uninterrupted_run(),
-            "--stop-after" => {
-                crash_after = Some(arguments.next().ok_or("--stop-after needs a number")?.parse()?);
-            }
-            _ => path = PathBuf::from(argument),
-        }
+    let options = Options::parse(env::args_os().skip(1))?;
+    if options.quick {
+        return compare_with_an_uninterrupted_run();
     }
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    train(&path, crash_after, &interrupted)
+    train(&options, &interrupted)
+}
+
+struct Options {
+    path: PathBuf,
+    steps: u64,
+    crash_after: Option<u64>,
+    quick: bool,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let path = Path::new("target").join("resume.safetensors");
+        let mut options = Options { path, steps: STEPS, crash_after: None, quick: false };
+        while let Some(argument) = arguments.next() {
+            let mut number = || {
+                let text = arguments.next();
+                let number = text.and_then(|text| text.to_str()?.parse().ok());
+                number.ok_or_else(|| format!("{} needs a number", argument.to_string_lossy()))
+            };
+            match argument.to_str() {
+                Some("--quick") => options.quick = true,
+                Some("--steps") => options.steps = number()?,
+                Some("--stop-after") => options.crash_after = Some(number()?),
+                Some(option) if option.starts_with('-') => {
+                    let usage = "[--quick] [--steps N] [--stop-after N] [FILE]";
+                    return Err(command::unknown_option(&argument, usage));
+                }
+                _ => options.path = argument.into(),
+            }
+        }
+        Ok(options)
+    }
 }
 
 /// Trains to the end of the run, starting from the file if it exists.
-fn train(path: &Path, crash_after: Option<u64>, interrupted: &AtomicBool) -> Outcome<()> {
+fn train(options: &Options, interrupted: &AtomicBool) -> Outcome<()> {
+    let Options { path, steps, crash_after, .. } = options;
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        command::make_folder(folder)?;
     }
     let mut training = Training::new()?;
     if path.exists() {
         training.take_over(&Checkpoint::load(path)?)?;
-        println!("continuing from step {} of {STEPS}, read from {}", training.step, path.display());
+        println!("continuing from step {} of {steps}, read from {}", training.step, path.display());
     } else {
-        println!("starting at step 0 of {STEPS}");
+        println!("starting at step 0 of {steps}; stop with Ctrl-C");
     }
+    let bar = progress::bar("train", *steps)?;
     let first = training.step;
-    while training.step < STEPS {
+    while training.step < *steps {
         if crash_after.is_some_and(|steps| training.step - first >= steps) {
             exit(CRASHED);
         }
         training.advance()?;
+        bar.set_position(training.step);
         if interrupted.load(Ordering::Relaxed) {
             training.checkpoint()?.save(path)?;
+            bar.abandon();
             println!("stopped at step {}; start again to continue", training.step);
             return Ok(());
         }
-        if training.step % SAVE_EVERY == 0 {
+        if training.step % SAVE_EVERY == 0 || training.step == *steps {
             training.checkpoint()?.save(path)?;
         }
     }
-    let error = training.network.error(&points(STEPS, 1_000));
+    bar.finish();
+    let error = training.network.error(&points(*steps, 1_000));
     println!("mean square error {error:.5}");
-    println!("fingerprint {:016x}", training.fingerprint()?);
+    println!("{FINGERPRINT}{:016x}", training.fingerprint()?);
+    println!("the run is complete; to start anew, remove {}", path.display());
     if error < GOOD { Ok(()) } else { Err("the network did not learn the sine".into()) }
 }
+
+/// The beginning of the line that must be the same for each run.
+const FINGERPRINT: &str = "fingerprint ";
 
 /// The exit code of a simulated crash.
 const CRASHED: i32 = 3;
@@ -118,7 +161,7 @@ const CRASHED: i32 = 3;
 /// Runs this program to the end, once without interruption and once with crashes, and compares.
 fn compare_with_an_uninterrupted_run() -> Outcome<()> {
     let folder = env::temp_dir().join(format!("adamax-resume-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
+    command::make_folder(&folder)?;
     let result = compare_in(&folder);
     fs::remove_dir_all(&folder)?;
     result
@@ -126,14 +169,18 @@ fn compare_with_an_uninterrupted_run() -> Outcome<()> {
 
 fn compare_in(folder: &Path) -> Outcome<()> {
     let program = env::current_exe()?;
-    let whole = Command::new(&program).arg(folder.join("whole.safetensors")).output()?;
+    let start = |path: &Path| {
+        let mut command = Command::new(&program);
+        command.args(["--steps", FEW_STEPS]).arg(path);
+        command
+    };
+    let whole = start(&folder.join("whole.safetensors")).output()?;
     let expected = String::from_utf8(whole.stdout)?;
     print!("uninterrupted: {expected}");
 
     let path = folder.join("interrupted.safetensors");
     // Kill the process from outside at an arbitrary moment.
-    let mut killed =
-        Command::new(&program).arg(&path).stdout(std::process::Stdio::null()).spawn()?;
+    let mut killed = start(&path).stdout(Stdio::null()).spawn()?;
     while !path.exists() && killed.try_wait()?.is_none() {
         thread::sleep(Duration::from_millis(1));
     }
@@ -141,14 +188,13 @@ fn compare_in(folder: &Path) -> Outcome<()> {
     killed.wait()?;
     // Then simulate crashes, at different distances from the last save.
     for starts in 1.. {
-        let crash_after = (270 + 31 * starts).to_string();
-        let output =
-            Command::new(&program).args(["--stop-after", &crash_after]).arg(&path).output()?;
+        let crash_after = (120 + 31 * starts).to_string();
+        let output = start(&path).args(["--stop-after", &crash_after]).output()?;
         let found = String::from_utf8(output.stdout)?;
         print!("restart {starts} after a crash: {found}");
         match output.status.code() {
             Some(CRASHED) => {}
-            Some(0) if last_line(&found) == last_line(&expected) => {
+            Some(0) if fingerprint(&found).is_some_and(|it| fingerprint(&expected) == Some(it)) => {
                 println!("same bits as the uninterrupted run");
                 return Ok(());
             }
@@ -158,8 +204,8 @@ fn compare_in(folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn last_line(text: &str) -> Option<&str> {
-    text.lines().last()
+fn fingerprint(text: &str) -> Option<&str> {
+    text.lines().find(|line| line.starts_with(FINGERPRINT))
 }
 
 /// One hidden layer: y = v·tanh(w·x + b).
@@ -235,7 +281,7 @@ impl Training {
             .add_parameter("w", &self.network.w)?
             .add_parameter("b", &self.network.b)?
             .add_parameter("v", &self.network.v)?
-            .add_note("step", &self.step.to_string())?;
+            .add_value("step", &self.step)?;
         Ok(checkpoint)
     }
 
@@ -244,7 +290,7 @@ impl Training {
         checkpoint.assign_parameter("b", &mut self.network.b)?;
         checkpoint.assign_parameter("v", &mut self.network.v)?;
         self.optimizer.restore(checkpoint.snapshot())?;
-        self.step = checkpoint.note("step").ok_or("the file has no step number")?.parse()?;
+        self.step = checkpoint.value("step")?;
         Ok(())
     }
 

@@ -20,7 +20,8 @@ import torch
 from safetensors import safe_open
 from safetensors import torch as safetensors
 
-VERSION = 1
+# The version that save writes, and the newest that load reads.
+VERSION, NEWEST = 1, 2
 PARAMETER, FIRST_MOMENT, INF_NORM, CHECKSUM = "parameter/", "first_moment/", "inf_norm/", "checksum"
 PRECISIONS = (torch.float32, torch.float64)
 # Learning rates are the same if only rounding lies between them: of a scheduler, or of an lr in float32.
@@ -118,7 +119,7 @@ def load(
     `last_epoch` to the number of steps done. Optimizer and file must have the same rate before scheduling.
 
     `by_hand` names what the caller takes care of: "max_norm", "clip_value" (PyTorch clips outside of the
-    optimizer), and arrays of the file that the model does not have. The policy for gradients that are NaN
+    optimizer), "averages" (PyTorch keeps them in a model of their own), and arrays of the file that the model does not have. The policy for gradients that are NaN
     is never carried over: PyTorch propagates NaN.
 
     Raises ValueError, which lists all faults. Nothing has changed then.
@@ -127,8 +128,13 @@ def load(
     record, arrays = read(path)
     faults = [
         f"`{key}` is unknown"
-        for key in sorted(record.keys() - {"version", "groups", "tensors", "lr_scale", "max_norm"})
+        for key in sorted(
+            record.keys() - {"version", "groups", "tensors", "lr_scale", "max_norm", "averages"}
+        )
     ]
+    if record.get("averages") and "averages" not in by_hand:
+        of_names = ", ".join(f"`{name}`" for name in record["averages"])
+        faults.append(f"torch.optim.Adamax has no averages: the file has those of {of_names}")
     if record.get("max_norm") is not None and "max_norm" not in by_hand:
         faults.append(f"torch.optim.Adamax has no bound on norms: max_norm is {record['max_norm']}")
 
@@ -205,8 +211,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, torch.
         if zlib.crc32(content[:-4]) != int.from_bytes(content[-4:], "little"):
             raise ValueError(f"{path} is damaged: its checksum is wrong")
     record: dict[str, Any] = json.loads(metadata["adamax"])
-    if record["version"] != VERSION:
-        raise ValueError(f"{path} has version {record['version']}, but version {VERSION} is needed")
+    if record["version"] not in range(1, NEWEST + 1):
+        raise ValueError(f"{path} has version {record['version']}, but 1 to {NEWEST} can be read")
     return record, arrays
 
 

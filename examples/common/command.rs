@@ -3,7 +3,7 @@
 use std::{
     env,
     error::Error,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -28,16 +28,48 @@ impl Arguments {
             if argument == "--quick" {
                 parsed.quick = true;
             } else if argument.as_encoded_bytes().starts_with(b"-") {
-                let option = argument.to_string_lossy();
-                return Err(format!(
-                    "unknown option {option}; usage: {EXAMPLE} [--quick] [FOLDER]"
-                ));
+                return Err(unknown_option(&argument, "[--quick] [FOLDER]"));
             } else {
                 parsed.folder = argument.into();
             }
         }
         Ok(parsed)
     }
+}
+
+/// Runs the example and returns its exit code. With `--help`, prints the header of the source of the
+/// example instead.
+pub(crate) fn run_or_help(
+    source: &str,
+    example: impl FnOnce(&Arguments) -> Result<(), Box<dyn Error>>,
+) -> ExitCode {
+    if asks_for_help() {
+        print!("{}", header(source));
+        return ExitCode::SUCCESS;
+    }
+    run(example)
+}
+
+/// Returns true if an argument is `--help` or `-h`.
+pub(crate) fn asks_for_help() -> bool {
+    env::args_os().skip(1).any(|argument| argument == "--help" || argument == "-h")
+}
+
+/// Returns the text of the comment with which a source file begins.
+pub(crate) fn header(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    lines.flat_map(|line| [line.strip_prefix(' ').unwrap_or(line), "\n"]).collect()
+}
+
+/// Returns the error for an argument that the example does not know.
+pub(crate) fn unknown_option(option: &OsStr, usage: &str) -> String {
+    format!("unknown option {}; usage: {EXAMPLE} {usage}", option.to_string_lossy())
+}
+
+/// Makes a folder, and those above it. An error names it.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder)
+        .map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))
 }
 
 /// Runs the example and returns its exit code.
@@ -60,6 +92,6 @@ fn try_run(
     example: impl FnOnce(&Arguments) -> Result<(), Box<dyn Error>>,
 ) -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse(env::args_os().skip(1))?;
-    fs::create_dir_all(&arguments.folder)?;
+    make_folder(&arguments.folder)?;
     example(&arguments)
 }

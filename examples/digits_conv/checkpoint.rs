@@ -1,29 +1,42 @@
-//! The data that a training must save so that it can continue with the same bits.
+//! A training in a state file, which is all that is needed to continue with the same bits.
+//!
+//! The schedule is not in the file, because it depends on the step only; nor is a random generator,
+//! because the order of the pictures depends on the epoch only.
 
-#[cfg(feature = "serde")]
-use std::{error::Error, fs, path::Path};
+use std::iter::zip;
 
-use adamax::{Average, Snapshot};
+use adamax::{Average, Checkpoint, Error, Snapshot};
 
-use crate::network::Network;
+use crate::network::{NAMES, Network};
 
-/// A saved training. It does not contain the schedule, which depends on the step only, nor a random
-/// generator, because the order of the pictures depends on the epoch only.
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Checkpoint {
+/// A training between two epochs.
+pub(crate) struct Saved {
     pub(crate) network: Network,
+    /// In the order of [`Network::tensors`].
     pub(crate) averages: Vec<Average>,
     pub(crate) optimizer: Snapshot,
     pub(crate) epoch: usize,
 }
 
-impl Checkpoint {
-    /// Writes the checkpoint to a file and reads it back. In practice, another process reads it.
-    #[cfg(feature = "serde")]
-    pub(crate) fn through_file(&self, path: &Path) -> Result<Self, Box<dyn Error>> {
-        fs::write(path, serde_json::to_string(self)?)?;
-        println!("wrote {}", path.display());
-        Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
+impl Saved {
+    pub(crate) fn to_checkpoint(&self) -> Result<Checkpoint, Error> {
+        let mut checkpoint = Checkpoint::new(self.optimizer.clone());
+        for ((name, tensor), average) in zip(zip(NAMES, self.network.tensors()), &self.averages) {
+            checkpoint.add_parameter(name, &tensor)?.add_average(name, average)?;
+        }
+        checkpoint.add_value("epoch", &self.epoch)?;
+        Ok(checkpoint)
+    }
+
+    /// Takes a training out of a file. Everything in `network` is replaced.
+    pub(crate) fn of(checkpoint: &Checkpoint, mut network: Network) -> Result<Self, Error> {
+        let mut averages = Vec::new();
+        for (name, mut tensor) in zip(NAMES, network.tensors_mut()) {
+            checkpoint.assign_parameter(name, &mut tensor)?;
+            averages.push(checkpoint.average(name, &tensor)?);
+        }
+        let (optimizer, epoch) = (checkpoint.snapshot().clone(), checkpoint.value("epoch")?);
+        Ok(Saved { network, averages, optimizer, epoch })
     }
 
     /// Returns the bits of all parameters, averages, moments and norms.

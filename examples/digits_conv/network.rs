@@ -20,9 +20,11 @@ pub(crate) const CLASSES: usize = 10;
 const FILTERS: usize = 8;
 const FEATURES: usize = FILTERS * POSITIONS * POSITIONS;
 
+/// The names of the tensors, in the order of [`Network::tensors`].
+pub(crate) const NAMES: [&str; 4] = ["kernels", "offsets", "weights", "biases"];
+
 /// All parameters, or the derivatives of the loss with respect to them.
 #[derive(Clone)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Network {
     /// Axes: (filter, channel, row, column). A grey picture has one channel.
     pub(crate) kernels: Array4<f64>,

@@ -9,7 +9,11 @@ use adamax::{
     schedule::Schedule,
 };
 
-use crate::{checkpoint::Checkpoint, data::Digits, network::Network};
+use crate::{
+    checkpoint::Saved,
+    data::Digits,
+    network::{NAMES, Network},
+};
 
 const BATCH: usize = 32;
 
@@ -55,11 +59,12 @@ impl Training {
 
         let mut optimizer = Optimizer::new(decaying);
         let undecayed = optimizer.add_group(rule);
+        let [kernels, offsets, weights, biases] = NAMES;
         let slots = Slots {
-            kernels: optimizer.register("kernels", &network.kernels)?,
-            offsets: optimizer.register_in(undecayed, "offsets", &network.offsets)?,
-            weights: optimizer.register("weights", &network.weights)?,
-            biases: optimizer.register_in(undecayed, "biases", &network.biases)?,
+            kernels: optimizer.register(kernels, &network.kernels)?,
+            offsets: optimizer.register_in(undecayed, offsets, &network.offsets)?,
+            weights: optimizer.register(weights, &network.weights)?,
+            biases: optimizer.register_in(undecayed, biases, &network.biases)?,
         };
         optimizer.set_max_norm(Some(MAX_NORM))?;
 
@@ -71,20 +76,16 @@ impl Training {
         Ok(Training { network, averages, optimizer, slots, schedule, epoch: 0 })
     }
 
-    /// Continues from a checkpoint of a training with the same number of epochs and pictures.
-    pub(crate) fn resume(
-        checkpoint: Checkpoint,
-        epochs: usize,
-        pictures: usize,
-    ) -> Result<Self, Error> {
-        let Checkpoint { network, averages, optimizer, epoch } = checkpoint;
+    /// Continues a training with the same number of epochs and pictures.
+    pub(crate) fn resume(saved: Saved, epochs: usize, pictures: usize) -> Result<Self, Error> {
+        let Saved { network, averages, optimizer, epoch } = saved;
         let mut training = Training::start(network, epochs, pictures)?;
         training.optimizer.restore(&optimizer)?;
         Ok(Training { averages, epoch, ..training })
     }
 
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
+    pub(crate) fn saved(&self) -> Saved {
+        Saved {
             network: self.network.clone(),
             averages: self.averages.clone(),
             optimizer: self.optimizer.snapshot(),

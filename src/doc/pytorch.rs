@@ -69,6 +69,7 @@
 //! | [`NonFinite`] | left open: yours stays | no: PyTorch propagates NaN |
 //! | [`Decoupled`] decay, other places of ε, no bias correction | | an error |
 //! | `foreach`, `capturable`, `differentiable` | no effect on numbers | those of the optimizer stay |
+//! | averages | no: PyTorch keeps them in a model of their own | an error, unless `"averages"` is named in `by_hand` |
 //! | buffers, gradients, schedulers, `GradScaler` | no | no |
 //!
 //! [`Optimizer::restore`] keeps the optimizer's own setting wherever a file leaves one open. Rules
@@ -98,7 +99,7 @@
 //! Both functions check everything first, and then write. A `ValueError` lists every fault and names the
 //! parameter, group or setting. Model, optimizer and file have not changed then. Refused are:
 //! - parameters, states or groups that are missing, or that the other side does not have. Arrays that
-//!   are in the file on purpose, such as averages, can be named in `by_hand`;
+//!   are in the file on purpose can be named in `by_hand`;
 //! - other shapes: nothing is broadcast;
 //! - other precisions: a file is of f32 or f64, as the model is. `bfloat16`, `float16` and complex
 //!   parameters cannot be saved: convert the model first, by `model.float()` and a new optimizer;

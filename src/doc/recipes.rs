@@ -272,47 +272,56 @@
 //! [in `f64`](crate::Average::in_f64).
 //!
 //! # Resuming a run
-//! A [`Snapshot`](crate::Snapshot) holds the whole state of an optimizer. Save the parameters and
-//! your own step number beside it. With the feature `serde` it can be written in any format, and is
-//! checked when it is read.
-//! ```
-//! use adamax::{Adamax, Error, Optimizer, Slot, schedule::Schedule};
+//! A [`Snapshot`](crate::Snapshot) holds the whole state of an optimizer, but not the parameters. A
+//! `Checkpoint` (feature `safetensors`) holds both, with averages and values of your own such as the step
+//! number, in one file. A crash cannot leave the file half written, and the numbers keep their bits.
+#![cfg_attr(feature = "safetensors", doc = "```")]
+#![cfg_attr(not(feature = "safetensors"), doc = "```ignore")]
+//! use adamax::{Adamax, Checkpoint, Error, Optimizer, Slot, schedule::Schedule};
 //! use ndarray::{Array1, Ix1, array};
-//! use std::ops::Range;
+//! use std::path::Path;
 //!
 //! fn start(x: &Array1<f64>) -> Result<(Optimizer, Slot<Ix1>), Error> {
 //!     let mut optimizer = Optimizer::new(Adamax::default());
 //!     let slot = optimizer.register("x", x)?;
 //!     Ok((optimizer, slot))
 //! }
-//! fn run(
-//!     steps: Range<u64>,
-//!     (optimizer, slot): &mut (Optimizer, Slot<Ix1>),
-//!     x: &mut Array1<f64>,
-//! ) -> Result<(), Error> {
+//! /// Goes on from the file if there is one. Saves every ten steps.
+//! fn run(path: &Path, end: u64) -> Result<Array1<f64>, Error> {
+//!     let mut x = array![1.0, -3.0];
+//!     let (mut optimizer, slot) = start(&x)?;
+//!     let mut t: u64 = 0;
+//!     if path.exists() {
+//!         let saved = Checkpoint::load(path)?;
+//!         saved.assign_parameter("x", &mut x)?;
+//!         optimizer.restore(saved.snapshot())?;
+//!         t = saved.value("t")?;
+//!     }
 //!     let schedule = Schedule::inverse_time(10, 1.0)?;
-//!     for t in steps {
+//!     while t < end {
 //!         let gradient = x.mapv(|x| 4.0 * x * x * x);             // of Σ x⁴
 //!         optimizer.set_lr_scale(schedule.scale(t))?;
-//!         optimizer.step(&mut [slot.bind(x, &gradient)])?;
+//!         optimizer.step(&mut [slot.bind(&mut x, &gradient)])?;
+//!         t += 1;
+//!         if t % 10 == 0 {
+//!             Checkpoint::new(optimizer.snapshot())
+//!                 .add_parameter("x", &x)?
+//!                 .add_value("t", &t)?
+//!                 .save(path)?;
+//!         }
 //!     }
-//!     Ok(())
+//!     Ok(x)
 //! }
-//! let beginning = array![1.0, -3.0];
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("run.safetensors");
+//! run(&path, 67)?;                                                // stops; 60 steps are saved
+//! let resumed = run(&path, 100)?;
 //!
-//! let mut x = beginning.clone();
-//! let mut first = start(&x)?;
-//! run(0..60, &mut first, &mut x)?;
-//! let saved = (60, x, first.0.snapshot());
-//! drop(first);
-//!
-//! let (t, mut x, snapshot) = saved;
-//! let mut second = start(&x)?;                                    // registers the same names
-//! second.0.restore(&snapshot)?;
-//! run(t..100, &mut second, &mut x)?;
-//!
-//! let mut uninterrupted = beginning;
-//! run(0..100, &mut start(&uninterrupted)?, &mut uninterrupted)?;
-//! assert_eq!(x, uninterrupted);                                   // bit for bit
-//! # Ok::<(), Error>(())
+//! let uninterrupted = run(&folder.path().join("other.safetensors"), 100)?;
+//! assert_eq!(resumed, uninterrupted);                             // bit for bit
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//! If the model has changed in between,
+//! [`Optimizer::restore_matching`](crate::Optimizer::restore_matching) restores the tensors that have kept
+//! their names, and returns the names of the others. With the feature `serde`, a snapshot can be written
+//! in any format.

@@ -498,9 +498,16 @@ class Refusals(Case):
     def test_what_a_newer_release_may_write(self):
         run = self.file(lambda record, _: record["tensors"]["late"].update(rows=[1]) or record.update(more=1))
         self.refused(run, "`more` is unknown", "`rows` of `late` is unknown")
-        run = self.file(lambda record, _: record.update(version=2))
-        with self.assertRaisesRegex(ValueError, "has version 2, but version 1 is needed"):
+        run = self.file(lambda record, _: record.update(version=3))
+        with self.assertRaisesRegex(ValueError, "has version 3, but 1 to 2 can be read"):
             adamax_torch.load(self.path, *run)
+
+    def test_averages_are_not_lost_unnoticed(self):
+        averages = {"late": {"decay": 0.9, "updates": 1}}
+        run = self.file(lambda record, _: record.update(version=2, averages=averages))
+        self.refused(run, "torch.optim.Adamax has no averages: the file has those of `late`")
+        run = self.file(lambda record, _: record.update(version=2, averages=averages))
+        adamax_torch.load(self.path, *run, by_hand=["averages"])
 
     def test_settings_that_are_left_open_stay(self):
         run = self.file(lambda record, _: record.update(groups=[{}, {"beta1": 0.5}, {"learning_rate": 0.5}]))
