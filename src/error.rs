@@ -109,7 +109,8 @@ pub enum ErrorKind {
     /// A file cannot be read or written; [`source`](core::error::Error::source) says why.
     #[cfg(feature = "safetensors")]
     Io,
-    /// The bytes are not a state file, or damaged, or of another precision than asked for.
+    /// The bytes are not a state file, or damaged, or of another precision than asked for; or a value
+    /// cannot be kept as JSON, or is not of the type asked for.
     #[cfg(feature = "safetensors")]
     Format,
 }

@@ -194,6 +194,7 @@ fn an_average_must_be_what_is_asked_for() -> Tested {
     let missing = checkpoint.average::<f32, f32, _>("v", &x).unwrap_err();
     let wide = checkpoint.average::<f32, f64, _>("w", &x).unwrap_err();
     let long = checkpoint.average::<f32, f32, _>("w", &array![0.0, 0.0, 0.0]).unwrap_err();
+    assert_eq!((long.tensor(), long.array()), (Some("w"), Some("average")));
     for (error, kind, message) in [
         (missing, ErrorKind::Format, "average `v` is missing"),
         (wide, ErrorKind::Format, "average `w` is of type F32, but F64 is asked for"),
