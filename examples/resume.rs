@@ -52,7 +52,7 @@ use crate::common::{command, progress};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// The steps of a run that is long enough to be stopped by hand.
-const STEPS: u64 = 20_000;
+const STEPS: u64 = 6_000;
 /// The steps of a run for `--quick`.
 const FEW_STEPS: &str = "600";
 const SAVE_EVERY: u64 = 100;
@@ -146,7 +146,7 @@ fn train(options: &Options, interrupted: &AtomicBool) -> Outcome<()> {
     }
     bar.finish();
     let error = training.network.error(&points(*steps, 1_000));
-    println!("mean square error {error:.5}");
+    println!("mean square error {error:.1e}");
     println!("{FINGERPRINT}{:016x}", training.fingerprint()?);
     println!("the run is complete; to start anew, remove {}", path.display());
     if error < GOOD { Ok(()) } else { Err("the network did not learn the sine".into()) }
