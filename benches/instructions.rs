@@ -30,7 +30,7 @@ const MIXED: Pair = (Layout::C, Layout::F);
 
 const RANK5: [usize; 5] = [2, 3, 2, 3, 2];
 
-const KERNELS: [(&str, Kernel); 21] = [
+const KERNELS: [(&str, Kernel); 24] = [
     ("one-element", |repetitions| flat::<f64>(1, repetitions)),
     ("f64-4096", |repetitions| flat::<f64>(4096, repetitions)),
     ("f32-4096", |repetitions| flat::<f32>(4096, repetitions)),
@@ -54,6 +54,9 @@ const KERNELS: [(&str, Kernel); 21] = [
         batch(Adamax::default(), Some(MaxNorm::PerTensor(0.01)), repetitions);
     }),
     ("finite-check-4096", finite_check),
+    ("bounded-4096", bounded),
+    ("report-4096", report),
+    ("batch-1000x64-report", batch_report),
 ];
 
 fn flat<A: Number>(length: usize, repetitions: u32) {
@@ -92,6 +95,22 @@ fn finite_check(repetitions: u32) {
     let mut library = Library::<f64, _>::flat(rule, 4096);
     library.g[4095] = f64::INFINITY;
     repeat(repetitions, Outcome::Skipped, || library.step());
+}
+
+fn bounded(repetitions: u32) {
+    let rule = unchecked().to_builder().bounds(-0.5, 0.5).build().expect("in range");
+    let mut library = Library::<f64, _>::flat(rule, 4096);
+    repeat(repetitions, Outcome::Applied, || library.step());
+}
+
+fn report(repetitions: u32) {
+    let mut library = Library::<f64, _>::flat(unchecked(), 4096);
+    repeat(repetitions, Outcome::Applied, || library.step_with_report().outcome());
+}
+
+fn batch_report(repetitions: u32) {
+    let mut batch = Batch::<f64, _>::random(&Set::small(1000), Adamax::default(), None);
+    repeat(repetitions, Outcome::Applied, || batch.step_with_report().outcome());
 }
 
 fn repeat(repetitions: u32, expected: Outcome, mut step: impl FnMut() -> Outcome) {

@@ -1,5 +1,5 @@
 //! Steps many tensors at once: with an optimizer without and with the finite check, with norm
-//! clipping, and with `Zip` for each tensor.
+//! clipping, with a report, and with `Zip` for each tensor.
 
 mod common;
 
@@ -24,6 +24,8 @@ fn sets<A: Number>(criterion: &mut Criterion) {
             let batch = || Batch::random(&set, rule, max_norm);
             enter(&mut group, name, batch, Batch::<A, _>::step, Batch::check);
         }
+        let batch = || Batch::random(&set, Adamax::default(), None);
+        enter(&mut group, "report", batch, Batch::<A, _>::step_with_report, Batch::check);
         let by_hand = || {
             let arrays = set.arrays::<A>(parameters()).into_iter().zip(set.arrays(gradients()));
             arrays.map(|(x, g)| ByHand::new(x, g)).collect::<Vec<_>>()

@@ -3,8 +3,9 @@
 //!
 //! `propagate` does the same work as the code with ndarray alone. `default` first checks that the
 //! gradient is finite. `max norm` also takes the norm of the gradient and scales it, in an
-//! `Optimizer`. `decoupled` adds weight decay. `traffic` is a lower bound of the time if the
-//! arrays do not fit into the cache.
+//! `Optimizer`. `decoupled` adds weight decay, and `bounded` bounds of the parameters. `report` takes a
+//! norm in place of the check of `default`, and finds the largest step. `traffic` is a lower bound of
+//! the time if the arrays do not fit into the cache.
 
 mod common;
 
@@ -27,6 +28,7 @@ fn sizes<A: Number>(criterion: &mut Criterion) {
         ("propagate", unchecked()),
         ("default", Adamax::default()),
         ("decoupled", decoupled.build().expect("in range")),
+        ("bounded", unchecked().to_builder().bounds(-0.5, 0.5).build().expect("in range")),
     ];
     for size in SIZES {
         let mut group = group::<A>(criterion, &size.to_string(), size);
@@ -39,6 +41,13 @@ fn sizes<A: Number>(criterion: &mut Criterion) {
                 Library::check,
             );
         }
+        enter(
+            &mut group,
+            "report",
+            || Library::<A, Ix1>::flat(Adamax::default(), size),
+            Library::step_with_report,
+            Library::check,
+        );
         let max_norm = || Batch::<A, _>::random(&Set::one(size), Adamax::default(), MAX_NORM);
         enter(&mut group, "max norm", max_norm, Batch::step, Batch::check);
         let by_hand = || ByHand::<A, _>::flat(size);

@@ -42,6 +42,8 @@
 //! - [`schedule`]: learning rates that change during a run.
 //! - [`MaxNorm`]: a bound on the norm of the gradients. [`AdamaxBuilder::clip_value`]: a bound on each
 //!   entry.
+//! - [`AdamaxBuilder::bounds`]: bounds that parameters keep.
+//! - [`Report`]: what a step did: norms, the clip factor, the largest step.
 //! - [`Average`]: an average of the parameters over the steps, with a decay or with equal weights.
 //! - [`Snapshot`]: the state of an optimizer as plain data, without the parameters.
 //! - `Checkpoint` (feature `safetensors`): a whole run in one file: optimizer, parameters, averages, step
@@ -167,6 +169,7 @@ pub use state::State;
 pub use step::{
     Outcome,
     functional::{Operand, adamax_step},
+    report::Report,
 };
 
 /// Runs the programs in README.md as doctests.

@@ -69,6 +69,10 @@ pub(crate) struct RuleData {
     weight_decay: WeightDecay,
     /// `None` for ∞, which some formats (JSON) cannot write.
     clip_value: Option<f64>,
+    /// `None` for −∞.
+    lower_bound: Option<f64>,
+    /// `None` for ∞.
+    upper_bound: Option<f64>,
     objective: Objective,
     non_finite: NonFinite,
 }
@@ -82,6 +86,8 @@ impl Default for RuleData {
 
 impl From<&Adamax> for RuleData {
     fn from(rule: &Adamax) -> Self {
+        let (lower, upper) = rule.bounds();
+        let finite = |bound: f64| Some(bound).filter(|bound| bound.is_finite());
         RuleData {
             learning_rate: rule.learning_rate(),
             beta1: rule.beta1(),
@@ -90,7 +96,9 @@ impl From<&Adamax> for RuleData {
             epsilon_placement: rule.epsilon_placement(),
             bias_correction: rule.bias_correction(),
             weight_decay: rule.weight_decay(),
-            clip_value: Some(rule.clip_value()).filter(|bound| bound.is_finite()),
+            clip_value: finite(rule.clip_value()),
+            lower_bound: finite(lower),
+            upper_bound: finite(upper),
             objective: rule.objective(),
             non_finite: rule.non_finite(),
         }
@@ -101,6 +109,8 @@ impl TryFrom<RuleData> for Adamax {
     type Error = Error;
 
     fn try_from(data: RuleData) -> Result<Self, Error> {
+        let lower = data.lower_bound.unwrap_or(f64::NEG_INFINITY);
+        let upper = data.upper_bound.unwrap_or(f64::INFINITY);
         Adamax::builder()
             .learning_rate(data.learning_rate)
             .beta1(data.beta1)
@@ -110,6 +120,7 @@ impl TryFrom<RuleData> for Adamax {
             .bias_correction(data.bias_correction)
             .weight_decay(data.weight_decay)
             .clip_value(data.clip_value.unwrap_or(f64::INFINITY))
+            .bounds(lower, upper)
             .objective(data.objective)
             .non_finite(data.non_finite)
             .build()

@@ -177,10 +177,15 @@ fn norm_bounds_that_no_optimizer_takes_are_refused() {
 
 /// Documents of earlier releases must stay readable: this text changes only if a setting is added, or
 /// together with `Snapshot::VERSION`.
-const PINNED: &str = r#"{"version":1,"groups":[{"learning_rate":0.002,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"epsilon_placement":"Outside","bias_correction":"On","weight_decay":"None","clip_value":null,"objective":"Minimize","non_finite":"Error"},{"learning_rate":0.25,"beta1":0.5,"beta2":0.75,"epsilon":0.0,"epsilon_placement":"InsideMax","bias_correction":"Off","weight_decay":{"Decoupled":0.125},"clip_value":8.0,"objective":"Maximize","non_finite":"Skip"}],"tensors":[{"name":"bias","group":1,"state":{"steps":1,"first_moment":{"v":1,"dim":[],"data":[-0.25]},"inf_norm":{"v":1,"dim":[],"data":[0.5]}}},{"name":"weights","group":0,"state":{"steps":0,"first_moment":{"v":1,"dim":[2,1],"data":[0.0,0.0]},"inf_norm":{"v":1,"dim":[2,1],"data":[0.0,0.0]}}}],"lr_scale":0.5,"max_norm":{"PerTensor":4.0}}"#;
+const PINNED: &str = r#"{"version":1,"groups":[{"learning_rate":0.002,"beta1":0.9,"beta2":0.999,"epsilon":1e-8,"epsilon_placement":"Outside","bias_correction":"On","weight_decay":"None","clip_value":null,"lower_bound":null,"upper_bound":null,"objective":"Minimize","non_finite":"Error"},{"learning_rate":0.25,"beta1":0.5,"beta2":0.75,"epsilon":0.0,"epsilon_placement":"InsideMax","bias_correction":"Off","weight_decay":{"Decoupled":0.125},"clip_value":8.0,"lower_bound":-16.0,"upper_bound":32.0,"objective":"Maximize","non_finite":"Skip"}],"tensors":[{"name":"bias","group":1,"state":{"steps":1,"first_moment":{"v":1,"dim":[],"data":[-0.25]},"inf_norm":{"v":1,"dim":[],"data":[0.5]}}},{"name":"weights","group":0,"state":{"steps":0,"first_moment":{"v":1,"dim":[2,1],"data":[0.0,0.0]},"inf_norm":{"v":1,"dim":[2,1],"data":[0.0,0.0]}}}],"lr_scale":0.5,"max_norm":{"PerTensor":4.0}}"#;
 
 /// A rule whose settings all differ from their defaults.
 fn all_changed() -> Result<Adamax, Error> {
+    without_bounds()?.to_builder().bounds(-16.0, 32.0).build()
+}
+
+/// The rule of old documents, which have no bounds.
+fn without_bounds() -> Result<Adamax, Error> {
     Adamax::builder()
         .learning_rate(0.25)
         .beta1(0.5)
@@ -195,9 +200,9 @@ fn all_changed() -> Result<Adamax, Error> {
         .build()
 }
 
-fn pinned() -> Result<Snapshot, Error> {
+fn pinned(rule: Adamax) -> Result<Snapshot, Error> {
     let mut optimizer = Optimizer::new(Adamax::default());
-    let group = optimizer.add_group(all_changed()?);
+    let group = optimizer.add_group(rule);
     optimizer.register("weights", &array![[0.0], [0.0]])?;
     let mut bias = ndarray::arr0(1.0);
     let slot = optimizer.register_in(group, "bias", &bias)?;
@@ -210,8 +215,9 @@ fn pinned() -> Result<Snapshot, Error> {
 #[test]
 fn the_format_is_pinned() -> Result<(), Error> {
     assert_eq!(Snapshot::<f64>::VERSION, 1);
-    assert_eq!(serde_json::to_string(&pinned()?).unwrap(), PINNED);
-    assert_eq!(serde_json::from_str::<Snapshot>(PINNED).unwrap(), pinned()?);
+    let snapshot = pinned(all_changed()?)?;
+    assert_eq!(serde_json::to_string(&snapshot).unwrap(), PINNED);
+    assert_eq!(serde_json::from_str::<Snapshot>(PINNED).unwrap(), snapshot);
     let mut average = Average::new(0.75, &array![0.0, 0.0])?;
     average.update(&array![1.0, -2.0])?;
     let text = r#"{"decay":0.75,"updates":1,"mean":{"v":1,"dim":[2],"data":[1.0,-2.0]}}"#;
@@ -237,7 +243,8 @@ trait Visit {
 fn visit_golden(visitor: &mut impl Visit) -> Result<(), Error> {
     let third = 1.0 / 3.0;
     visitor.visit("rule_default", &Adamax::default());
-    visitor.visit("rule_all_changed", &all_changed()?);
+    visitor.visit("rule_all_changed", &without_bounds()?);
+    visitor.visit("rule_bounded", &all_changed()?);
     let rule = Adamax::builder()
         .learning_rate(0.1 + 0.2)
         .epsilon(f64::from_bits(1))
@@ -251,7 +258,7 @@ fn visit_golden(visitor: &mut impl Visit) -> Result<(), Error> {
     visitor.visit("state", &State::from_parts(u64::MAX, m, u)?);
     let (m, u) = (array![0.1_f32, -1e-45].into_dyn(), array![0.2_f32, f32::MAX].into_dyn());
     visitor.visit("state_f32", &State::from_parts(3, m, u)?);
-    visitor.visit("snapshot", &pinned()?);
+    visitor.visit("snapshot", &pinned(without_bounds()?)?);
     visitor.visit("snapshot_empty", &Optimizer::<f32>::new(Adamax::keras()).snapshot());
     visitor.visit("max_norm_global", &MaxNorm::Global(third));
     visitor.visit("max_norm_per_tensor", &MaxNorm::PerTensor(1.0));
@@ -296,7 +303,7 @@ fn visit_golden(visitor: &mut impl Visit) -> Result<(), Error> {
     {
         let solver = adamax::argmin::AdamaxSolver::<f64>::new(Adamax::default());
         visitor.visit("solver_default", &solver);
-        visitor.visit("solver_all_changed", &changed_solver()?);
+        visitor.visit("solver_all_changed", &changed_solver(without_bounds()?)?);
     }
     Ok(())
 }
@@ -320,9 +327,9 @@ fn changed_plateau() -> Result<ReduceOnPlateau, Error> {
 
 /// A solver whose settings all differ from their defaults.
 #[cfg(feature = "argmin")]
-fn changed_solver() -> Result<adamax::argmin::AdamaxSolver, Error> {
+fn changed_solver(rule: Adamax) -> Result<adamax::argmin::AdamaxSolver, Error> {
     let state = State::from_parts(2, array![0.5].into_dyn(), array![1.0].into_dyn())?;
-    let solver = adamax::argmin::AdamaxSolver::new(all_changed()?)
+    let solver = adamax::argmin::AdamaxSolver::new(rule)
         .with_tolerance_grad(1e-6)
         .and_then(|solver| solver.with_tolerance_step(1e-9))
         .expect("tolerances in range");
@@ -453,7 +460,7 @@ fn settings_that_are_left_out_take_their_defaults() -> Result<(), Error> {
     assert_defaults::<Adamax>(&value(all_changed()?), "", &defaults, &[]);
     assert_eq!(serde_json::from_str::<Adamax>("{}").unwrap(), Adamax::default());
 
-    let snapshot = value(pinned()?);
+    let snapshot = value(pinned(all_changed()?)?);
     assert_defaults::<Snapshot>(&snapshot, "/groups/1", &defaults, &[]);
     let of_snapshot = value(Optimizer::<f64>::new(Adamax::default()).snapshot());
     assert_defaults::<Snapshot>(&snapshot, "", &of_snapshot, &["lr_scale", "max_norm"]);
@@ -469,8 +476,18 @@ fn settings_that_are_left_out_take_their_defaults() -> Result<(), Error> {
         use adamax::argmin::AdamaxSolver;
         let of_solver = value(AdamaxSolver::<f64>::new(Adamax::default()));
         let settings = ["schedule", "tolerance_grad", "tolerance_step", "state"];
-        assert_defaults::<AdamaxSolver>(&value(changed_solver()?), "", &of_solver, &settings);
-        assert_defaults::<AdamaxSolver>(&value(changed_solver()?), "/rule", &defaults, &[]);
+        assert_defaults::<AdamaxSolver>(
+            &value(changed_solver(all_changed()?)?),
+            "",
+            &of_solver,
+            &settings,
+        );
+        assert_defaults::<AdamaxSolver>(
+            &value(changed_solver(all_changed()?)?),
+            "/rule",
+            &defaults,
+            &[],
+        );
     }
     Ok(())
 }
@@ -513,11 +530,14 @@ const RULE_FAULTS: &[(&str, f64, &str)] = &[
     ("epsilon", -1e-8, "epsilon is -1e-8, but must be finite and at least 0"),
     ("clip_value", 0.0, "clip value is 0, but must be greater than 0"),
     ("clip_value", -1.0, "clip value is -1, but must be greater than 0"),
+    ("lower_bound", 99.0, "lower bound is 99, but must be at most the upper bound"),
+    ("upper_bound", -99.0, "lower bound is -16, but must be at most the upper bound"),
 ];
 
 #[test]
 fn rules_are_checked() {
-    let good = serde_json::to_value(Adamax::pytorch()).unwrap();
+    let good = Adamax::pytorch().to_builder().bounds(-16.0, 32.0).build().expect("in range");
+    let good = serde_json::to_value(good).unwrap();
     for &(field, bad, message) in RULE_FAULTS {
         assert_refused::<Adamax>(&good, &format!("/{field}"), &bad.into(), message);
     }

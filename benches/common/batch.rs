@@ -1,7 +1,7 @@
 //! Many tensors, stepped by an [`Optimizer`].
 
 use adamax::{
-    Adamax, Bound, MaxNorm, Optimizer, Outcome, Slot,
+    Adamax, Bound, MaxNorm, Optimizer, Outcome, Report, Slot,
     ndarray::{Array, ArrayD, Dimension, IxDyn},
 };
 
@@ -81,6 +81,11 @@ impl<A: Number, D: Dimension> Batch<A, D> {
     pub(crate) fn step(&mut self) -> Outcome {
         let mut bound = bind(&self.slots, &mut self.x, &self.g);
         self.optimizer.step(&mut bound).expect("a valid step")
+    }
+
+    pub(crate) fn step_with_report(&mut self) -> Report {
+        let mut bound = bind(&self.slots, &mut self.x, &self.g);
+        self.optimizer.step_with_report(&mut bound).expect("a valid step")
     }
 
     #[cfg(feature = "rayon")]

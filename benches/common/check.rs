@@ -37,6 +37,7 @@ pub(crate) fn assert_each<'a, A: Number>(
 pub(crate) fn naive(rule: &Adamax, factor: f64) -> impl Fn(f64, f64) -> f64 {
     let (alpha, beta1, beta2) = (rule.learning_rate(), rule.beta1(), rule.beta2());
     let epsilon = rule.epsilon();
+    let (lower, upper) = rule.bounds();
     let keep = match rule.weight_decay() {
         WeightDecay::Decoupled(lambda) => 1.0 - alpha * lambda,
         _ => 1.0,
@@ -48,7 +49,7 @@ pub(crate) fn naive(rule: &Adamax, factor: f64) -> impl Fn(f64, f64) -> f64 {
         for step_size in &step_sizes {
             m = beta1 * m + (1.0 - beta1) * g;
             u = (beta2 * u).max(g.abs());
-            x = keep * x - step_size * m / (u + epsilon);
+            x = (keep * x - step_size * m / (u + epsilon)).clamp(lower, upper);
         }
         x
     }

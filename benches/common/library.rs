@@ -1,7 +1,7 @@
 //! The implementation by this crate: one tensor, a rule and a state.
 
 use adamax::{
-    Adamax, NonFinite, Outcome, State,
+    Adamax, NonFinite, Outcome, Report, State,
     ndarray::{Array, Dimension, Ix1},
 };
 
@@ -37,6 +37,10 @@ impl<A: Number, D: Dimension> Library<A, D> {
 
     pub(crate) fn step(&mut self) -> Outcome {
         self.rule.step(&mut self.state, &mut self.x, &self.g).expect("a valid step")
+    }
+
+    pub(crate) fn step_with_report(&mut self) -> Report {
+        self.rule.step_with_report(&mut self.state, &mut self.x, &self.g).expect("a valid step")
     }
 
     #[cfg(feature = "rayon")]

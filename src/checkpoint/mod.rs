@@ -229,7 +229,8 @@ use crate::{
 /// {"version": 1,
 ///  "groups": [{"learning_rate": 0.002, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8,
 ///              "epsilon_placement": "Outside", "bias_correction": "On", "weight_decay": {"L2": 0.01},
-///              "clip_value": null, "objective": "Minimize", "non_finite": "Error"}],
+///              "clip_value": null, "lower_bound": 0.0, "upper_bound": null, "objective": "Minimize",
+///              "non_finite": "Error"}],
 ///  "tensors": {"NAME": {"group": 0, "steps": 1000}},
 ///  "lr_scale": 1.0,
 ///  "max_norm": {"Global": 1.0}}
@@ -239,7 +240,8 @@ use crate::{
 ///  "averages": {"NAME": {"decay": 0.999, "updates": 1000}}
 /// ```
 /// Names and values are those of [`Adamax`](crate::Adamax) and [`MaxNorm`](crate::MaxNorm); `null`
-/// means ∞, or no bound. The decay of an equal average is 1. Numbers are written with all digits that their exact value needs. The same
+/// means no bound: ∞, or −∞ below. The decay of an equal average is 1. Numbers are written with all digits
+/// that their exact value needs. The same
 /// checkpoint always gives the same bytes.
 ///
 /// Later releases read the files of earlier ones. A file may leave out `lr_scale`, `max_norm` and any

@@ -6,6 +6,7 @@
 //! - [Any number of layers](#any-number-of-layers)
 //! - [Gradient accumulation](#gradient-accumulation)
 //! - [A frozen part of an array](#a-frozen-part-of-an-array)
+//! - [Bounds for each element](#bounds-for-each-element)
 //! - [Complex parameters](#complex-parameters)
 //! - [Counting skipped steps](#counting-skipped-steps)
 //! - [Averaged parameters](#averaged-parameters)
@@ -185,6 +186,32 @@
 //! optimizer.step(&mut [slot.bind(&mut embeddings.slice_mut(free), &gradient.slice(free))])?;
 //! assert!(embeddings.slice(s![..2, ..]).iter().all(|&x| x == 1.0));
 //! assert!(embeddings.slice(free).iter().all(|&x| x < 1.0));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Bounds for each element
+//! [`bounds`](crate::AdamaxBuilder::bounds) keeps all entries of a tensor between two numbers. If each
+//! entry has bounds of its own, clamp the parameter after the step. This is the same projection, but
+//! takes a second pass. (`clamp` panics if a bound is NaN, or a lower bound is above its upper one.)
+//! ```
+//! use adamax::{Adamax, State};
+//! use ndarray::{Zip, array};
+//!
+//! // A rate, a phase, and a constant. A fixed entry has equal bounds.
+//! let (lower, upper) = (array![0.0, -3.2, 2.5], array![f64::INFINITY, 3.2, 2.5]);
+//! let target = array![-1.0, 2.0, 0.0];
+//! let mut x = array![0.5_f64, 0.0, 2.5];
+//! let (rule, mut state) = (Adamax::builder().learning_rate(0.05).build()?, State::zeros_like(&x));
+//! for _ in 0..500 {
+//!     let gradient = (&x - &target) * 2.0;                        // of |x − target|²
+//!     rule.step(&mut state, &mut x, &gradient)?;
+//!     Zip::from(&mut x)
+//!         .and(&lower)
+//!         .and(&upper)
+//!         .for_each(|x, &lower, &upper| *x = x.clamp(lower, upper));
+//! }
+//! assert_eq!((x[0], x[2]), (0.0, 2.5));
+//! assert!((x[1] - 2.0).abs() < 1e-3);
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!

@@ -185,7 +185,7 @@ mod tests {
         reversed.invert_axis(Axis(1));
         let small = Array2::<f64>::ones((2, 3).f());
         for like in [c.into_dyn(), permuted.into_dyn(), reversed.into_dyn(), small.into_dyn()] {
-            let zeros = zeros_in_order_of(&like).unwrap();
+            let zeros = zeros_in_order_of::<f64, _, _>(&like).unwrap();
             assert_eq!((zeros.shape(), zeros.strides()), (like.shape(), like.strides()));
             assert!(zeros.as_slice_memory_order().is_some());
         }

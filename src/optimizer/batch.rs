@@ -21,15 +21,15 @@ use crate::{
     reduce::{
         Reduce,
         exact_sum::ExactSum,
-        finite::{self, Below},
+        finite::Below,
         norm::{Factor, Norm},
         reduce,
         squares::Squares,
     },
     rule::{Adamax, NonFinite, precision},
     state::State,
-    step::Outcome,
-    update::{Arrays, coefficients::Coefficients, rehearsal::Fault},
+    step::{Outcome, report::Report},
+    update::{Arrays, coefficients::Coefficients, contiguous::Observe, rehearsal::Obstacle},
 };
 
 /// A tensor of an optimizer.
@@ -39,6 +39,8 @@ pub(super) struct Tensor<A> {
     pub(super) state: State<A>,
     /// The number of the last batch with this tensor.
     pub(super) batch: u64,
+    /// The figures of its last step with a report.
+    pub(super) report: Option<Report>,
 }
 
 /// The rule of a group, and the coefficients of its latest step: tensors of one group mostly have
@@ -94,7 +96,7 @@ impl<A: Real> GroupRule<A> {
 
 /// The clipping of the gradients of one batch.
 #[derive(Clone, Copy, Debug)]
-enum Clip {
+pub(super) enum Clip {
     /// One factor for all.
     Factor(Factor),
     /// A bound for the norm of each.
@@ -122,13 +124,13 @@ impl Purpose {
 /// step is taken.
 #[must_use = "nothing changes until `apply` is called"]
 pub struct Checked<'s, 'a, A> {
-    groups: &'s [GroupRule<A>],
-    tensors: &'s mut [Tensor<A>],
-    batch: &'s mut [Bound<'a, A>],
-    lr_scale: f64,
-    max_norm: Option<MaxNorm>,
-    verdict: Verdict,
-    clip: Clip,
+    pub(super) groups: &'s [GroupRule<A>],
+    pub(super) tensors: &'s mut [Tensor<A>],
+    pub(super) batch: &'s mut [Bound<'a, A>],
+    pub(super) lr_scale: f64,
+    pub(super) max_norm: Option<MaxNorm>,
+    pub(super) verdict: Verdict,
+    pub(super) clip: Clip,
     /// The sums of squares behind `clip`, if others may have to add theirs.
     sums: Option<Box<Sums>>,
     parallel: bool,
@@ -150,7 +152,16 @@ impl<A: Real> Optimizer<A> {
         purpose: Purpose,
     ) -> Result<Checked<'s, 'a, A>, Error> {
         let usual = self.check_structure(batch)?;
-        let mut checked = Checked {
+        let mut checked = self.begin(batch);
+        let gradients = checked.measure(execute, purpose);
+        checked.verdict = checked.judge(execute, gradients, usual)?;
+        Ok(checked)
+    }
+
+    /// Returns a batch of which nothing has been found yet.
+    #[inline(always)]
+    pub(super) fn begin<'s, 'a>(&'s mut self, batch: &'s mut [Bound<'a, A>]) -> Checked<'s, 'a, A> {
+        Checked {
             groups: &self.groups,
             tensors: &mut self.tensors,
             batch,
@@ -160,15 +171,12 @@ impl<A: Real> Optimizer<A> {
             clip: Clip::Factor(Factor::ONE),
             sums: None,
             parallel: false,
-        };
-        let gradients = checked.measure(execute, purpose);
-        checked.verdict = checked.judge(execute, gradients, usual)?;
-        Ok(checked)
+        }
     }
 
     /// Checks slots, shapes, step counters and coefficients. Returns true if coefficients and states
     /// are of the usual ranges, so that moderate gradients give finite numbers.
-    fn check_structure(&mut self, batch: &[Bound<'_, A>]) -> Result<bool, Error> {
+    pub(super) fn check_structure(&mut self, batch: &[Bound<'_, A>]) -> Result<bool, Error> {
         if let Some(max_norm) = self.max_norm {
             precision::check_rounding::<A>("max norm", max_norm.bound(), 0.0)?;
         }
@@ -195,7 +203,7 @@ impl<A: Real> Optimizer<A> {
     }
 }
 
-impl<A: Real> Checked<'_, '_, A> {
+impl<'a, A: Real> Checked<'_, 'a, A> {
     /// Takes the norms that clipping needs. Returns true if they prove that all gradients are moderate.
     #[inline(always)]
     fn measure(&mut self, execute: impl Execute, purpose: Purpose) -> bool {
@@ -248,7 +256,12 @@ impl<A: Real> Checked<'_, '_, A> {
     /// are read nowhere else. `moderate` is true if norms have shown that all gradients are; `usual` is
     /// that of [`check_structure`](Optimizer::check_structure).
     #[inline(always)]
-    fn judge(&self, execute: impl Execute, moderate: bool, usual: bool) -> Result<Verdict, Error> {
+    pub(super) fn judge(
+        &self,
+        execute: impl Execute,
+        moderate: bool,
+        usual: bool,
+    ) -> Result<Verdict, Error> {
         let propagates = |group: &GroupRule<A>| group.rule.non_finite() == NonFinite::Propagate;
         if moderate && usual || self.groups.iter().all(propagates) {
             return Ok(Verdict::Apply);
@@ -286,51 +299,46 @@ impl<A: Real> Checked<'_, '_, A> {
             NonFinite::Propagate => shared.unwrap_or(NonFinite::Propagate),
             own => own,
         };
-        let gradient = |bound: &Bound<'_, A>, tensor: &Tensor<A>| {
-            let finite = finite::all_finite(execute, bound.pair.gradient());
-            (!finite).then(|| (Fault::Gradient, self.plan().unscaled(tensor)))
-        };
-        let verdict = self.verdict_by(of_gradient, gradient)?;
+        let verdict = self.verdict_by(of_gradient, |bound| bound.pair.examine_gradient(execute))?;
         if verdict == Verdict::Apply {
-            let result = |bound: &Bound<'_, A>, tensor: &_| self.fault(execute, bound, tensor);
-            self.verdict_by(|bound| policy.of(bound), result)
+            self.verdict_by(|bound| policy.of(bound), |bound| self.obstacle(execute, bound))
         } else {
             Ok(verdict)
         }
     }
 
-    /// Applies policies to the faults of the tensors of the batch.
-    fn verdict_by(
-        &self,
+    /// Applies policies to what is wrong with the tensors of the batch.
+    fn verdict_by<'s>(
+        &'s self,
         policy: impl Fn(&Bound<'_, A>) -> NonFinite,
-        fault: impl Fn(&Bound<'_, A>, &Tensor<A>) -> Option<(Fault, Coefficients<A>)>,
+        fault: impl Fn(&'s Bound<'a, A>) -> Option<Obstacle<'s, A, IxDyn>>,
     ) -> Result<Verdict, Error> {
         let mut verdict = Verdict::Apply;
         for bound in &*self.batch {
             let policy = policy(bound);
-            let tensor = self.tensors.get(bound.index);
-            debug_assert!(tensor.is_some(), "the batch has been checked");
-            let (Some(tensor), true) = (tensor, policy != NonFinite::Propagate) else { continue };
-            match fault(bound, tensor) {
+            if policy == NonFinite::Propagate {
+                continue;
+            }
+            match fault(bound) {
                 None => {}
                 Some(_) if policy == NonFinite::Skip => verdict = Verdict::Skip,
-                Some((fault, k)) => {
-                    let error = bound.pair.refusal(fault, &k, &tensor.state);
-                    return Err(error.in_tensor(&tensor.name));
+                Some(obstacle) => {
+                    let name = self.tensors.get(bound.index).map_or("", |tensor| &tensor.name);
+                    return Err(obstacle.into_error().in_tensor(name));
                 }
             }
         }
         Ok(verdict)
     }
 
-    /// Returns the fault that the step of one tensor would have, and the coefficients that show it.
-    fn fault(
-        &self,
+    /// Returns the reason why the step of one tensor would not be finite.
+    fn obstacle<'s>(
+        &'s self,
         execute: impl Execute,
-        bound: &Bound<'_, A>,
-        tensor: &Tensor<A>,
-    ) -> Option<(Fault, Coefficients<A>)> {
-        let plan = self.plan();
+        bound: &'s Bound<'a, A>,
+    ) -> Option<Obstacle<'s, A, IxDyn>> {
+        let plan = Plan { groups: self.groups, lr_scale: self.lr_scale, clip: self.clip };
+        let tensor = self.tensors.get(bound.index)?;
         // If others add to the norm, the factor is known only later. It is between 0 and 1, and what is
         // finite at both ends is finite between them.
         let ends = [Factor::ONE, Factor::ZERO];
@@ -338,12 +346,8 @@ impl<A: Real> Checked<'_, '_, A> {
         let factors: &[_] = if self.sums.is_some() { &ends } else { &found };
         factors.iter().find_map(|&factor| {
             let k = plan.unscaled(tensor).with_gradient_scale(factor);
-            bound.pair.examine(execute, &k, &tensor.state).map(|fault| (fault, k))
+            bound.pair.examine(execute, &k, &tensor.state)
         })
-    }
-
-    fn plan(&self) -> Plan<'_, A> {
-        Plan { groups: self.groups, lr_scale: self.lr_scale, clip: self.clip }
     }
 }
 
@@ -432,7 +436,7 @@ where
 }
 
 /// Tensors whose norms are taken.
-struct Norms<'s, 'a, A>(&'s mut [Bound<'a, A>]);
+pub(super) struct Norms<'s, 'a, A>(pub(super) &'s mut [Bound<'a, A>]);
 
 impl<A: Real> Split for Norms<'_, '_, A> {
     fn len(&self) -> usize {
@@ -543,10 +547,10 @@ impl<A: Real> fmt::Debug for Checked<'_, '_, A> {
 }
 
 /// Everything that the second phase needs besides the batch.
-struct Plan<'s, A> {
-    groups: &'s [GroupRule<A>],
-    lr_scale: f64,
-    clip: Clip,
+pub(super) struct Plan<'s, A> {
+    pub(super) groups: &'s [GroupRule<A>],
+    pub(super) lr_scale: f64,
+    pub(super) clip: Clip,
 }
 
 impl<A> Clone for Plan<'_, A> {
@@ -560,7 +564,7 @@ impl<A> Copy for Plan<'_, A> {}
 impl<'s, A: Real> Plan<'s, A> {
     /// Returns the factor by which clipping multiplies a gradient of this norm.
     #[inline(always)]
-    fn gradient_scale(self, norm: Norm) -> Factor {
+    pub(super) fn gradient_scale(self, norm: Norm) -> Factor {
         match self.clip {
             Clip::Factor(factor) => factor,
             Clip::PerTensor(bound) => norm.factor(bound),
@@ -591,6 +595,24 @@ impl<'s, A: Real> Plan<'s, A> {
             && self.gradient_scale(norm) == Factor::ONE;
         suits.then_some(&group.coefficients)
     }
+
+    /// Steps a tensor.
+    #[inline(always)]
+    pub(super) fn step<S: Observe<A>>(
+        self,
+        execute: impl Execute,
+        bound: &mut Bound<'_, A>,
+        tensor: &mut Tensor<A>,
+    ) -> S {
+        let own;
+        let k = if let Some(shared) = self.shared_coefficients(tensor, bound.norm) {
+            shared
+        } else {
+            own = self.coefficients(tensor, bound.norm);
+            &own
+        };
+        bound.pair.step(execute, k, tensor.state.begin_step(k.keeps_balance()))
+    }
 }
 
 /// Work of the second phase.
@@ -602,11 +624,11 @@ enum Work<'s, 'a, A> {
 }
 
 /// Some tensors of a batch, with the tensors of the optimizer from number `first` on.
-struct Part<'s, 'a, A> {
-    plan: Plan<'s, A>,
-    batch: &'s mut [Bound<'a, A>],
-    tensors: &'s mut [Tensor<A>],
-    first: usize,
+pub(super) struct Part<'s, 'a, A> {
+    pub(super) plan: Plan<'s, A>,
+    pub(super) batch: &'s mut [Bound<'a, A>],
+    pub(super) tensors: &'s mut [Tensor<A>],
+    pub(super) first: usize,
 }
 
 impl<A: Real> Work<'_, '_, A> {
@@ -645,7 +667,7 @@ impl<A: Real> Split for Work<'_, '_, A> {
 
 impl<'s, 'a, A: Real> Part<'s, 'a, A> {
     /// Splits two tensors or more, which are in the order of the optimizer's tensors.
-    fn halves(self) -> (Self, Self) {
+    pub(super) fn halves(self) -> (Self, Self) {
         let Part { plan, batch, tensors, first } = self;
         let (batch, batch2) = batch.split_at_mut(batch.len() / 2);
         let cut = batch2.first().map_or(first, |bound| bound.index);
@@ -669,14 +691,7 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
             let tensor = self.tensors.get_mut(bound.index - self.first);
             debug_assert!(tensor.is_some(), "the batch has been checked");
             let Some(tensor) = tensor else { continue };
-            let own;
-            let k = if let Some(shared) = self.plan.shared_coefficients(tensor, bound.norm) {
-                shared
-            } else {
-                own = self.plan.coefficients(tensor, bound.norm);
-                &own
-            };
-            bound.pair.step::<()>(Sequential, k, tensor.state.begin_step(k.keeps_balance()));
+            self.plan.step::<()>(Sequential, bound, tensor);
         }
     }
 }

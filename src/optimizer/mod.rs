@@ -4,6 +4,7 @@ pub(crate) mod batch;
 mod display;
 pub(crate) mod findings;
 pub(crate) mod max_norm;
+mod report;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
 
@@ -243,7 +244,8 @@ impl<A: Real> Optimizer<A> {
         let state = State::try_zeros_like(param).map_err(|error| error.in_tensor(name))?;
         let index = self.tensors.len();
         self.by_name.insert(name.to_owned(), index);
-        self.tensors.push(Tensor { name: name.to_owned(), group, state, batch: self.batches });
+        let (name, batch) = (name.to_owned(), self.batches);
+        self.tensors.push(Tensor { name, group, state, batch, report: None });
         Ok(Slot { optimizer: self.id, index, dimension: PhantomData })
     }
 
@@ -639,6 +641,7 @@ impl<A: Real> Optimizer<A> {
         for entry in &mut self.tensors {
             if let Some(TensorSnapshot { state, .. }) = snapshot.tensor(&entry.name) {
                 entry.state.assign(state);
+                entry.report = None;
             }
         }
         let own = self.groups.iter().map(GroupRule::rule);

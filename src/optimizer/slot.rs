@@ -121,7 +121,7 @@ pub struct Bound<'a, A> {
     pub(super) index: usize,
     /// Views with gaps are in a box, so that a batch of many small tensors takes little memory.
     pub(super) pair: Pair<'a, A, Box<Gapped<'a, A>>>,
-    /// The norm of the gradient, if the optimizer clips norms per tensor.
+    /// The norm of the gradient, if the optimizer clips norms per tensor or makes a report.
     pub(super) norm: Norm,
 }
 

@@ -27,6 +27,11 @@ impl Norm {
         Norm { sum: sum * power_of_two(-2 * half), exponent: exponent + half }
     }
 
+    /// Returns the norm as a number, which is infinite beyond the largest one.
+    pub(crate) fn to_f64(self) -> f64 {
+        scaled(libm::sqrt(self.sum), self.exponent)
+    }
+
     /// Returns true if all elements are finite.
     pub(crate) fn is_finite(self) -> bool {
         self.sum.is_finite()
@@ -37,12 +42,6 @@ impl Norm {
     pub(crate) fn is_moderate<A: Real>(self) -> bool {
         // The norm is below 2^(exponent + 1).
         self.is_finite() && self.exponent < A::MAX_EXP - i32::from(MODERATE)
-    }
-
-    /// Returns the norm as a number, which is infinite if it is too large for one.
-    #[cfg(any(feature = "argmin", test))]
-    pub(crate) fn to_f64(self) -> f64 {
-        libm::scalbn(libm::sqrt(self.sum), self.exponent)
     }
 
     /// Returns `bound / norm` if the norm exceeds the bound, else exactly 1. NaN gives NaN.
@@ -75,6 +74,11 @@ impl Factor {
     pub(crate) const ONE: Self = Factor { mantissa: 1.0, exponent: 0 };
     pub(crate) const ZERO: Self = Factor { mantissa: 0.0, exponent: 0 };
 
+    /// Returns the factor as a number, which is 0 below the smallest one.
+    pub(crate) fn to_f64(self) -> f64 {
+        scaled(self.mantissa, self.exponent)
+    }
+
     /// Returns two numbers whose product is the factor. The second is 1 unless the factor is below the
     /// normal numbers of `A`.
     #[inline]
@@ -87,6 +91,16 @@ impl Factor {
             let first = self.mantissa * power_of_two(least);
             [A::from_f64(first), A::from_f64(libm::scalbn(1.0, -missing))]
         }
+    }
+}
+
+/// Returns `value`·2^`exponent`, rounded once.
+fn scaled(value: f64, exponent: i32) -> f64 {
+    // Nearly always; the product is exact for a value in [1, 2).
+    if (-1000..=1000).contains(&exponent) {
+        value * power_of_two(exponent)
+    } else {
+        libm::scalbn(value, exponent)
     }
 }
 

@@ -34,6 +34,25 @@ impl Norm {
     }
 }
 
+impl Norm {
+    /// Returns the norm of an array, and adds its square to a sum.
+    pub(crate) fn and_add<A: Real, D: Dimension>(
+        execute: impl Execute,
+        elements: Elements<'_, A, D>,
+        sum: &mut ExactSum,
+    ) -> Self {
+        let squares = Squares::new(elements);
+        if let Some(leaf) = squares.as_one_leaf() {
+            sum.add_leaf(leaf);
+            return Norm::new(leaf.sum, leaf.exponent);
+        }
+        let mut own = ExactSum::ZERO;
+        execute.run_into(squares, &mut own, Squares::add_to);
+        sum.add_sum(&own);
+        own.root()
+    }
+}
+
 /// The sum of the squares of an array.
 pub(crate) enum Squares<'a, A, D> {
     RowMajor(RowMajor<'a, A>),

@@ -3,7 +3,7 @@
 use super::{
     Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
     decay_rate::DecayRate,
-    range::{check_not_negative, check_positive},
+    range::{check, check_not_negative, check_positive},
 };
 use crate::error::Error;
 
@@ -97,6 +97,38 @@ impl AdamaxBuilder {
         self
     }
 
+    /// Keeps each parameter between two bounds: `x ← min(max(x′, lower), upper)`, where x′ is the new
+    /// parameter, after weight decay and the step. −∞ and ∞ are off. `lower` ≤ `upper`.
+    ///
+    /// A parameter that starts outside is inside after its first step. Where `lower` is `upper`, the
+    /// parameter is fixed. NaN stays NaN. −0 stays −0 where 0 is allowed. The moments do not see the
+    /// bounds, as in Keras and in PyTorch programs that clamp. So a parameter leaves a bound as soon as
+    /// the first moment points inwards.
+    ///
+    /// In `f32`, each bound is rounded to nearest. A bound that rounds to 0, or that overflows, is an
+    /// error at the step. For a bound on each element, see
+    /// [Bounds for each element](crate::recipes#bounds-for-each-element).
+    ///
+    /// ```
+    /// use adamax::{Adamax, State};
+    /// use ndarray::array;
+    ///
+    /// // The least of (x − 3)² + (y + 1)² with both in [0, 2] is at (2, 0).
+    /// let rule = Adamax::builder().learning_rate(0.1).bounds(0.0, 2.0).build()?;
+    /// let mut x = array![0.5, 0.5];
+    /// let mut state = State::zeros_like(&x);
+    /// for _ in 0..100 {
+    ///     let gradient = (&x - &array![3.0, -1.0]) * 2.0;
+    ///     rule.step(&mut state, &mut x, &gradient)?;
+    /// }
+    /// assert_eq!(x, array![2.0, 0.0]);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn bounds(mut self, lower: f64, upper: f64) -> Self {
+        (self.rule.lower_bound, self.rule.upper_bound) = (lower, upper);
+        self
+    }
+
     /// Selects minimisation or maximisation.
     pub fn objective(mut self, objective: Objective) -> Self {
         self.rule.objective = objective;
@@ -127,6 +159,10 @@ impl AdamaxBuilder {
             }
         }
         check_positive("clip value", rule.clip_value)?;
+        let (lower, upper) = rule.bounds();
+        check("lower bound", lower, lower < f64::INFINITY, "below infinity")?;
+        check("upper bound", upper, upper > f64::NEG_INFINITY, "above -infinity")?;
+        check("lower bound", lower, lower <= upper, "at most the upper bound")?;
         Ok(Adamax { beta1, beta2, ..rule }.with_precisions())
     }
 }

@@ -45,6 +45,7 @@ use self::{decay_rate::DecayRate, precision::Precisions};
 /// | [`bias_correction`](AdamaxBuilder::bias_correction) | 1 − β₁ᵗ | [`On`](BiasCorrection::On) | |
 /// | [`weight_decay`](AdamaxBuilder::weight_decay) | λ | [`None`](WeightDecay::None) | finite, ≥ 0 |
 /// | [`clip_value`](AdamaxBuilder::clip_value) | c | ∞ (off) | > 0 |
+/// | [`bounds`](AdamaxBuilder::bounds) | | −∞, ∞ (off) | lower ≤ upper |
 /// | [`objective`](AdamaxBuilder::objective) | ± | [`Minimize`](Objective::Minimize) | |
 /// | [`non_finite`](AdamaxBuilder::non_finite) | | [`Error`](NonFinite::Error) | |
 ///
@@ -94,6 +95,8 @@ pub struct Adamax {
     bias_correction: BiasCorrection,
     weight_decay: WeightDecay,
     clip_value: f64,
+    lower_bound: f64,
+    upper_bound: f64,
     objective: Objective,
     non_finite: NonFinite,
     /// Computed from the settings.
@@ -101,8 +104,8 @@ pub struct Adamax {
 }
 
 impl Default for Adamax {
-    /// α 0.002, β₁ 0.9, β₂ 0.999, ε 1e-8 outside the maximum, with bias correction; no weight decay
-    /// and no clipping.
+    /// α 0.002, β₁ 0.9, β₂ 0.999, ε 1e-8 outside the maximum, with bias correction; no weight decay,
+    /// no clipping and no bounds.
     fn default() -> Self {
         const BETA1: DecayRate = DecayRate::known(0.9);
         const BETA2: DecayRate = DecayRate::known(0.999);
@@ -115,6 +118,8 @@ impl Default for Adamax {
             bias_correction: BiasCorrection::default(),
             weight_decay: WeightDecay::default(),
             clip_value: f64::INFINITY,
+            lower_bound: f64::NEG_INFINITY,
+            upper_bound: f64::INFINITY,
             objective: Objective::default(),
             non_finite: NonFinite::default(),
             precisions: Precisions::BOTH,
@@ -189,6 +194,12 @@ impl Adamax {
     #[must_use]
     pub fn clip_value(&self) -> f64 {
         self.clip_value
+    }
+
+    /// Returns the lower and the upper bound of the parameters; −∞ and ∞ if there are none.
+    #[must_use]
+    pub fn bounds(&self) -> (f64, f64) {
+        (self.lower_bound, self.upper_bound)
     }
 
     /// Returns the direction of the steps: minimise or maximise.

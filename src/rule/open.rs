@@ -3,7 +3,7 @@
 use super::Adamax;
 
 /// The names of the settings, as documents spell them.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "learning_rate",
     "beta1",
     "beta2",
@@ -12,6 +12,8 @@ const NAMES: [&str; 10] = [
     "bias_correction",
     "weight_decay",
     "clip_value",
+    "lower_bound",
+    "upper_bound",
     "objective",
     "non_finite",
 ];
@@ -51,6 +53,8 @@ impl Adamax {
         fn choose<T>(open: bool, own: T, found: T) -> T {
             if open { own } else { found }
         }
+        // One bound of a file and one of the optimizer need not fit each other.
+        let bounds = open.contains("lower_bound") && open.contains("upper_bound");
         // All fields are named, so that a new setting cannot be forgotten here.
         let completed = Adamax {
             learning_rate: choose(
@@ -77,6 +81,8 @@ impl Adamax {
                 self.weight_decay,
             ),
             clip_value: choose(open.contains("clip_value"), own.clip_value, self.clip_value),
+            lower_bound: choose(bounds, own.lower_bound, self.lower_bound),
+            upper_bound: choose(bounds, own.upper_bound, self.upper_bound),
             objective: choose(open.contains("objective"), own.objective, self.objective),
             non_finite: choose(open.contains("non_finite"), own.non_finite, self.non_finite),
             precisions: self.precisions,

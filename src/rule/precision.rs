@@ -52,8 +52,8 @@ impl Adamax {
     }
 
     /// Refuses settings that round to nothing in the precision of `A`: a decay rate that becomes 1; a
-    /// clip value, an ε or a weight decay that becomes 0. Refuses an ε that the largest norm cannot
-    /// be added to.
+    /// clip value, an ε, a weight decay or a bound that becomes 0. Refuses a bound that becomes infinite,
+    /// and an ε that the largest norm cannot be added to.
     pub(crate) fn check_precision<A: Real>(&self) -> Result<(), Error> {
         check_rounding::<A>("beta1", self.beta1(), 1.0)?;
         check_rounding::<A>("beta2", self.beta2(), 1.0)?;
@@ -61,6 +61,13 @@ impl Adamax {
         check_rounding::<A>("clip value", self.clip_value(), 0.0)?;
         if let WeightDecay::L2(lambda) | WeightDecay::Decoupled(lambda) = self.weight_decay() {
             check_rounding::<A>("weight decay", lambda, 0.0)?;
+        }
+        let (lower, upper) = self.bounds();
+        for (name, bound) in [("lower bound", lower), ("upper bound", upper)] {
+            check_rounding::<A>(name, bound, 0.0)?;
+            if bound.is_finite() && !A::from_f64(bound).is_finite() {
+                return Err(Detail::Overflow { name, precision: A::NAME }.into());
+            }
         }
         if (A::max_value() + A::from_f64(self.epsilon())).is_finite() {
             Ok(())

@@ -74,6 +74,12 @@ pub enum WeightDecay {
     /// PyTorch's `AdamW`, Keras and optax's `adamaxw`. λ is multiplied by the learning rate, unlike
     /// in Loshchilov & Hutter, <https://arxiv.org/abs/1711.05101>. α·λ above 1 is an error at the
     /// step. In `f32`, α·λ below 3e-8 decays nothing, since x keeps only 24 binary digits.
+    ///
+    /// It also bounds the parameters. A step is at most C·α long, with C = (1 − β₁)/(1 − β₁/β₂) for
+    /// β₁ < β₂ and a state that started at zero: see [`Adamax`](crate::Adamax#step-size). So once
+    /// |x| ≤ C/λ, this stays so, whatever the gradients are and however α changes. At the default decay
+    /// rates, C/λ is 1.00909/λ. A larger |x| becomes smaller with every step. (All of this to within
+    /// rounding.)
     Decoupled(f64),
 }
 

@@ -22,6 +22,7 @@ fn rules() -> Vec<Adamax> {
                 let plain = builder().epsilon_placement(placement).epsilon(epsilon);
                 let plain = plain.weight_decay(decay);
                 builders.extend([plain, plain.clip_value(0.5).objective(Objective::Maximize)]);
+                builders.push(plain.bounds(-0.5, 0.25));
             }
             builders.push(builder().epsilon(epsilon).weight_decay(WeightDecay::L2(0.1)));
         }
@@ -56,8 +57,14 @@ fn write_bits<A: Real>(to: &mut String, values: &ArrayRef2<A>) {
     }
 }
 
-/// Returns the bits after a few steps, in row-major order, in mixed orders and in a view with gaps.
-fn bits_of_steps<A: Real>(rule: &Adamax, shape: (usize, usize), odd: bool) -> String {
+/// Returns the bits after a few steps, in row-major order, in mixed orders and in a view with gaps, and
+/// those of reports, if there are any.
+fn bits_of_steps<A: Real>(
+    rule: &Adamax,
+    shape: (usize, usize),
+    odd: bool,
+    reports: bool,
+) -> String {
     let mut bits = String::new();
     for layout in 0..3 {
         let step: isize = if layout == 2 { 2 } else { 1 };
@@ -68,7 +75,13 @@ fn bits_of_steps<A: Real>(rule: &Adamax, shape: (usize, usize), odd: bool) -> St
         let mut state = State::zeros_like(&*x);
         for seed in 0..5 {
             let g = Array2::from_shape_simple_fn(of_gradient, numbers(seed, odd));
-            rule.step(&mut state, &mut x, &g).unwrap();
+            if !reports {
+                rule.step(&mut state, &mut x, &g).unwrap();
+                continue;
+            }
+            let report = rule.step_with_report(&mut state, &mut x, &g).unwrap();
+            let figures = [report.gradient_norm(), report.max_gradient(), report.max_step()];
+            write_bits(&mut bits, &ndarray::aview2(&[figures]));
         }
         write_bits(&mut bits, &x);
         for moment in [state.first_moment(), state.inf_norm()] {
@@ -84,12 +97,14 @@ fn every_instruction_set_gives_the_same_bits() {
         // Shorter than a vector, whole vectors, and vectors with a rest.
         for shape in [(1, 1), (1, 7), (3, 16), (5, 67), (40, 37)] {
             for (number, rule) in rules().iter().enumerate() {
-                for odd in [false, true] {
-                    let bits = |level: Level| level.within(|| bits_of_steps::<A>(rule, shape, odd));
+                for (odd, reports) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let bits = |level: Level| {
+                        level.within(|| bits_of_steps::<A>(rule, shape, odd, reports))
+                    };
                     let baseline = bits(Level::Baseline);
                     for level in [Level::Avx2, Level::Avx512] {
                         let what = format!("{} {shape:?}, rule {number}", A::NAME);
-                        assert!(bits(level) == baseline, "{what}, {level:?}");
+                        assert!(bits(level) == baseline, "{what}, {level:?}, reports {reports}");
                     }
                 }
             }

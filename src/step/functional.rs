@@ -184,8 +184,7 @@ fn step_in_place<A: Real, D: Dimension>(
     k.check(rule)?;
     let arrays = Operands { x: &*x, g, m: &*m, u: &*u }.map(Elements::of, Elements::of);
     let examine = || rehearsal::examine(Sequential, &k, state::is_balanced(m, u), arrays);
-    let refusal = |fault| rehearsal::refusal(fault, &k, arrays);
-    if super::admit(rule, || false, examine, refusal)? == Outcome::Applied {
+    if super::admit(rule, || false, examine)? == Outcome::Applied {
         step_checked(&k, x, g, m, u);
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! One step of one tensor, in place: all checks, then the update.
 
 pub(crate) mod functional;
+pub(crate) mod report;
 
 use ndarray::{ArrayRef, Dimension};
 
@@ -13,7 +14,7 @@ use crate::{
     reduce::finite::{self, MODERATE},
     rule::{Adamax, NonFinite},
     state::State,
-    update::{coefficients::Coefficients, operands::Gapped, pair::Pair, rehearsal::Fault},
+    update::{coefficients::Coefficients, operands::Gapped, pair::Pair, rehearsal::Obstacle},
 };
 
 /// The result of a step that was not refused.
@@ -180,8 +181,7 @@ impl Adamax {
                 && state.is_balanced()
                 && finite::all_below(execute, pair.gradient(), MODERATE)
         };
-        let examine = || pair.examine(execute, &k, state);
-        let outcome = admit(self, is_usual, examine, |fault| pair.refusal(fault, &k, state))?;
+        let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
         if outcome == Outcome::Applied {
             pair.step::<()>(execute, &k, state.begin_step(k.keeps_balance()));
         }
@@ -189,14 +189,13 @@ impl Adamax {
     }
 }
 
-/// Applies the rule's policy for steps that are not finite. `examine` returns the fault that a step
-/// would have; it is called only if `is_usual` does not rule out any. `refusal` names it.
+/// Applies the rule's policy for steps that are not finite. `examine` returns the reason why a step
+/// would be one; it is called only if `is_usual` does not rule it out.
 #[inline(always)]
-fn admit(
+fn admit<'a, A: Real, D: Dimension + 'a>(
     rule: &Adamax,
     is_usual: impl FnOnce() -> bool,
-    examine: impl FnOnce() -> Option<Fault>,
-    refusal: impl FnOnce(Fault) -> Error,
+    examine: impl FnOnce() -> Option<Obstacle<'a, A, D>>,
 ) -> Result<Outcome, Error> {
     if rule.non_finite() == NonFinite::Propagate || is_usual() {
         return Ok(Outcome::Applied);
@@ -204,6 +203,6 @@ fn admit(
     match examine() {
         None => Ok(Outcome::Applied),
         Some(_) if rule.non_finite() == NonFinite::Skip => Ok(Outcome::Skipped),
-        Some(fault) => Err(refusal(fault)),
+        Some(obstacle) => Err(obstacle.into_error()),
     }
 }

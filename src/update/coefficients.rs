@@ -30,6 +30,9 @@ pub(crate) struct Coefficients<A> {
     guard: Guard,
     /// d: the part of the parameter that decoupled weight decay keeps; else 1.
     keep: A,
+    /// The bounds of the parameter; else ∓∞.
+    lower: A,
+    upper: A,
     /// η = α / (1 − β₁ᵗ).
     step_size: A,
     /// True if the step is far below the largest number, for moderate gradients and a balanced state,
@@ -67,6 +70,7 @@ impl<A: Real> Coefficients<A> {
         let epsilon = A::from_f64(rule.epsilon());
         let [beta1, beta2] = [rule.beta1(), rule.beta2()].map(A::from_f64);
         let step_size = A::from_f64(quotient(learning_rate, rule.correction(t)));
+        let (lower, upper) = rule.bounds();
         Self {
             gradient_scale: match rule.objective() {
                 Objective::Minimize => A::ONE,
@@ -85,6 +89,8 @@ impl<A: Real> Coefficients<A> {
                 Guard::Epsilon(rule.epsilon_placement())
             },
             keep: A::from_f64(1.0 - learning_rate * decay),
+            lower: A::from_f64(lower),
+            upper: A::from_f64(upper),
             step_size,
             bounded: beta1 <= beta2 && step_size <= A::MODERATE_STEP,
         }
@@ -185,6 +191,12 @@ impl<A: Real> Coefficients<A> {
         self.keep != A::ONE
     }
 
+    /// Returns true if the parameter has bounds.
+    #[inline]
+    pub(crate) fn has_bounds(&self) -> bool {
+        self.lower != -A::INFINITY || self.upper != A::INFINITY
+    }
+
     #[inline]
     pub(crate) fn guard(&self) -> Guard {
         self.guard
@@ -193,13 +205,15 @@ impl<A: Real> Coefficients<A> {
     /// Returns the new (x, m, u) of one element.
     ///
     /// `PREPARE` is [`prepares_gradient`](Self::prepares_gradient), `DECAY` is
-    /// [`decays`](Self::decays), `SPECIAL` is [`is_special`](Self::is_special), and `GUARD` stands
-    /// for [`guard`](Self::guard). They leave out operations that are neutral: the bits are the
-    /// same, but each operation beside the division costs a few per cent while the arrays are in cache.
+    /// [`decays`](Self::decays), `BOUND` is [`has_bounds`](Self::has_bounds), `SPECIAL` is
+    /// [`is_special`](Self::is_special), and `GUARD` stands for [`guard`](Self::guard). They leave out
+    /// operations that are neutral: the bits are the same, but each operation beside the division costs
+    /// a few per cent while the arrays are in cache.
     #[inline(always)]
     pub(crate) fn element<
         const PREPARE: bool,
         const DECAY: bool,
+        const BOUND: bool,
         const SPECIAL: bool,
         const GUARD: u8,
     >(
@@ -222,7 +236,10 @@ impl<A: Real> Coefficients<A> {
         let quotient = m / divisor;
         let step = if SPECIAL && quotient.abs() == A::INFINITY {
             // Only for β₁ > β₂ can |m| be so much larger than u. The step may still be finite.
-            self.step_size * (m / (divisor * A::LARGEST_POWER)) * A::LARGEST_POWER
+            let scaled = m / (divisor * A::LARGEST_POWER);
+            let step = self.step_size * scaled * A::LARGEST_POWER;
+            // 0·∞ is NaN.
+            if self.step_size == A::ZERO { A::ZERO } else { step }
         } else {
             self.step_size * quotient
         };
@@ -231,13 +248,14 @@ impl<A: Real> Coefficients<A> {
         let kept = if DECAY { self.keep * x } else { x };
         // Subtracting -0 would change the sign of -0.
         let x = if SPECIAL && step == A::ZERO { kept } else { kept - step };
+        let x = if BOUND { clamp(x, self.lower, self.upper) } else { x };
         (x, m, u)
     }
 
     /// Returns the gradient scaled, clipped and regularised.
     #[inline(always)]
     fn prepare(&self, g: A, x: A) -> A {
-        let g = clamp(self.gradient_scale * g, self.clip);
+        let g = clamp(self.gradient_scale * g, -self.clip, self.clip);
         // λ = 0 is not multiplied: with an infinite x the product would be NaN.
         if self.l2 == A::ZERO { g } else { g + self.l2 * x }
     }
@@ -259,9 +277,9 @@ fn flush_norm<A: Real>(value: A) -> A {
     if value < A::MIN_POSITIVE { A::ZERO } else { value }
 }
 
-/// Limits `value` to ±`bound`. NaN stays NaN.
+/// Limits `value` to `lower..=upper`. NaN stays NaN, and −0 stays −0 where 0 is allowed.
 #[inline(always)]
-fn clamp<A: Real>(value: A, bound: A) -> A {
-    let below = if value > bound { bound } else { value };
-    if below < -bound { -bound } else { below }
+fn clamp<A: Real>(value: A, lower: A, upper: A) -> A {
+    let below = if value > upper { upper } else { value };
+    if below < lower { lower } else { below }
 }

@@ -16,11 +16,16 @@ use crate::{
 /// A summary that an update collects in the same pass: of each element it sees x before and after,
 /// and the gradient as handed in. `()` collects nothing and costs nothing.
 pub(crate) trait Observe<A>: Summary {
+    /// False for `()`.
+    const OBSERVES: bool;
+
     /// Takes in one element.
     fn observe(&mut self, x: A, new_x: A, g: A);
 }
 
 impl<A> Observe<A> for () {
+    const OBSERVES: bool = false;
+
     #[inline(always)]
     fn observe(&mut self, _x: A, _new_x: A, _g: A) {}
 }
@@ -28,21 +33,32 @@ impl<A> Observe<A> for () {
 /// Updates each element.
 #[inline(always)]
 pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
+    let settings = (k.prepares_gradient(), k.decays(), k.has_bounds());
     if k.is_special() {
         return update_special(k, slices);
     }
-    match (k.prepares_gradient(), k.decays()) {
-        (false, false) => update_guarded::<A, S, false, false, false>(k, slices),
-        (false, true) => update_guarded::<A, S, false, true, false>(k, slices),
-        (true, false) => update_guarded::<A, S, true, false, false>(k, slices),
-        (true, true) => update_guarded::<A, S, true, true, false>(k, slices),
+    if S::OBSERVES {
+        // Fewer kernels, which would each be compiled again for every summary.
+        return match settings {
+            (false, false, false) => update_guarded::<A, S, false, false, false, false>(k, slices),
+            _ => update_guarded::<A, S, true, true, true, false>(k, slices),
+        };
+    }
+    match settings {
+        (false, false, false) => update_guarded::<A, S, false, false, false, false>(k, slices),
+        (false, true, false) => update_guarded::<A, S, false, true, false, false>(k, slices),
+        (true, false, false) => update_guarded::<A, S, true, false, false, false>(k, slices),
+        (true, true, false) => update_guarded::<A, S, true, true, false, false>(k, slices),
+        // With bounds, the product of the decay hides behind other operations.
+        (false, _, true) => update_guarded::<A, S, false, true, true, false>(k, slices),
+        (true, _, true) => update_guarded::<A, S, true, true, true, false>(k, slices),
     }
 }
 
 /// One loop with all operations is enough for what hardly ever happens.
 #[inline(never)]
 fn update_special<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
-    update_guarded::<A, S, true, true, true>(k, slices)
+    update_guarded::<A, S, true, true, true, true>(k, slices)
 }
 
 #[inline(always)]
@@ -51,6 +67,7 @@ fn update_guarded<
     S: Observe<A>,
     const PREPARE: bool,
     const DECAY: bool,
+    const BOUND: bool,
     const SPECIAL: bool,
 >(
     k: &Coefficients<A>,
@@ -59,27 +76,27 @@ fn update_guarded<
     let summary = PhantomData;
     match k.guard() {
         Guard::Epsilon(EpsilonPlacement::Outside) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::OUTSIDE }> {
+            dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::OUTSIDE }> {
                 k,
                 slices,
                 summary,
             })
         }
         Guard::Epsilon(EpsilonPlacement::InsideMax) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::INSIDE_MAX }> {
+            dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::INSIDE_MAX }> {
                 k,
                 slices,
                 summary,
             })
         }
         Guard::Epsilon(EpsilonPlacement::Accumulated) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::ACCUMULATED }> {
+            dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::ACCUMULATED }> {
                 k,
                 slices,
                 summary,
             })
         }
-        Guard::None => dispatch(Update::<A, S, PREPARE, DECAY, SPECIAL, { guard::NONE }> {
+        Guard::None => dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::NONE }> {
             k,
             slices,
             summary,
@@ -93,6 +110,7 @@ struct Update<
     S,
     const PREPARE: bool,
     const DECAY: bool,
+    const BOUND: bool,
     const SPECIAL: bool,
     const GUARD: u8,
 > {
@@ -106,16 +124,17 @@ impl<
     S: Observe<A>,
     const PREPARE: bool,
     const DECAY: bool,
+    const BOUND: bool,
     const SPECIAL: bool,
     const GUARD: u8,
-> Loop for Update<'_, A, S, PREPARE, DECAY, SPECIAL, GUARD>
+> Loop for Update<'_, A, S, PREPARE, DECAY, BOUND, SPECIAL, GUARD>
 {
     type Output = S;
 
     #[inline(always)]
     fn run(self) -> S {
         let Operands { x, g, m, u } = self.slices;
-        update_slices::<A, S, PREPARE, DECAY, SPECIAL, GUARD>(*self.k, x, g, m, u)
+        update_slices::<A, S, PREPARE, DECAY, BOUND, SPECIAL, GUARD>(*self.k, x, g, m, u)
     }
 }
 
@@ -127,6 +146,7 @@ fn update_slices<
     S: Observe<A>,
     const PREPARE: bool,
     const DECAY: bool,
+    const BOUND: bool,
     const SPECIAL: bool,
     const GUARD: u8,
 >(
@@ -139,7 +159,7 @@ fn update_slices<
     let mut summary = S::EMPTY;
     for (((x, g), m), u) in x.iter_mut().zip(g).zip(m.iter_mut()).zip(u.iter_mut()) {
         let before = *x;
-        (*x, *m, *u) = k.element::<PREPARE, DECAY, SPECIAL, GUARD>(before, *g, *m, *u);
+        (*x, *m, *u) = k.element::<PREPARE, DECAY, BOUND, SPECIAL, GUARD>(before, *g, *m, *u);
         summary.observe(before, *x, *g);
     }
     summary
@@ -169,6 +189,8 @@ mod tests {
     }
 
     impl Observe<f64> for Largest {
+        const OBSERVES: bool = true;
+
         fn observe(&mut self, x: f64, new_x: f64, g: f64) {
             self.join(Largest([(new_x - x).abs(), g.abs()]));
         }

@@ -9,7 +9,7 @@ use super::{
     coefficients::Coefficients,
     contiguous::{self, Observe},
     operands::{Gapless, Gapped, Operands},
-    rehearsal::{self, Fault},
+    rehearsal::{self, Obstacle},
     stack_copy::{self, Gaps, Reordered},
 };
 use crate::{
@@ -17,12 +17,9 @@ use crate::{
     layout::order::Order,
     par::Execute,
     real::Real,
-    reduce::Elements,
+    reduce::{Elements, finite},
     state::{Moments, State},
 };
-
-/// The arrays of a step, only to be read.
-type ReadOnly<'a, A> = Operands<Elements<'a, A, IxDyn>, Elements<'a, A, IxDyn>>;
 
 /// A parameter and its gradient, with their layouts recognised. `V` holds views of arrays with gaps:
 /// directly, or in a box where the pair should be small.
@@ -133,30 +130,27 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
         }
     }
 
-    /// Returns all arrays of a step, only to be read.
-    fn elements<'s>(&'s self, state: &'s State<A>) -> ReadOnly<'s, A> {
-        let [m, u] = state.elements(self.shapes().0);
-        Operands { x: self.parameter(), g: self.gradient(), m, u }
+    /// Returns the gradient as a reason if it holds NaN or infinities.
+    #[cold]
+    pub(crate) fn examine_gradient(&self, execute: impl Execute) -> Option<Obstacle<'_, A, IxDyn>> {
+        let gradient = self.gradient();
+        (!finite::all_finite(execute, gradient)).then_some(Obstacle::Gradient(gradient))
     }
 
-    /// Returns a fault if a step would bring NaN or infinities into the state or the parameter.
+    /// Returns the reason if a step would bring NaN or infinities into the state or the parameter.
     ///
     /// Not called if gradient, coefficients and state are of the usual ranges.
     #[cold]
     #[inline(never)]
-    pub(crate) fn examine(
-        &self,
+    pub(crate) fn examine<'s>(
+        &'s self,
         execute: impl Execute,
         k: &Coefficients<A>,
-        state: &State<A>,
-    ) -> Option<Fault> {
-        rehearsal::examine(execute, k, state.is_balanced(), self.elements(state))
-    }
-
-    /// Names the first element with this fault.
-    #[cold]
-    pub(crate) fn refusal(&self, fault: Fault, k: &Coefficients<A>, state: &State<A>) -> Error {
-        rehearsal::refusal(fault, k, self.elements(state))
+        state: &'s State<A>,
+    ) -> Option<Obstacle<'s, A, IxDyn>> {
+        let (x, g) = (self.parameter(), self.gradient());
+        let [m, u] = state.elements(self.shapes().0);
+        rehearsal::examine(execute, k, state.is_balanced(), Operands { x, g, m, u })
     }
 
     /// Takes a step, after everything has been checked.

@@ -18,31 +18,46 @@ use crate::{
 /// Elements that are copied and updated at a time.
 const PART: usize = 128;
 
-/// The reason why an update is not written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
-    /// The gradient is not finite.
-    Gradient,
-    /// A new element would not be finite.
-    Result,
+/// The reason why a step would not be finite. A step that is skipped needs no error, which would allocate.
+pub(crate) enum Obstacle<'a, A, D> {
+    /// The gradient holds NaN or an infinity.
+    Gradient(Elements<'a, A, D>),
+    /// The update would give one.
+    Element { x: Elements<'a, A, D>, position: usize, role: Role, value: f64 },
 }
 
-/// Views of the four arrays of a step, only to be read.
-type ReadOnly<'a, A> = Operands<ArrayView<'a, A, IxDyn>, ArrayView<'a, A, IxDyn>>;
+impl<A: Real, D: Dimension> Obstacle<'_, A, D> {
+    /// Names the first element that is to blame.
+    #[cold]
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Obstacle::Gradient(g) => finite::refusal(Role::Gradient, &g.view()),
+            Obstacle::Element { x, position, role, value } => {
+                let x = x.view();
+                let index = finite::index_of(position, x.shape());
+                if x.iter().nth(position).is_some_and(|x| !x.is_finite()) {
+                    Detail::NonFinite { role, index, value }.into()
+                } else {
+                    Detail::WouldOverflow { role, index, value }.into()
+                }
+            }
+        }
+    }
+}
 
-/// Returns a fault if a step would bring NaN or infinities into the state or the parameter. Elements that
-/// are not finite already do not count, unless L2 regularisation would spread them. `balanced` is
-/// that of the state.
-pub(crate) fn examine<A: Real, D: Dimension>(
+/// Returns the reason if a step would bring NaN or infinities into the state or the parameter: the first
+/// element, in logical order. Elements that are not finite already do not count, unless L2
+/// regularisation would spread them. `balanced` is that of the state.
+pub(crate) fn examine<'a, A: Real, D: Dimension>(
     execute: impl Execute,
     k: &Coefficients<A>,
     balanced: bool,
-    arrays: Operands<Elements<'_, A, D>, Elements<'_, A, D>>,
-) -> Option<Fault> {
+    arrays: Operands<Elements<'a, A, D>, Elements<'a, A, D>>,
+) -> Option<Obstacle<'a, A, D>> {
     let Operands { x, g, m, .. } = arrays;
     let is_below = |array, margin| finite::all_below(execute, array, margin);
     if !is_below(g, 0) {
-        return Some(Fault::Gradient);
+        return Some(Obstacle::Gradient(g));
     }
     // Ranges that rule out an overflow: first by the ratio of the moments, then by ε.
     let of_parameter = k.margin_of_parameter().filter(|_| balanced);
@@ -53,40 +68,23 @@ pub(crate) fn examine<A: Real, D: Dimension>(
     if by_ratio || by_epsilon() {
         return None;
     }
-    let ReadOnly { x, g, m, u } = arrays.map(Elements::view, Elements::view);
-    let same_order = [&g, &m, &u].iter().all(|array| array.strides() == x.strides());
-    let arrays = [&x, &g, &m, &u];
-    let slices = arrays.map(|array| array.as_slice_memory_order().filter(|_| same_order));
-    let bad = if let [Some(x), Some(g), Some(m), Some(u)] = slices {
-        first_bad(k, [x, g, m, u].map(|slice| slice.iter().copied()))
-    } else {
-        first_bad(k, arrays.map(|array| array.iter().copied()))
-    };
-    bad.map(|_| Fault::Result)
+    let found = rehearse(k, &arrays.map(Elements::view, Elements::view));
+    found.map(|(position, role, value)| Obstacle::Element { x, position, role, value })
 }
 
-/// Returns the error that names the first element, in logical order, with this fault.
-#[cold]
-pub(crate) fn refusal<A: Real, D: Dimension>(
-    fault: Fault,
+/// Updates copies of all elements, and returns position, array and value of the first that is bad.
+fn rehearse<A: Real>(
     k: &Coefficients<A>,
-    arrays: Operands<Elements<'_, A, D>, Elements<'_, A, D>>,
-) -> Error {
-    let arrays: ReadOnly<'_, A> = arrays.map(Elements::view, Elements::view);
-    let Operands { x, g, m, u } = &arrays;
-    if matches!(fault, Fault::Gradient) {
-        return finite::refusal(Role::Gradient, g);
+    arrays: &Operands<ArrayView<'_, A, IxDyn>, ArrayView<'_, A, IxDyn>>,
+) -> Option<(usize, Role, f64)> {
+    let Operands { x, g, m, u } = arrays;
+    let same_order = [g, m, u].iter().all(|array| array.strides() == x.strides());
+    let slices = [x, g, m, u].map(|array| array.as_slice_memory_order().filter(|_| same_order));
+    if let [Some(x), Some(g), Some(m), Some(u)] = slices {
+        // The order of memory is faster, but does not tell which element is the first.
+        first_bad(k, [x, g, m, u].map(|slice| slice.iter().copied()))?;
     }
-    let bad = first_bad(k, [x, g, m, u].map(|array| array.iter().copied()));
-    debug_assert!(bad.is_some(), "called after such an element has been seen");
-    let (position, role, value) = bad.unwrap_or((0, Role::FirstMoment, f64::INFINITY));
-    let index = finite::index_of(position, x.shape());
-    let is_so_already = x.iter().nth(position).is_some_and(|x| !x.is_finite());
-    if is_so_already {
-        Detail::NonFinite { role, index, value }.into()
-    } else {
-        Detail::WouldOverflow { role, index, value }.into()
-    }
+    first_bad(k, [x, g, m, u].map(|array| array.iter().copied()))
 }
 
 /// Updates copies of the elements, and returns position, array and value of the first that is bad.

@@ -78,10 +78,15 @@ fn step_with<A: Float>(
         kept = A::of(1.0 - rule.learning_rate() * lambda) * x;
     }
     // Without a learning rate, the parameter keeps its bits.
-    if rule.learning_rate() == 0.0 {
-        return (x, m, u);
+    let mut new_x = if rule.learning_rate() == 0.0 { x } else { kept - change };
+    let (lower, upper) = rule.bounds();
+    if new_x < A::of(lower) {
+        new_x = A::of(lower);
     }
-    (kept - change, m, u)
+    if new_x > A::of(upper) {
+        new_x = A::of(upper);
+    }
+    (new_x, m, u)
 }
 
 /// Returns 1 − β₁ᵗ. β₁ᵗ has twice as many digits as `f64`, so that the difference has all of its

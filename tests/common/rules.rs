@@ -28,6 +28,9 @@ impl Case {
 const EPSILON: f64 = 1e-2;
 /// Within the range of the gradients, so that some are clipped and some are not.
 const CLIP: f64 = 0.5;
+/// Within the range of the parameters, so that some are at a bound and some are not.
+const BOUNDS: (f64, f64) = (-0.75, 0.5);
+const NO_BOUNDS: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
 
 /// All combinations of settings, then the presets and the limits of the ranges.
 pub(crate) fn all() -> Vec<Case> {
@@ -47,21 +50,25 @@ pub(crate) fn every_combination() -> Vec<Case> {
                     [WeightDecay::None, WeightDecay::L2(0.03), WeightDecay::Decoupled(0.03)]
                 {
                     for clip in [f64::INFINITY, CLIP] {
-                        for objective in [Objective::Minimize, Objective::Maximize] {
-                            cases.push(Case::new(
-                                format!(
-                                    "ε {epsilon} {placement:?}, correction {correction:?}, \
-                                     decay {decay:?}, clip {clip}, {objective:?}"
-                                ),
-                                Adamax::builder()
-                                    .learning_rate(0.01)
-                                    .epsilon(epsilon)
-                                    .epsilon_placement(placement)
-                                    .bias_correction(correction)
-                                    .weight_decay(decay)
-                                    .clip_value(clip)
-                                    .objective(objective),
-                            ));
+                        for bounds in [NO_BOUNDS, BOUNDS] {
+                            for objective in [Objective::Minimize, Objective::Maximize] {
+                                cases.push(Case::new(
+                                    format!(
+                                        "ε {epsilon} {placement:?}, correction {correction:?}, \
+                                         decay {decay:?}, clip {clip}, bounds {bounds:?}, \
+                                         {objective:?}"
+                                    ),
+                                    Adamax::builder()
+                                        .learning_rate(0.01)
+                                        .epsilon(epsilon)
+                                        .epsilon_placement(placement)
+                                        .bias_correction(correction)
+                                        .weight_decay(decay)
+                                        .clip_value(clip)
+                                        .bounds(bounds.0, bounds.1)
+                                        .objective(objective),
+                                ));
+                            }
                         }
                     }
                 }
@@ -85,6 +92,10 @@ fn presets_and_ends_of_ranges() -> Vec<Case> {
         Case::new("paddle", Adamax::paddle().to_builder()),
         Case::new("mlx", mlx),
         Case::new("α 0", Adamax::builder().learning_rate(0.0)),
+        Case::new("α 0, bounds", Adamax::builder().learning_rate(0.0).bounds(-0.5, 0.5)),
+        Case::new("lower bound 0", Adamax::builder().bounds(0.0, f64::INFINITY)),
+        Case::new("upper bound -0", Adamax::builder().bounds(f64::NEG_INFINITY, -0.0)),
+        Case::new("fixed", Adamax::builder().bounds(0.1, 0.1)),
         Case::new("α 100", Adamax::builder().learning_rate(100.0)),
         Case::new("β₁ 0", Adamax::builder().beta1(0.0)),
         Case::new("β₂ 0", Adamax::builder().beta2(0.0)),
@@ -102,7 +113,7 @@ fn presets_and_ends_of_ranges() -> Vec<Case> {
 }
 
 /// One rule for each kind of element update: ε zero, outside, inside the max and accumulated; the
-/// gradient unchanged and preprocessed; the parameter kept and decayed.
+/// gradient unchanged and preprocessed; the parameter kept, decayed and bounded.
 pub(crate) fn one_of_each_kind() -> Vec<Case> {
     use EpsilonPlacement::{Accumulated, InsideMax, Outside};
     let mut cases = Vec::new();
@@ -124,6 +135,12 @@ pub(crate) fn one_of_each_kind() -> Vec<Case> {
                 .weight_decay(WeightDecay::L2(0.03))
                 .clip_value(CLIP)
                 .objective(Objective::Maximize),
+        ));
+        let bounded = plain.bounds(BOUNDS.0, BOUNDS.1);
+        cases.push(Case::new(format!("ε {epsilon} {placement:?}, bounded"), bounded));
+        cases.push(Case::new(
+            format!("ε {epsilon} {placement:?}, clipped, decoupled, bounded"),
+            decoupled.clip_value(CLIP).bounds(BOUNDS.0, BOUNDS.1),
         ));
     }
     cases

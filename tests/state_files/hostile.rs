@@ -253,10 +253,11 @@ fn a_header_made_to_do_harm_is_refused() {
 
 /// Each case spoils one place in the record of a valid file.
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn a_wrong_record_is_refused() -> Tested {
     use ErrorKind::{Format, Hyperparameter, Snapshot};
     type Case<'a> = (&'a dyn Fn(&mut Value), ErrorKind, &'a str);
-    let cases: [Case<'_>; 21] = [
+    let cases: [Case<'_>; 22] = [
         (
             &|r| r["version"] = json!(3),
             Snapshot,
@@ -292,6 +293,14 @@ fn a_wrong_record_is_refused() -> Tested {
         ),
         (&|r| r["groups"][0]["clip_value"] = json!(0), Hyperparameter, "group 0: clip value is 0"),
         (
+            &|r| {
+                r["groups"][0]["lower_bound"] = json!(2);
+                r["groups"][0]["upper_bound"] = json!(1);
+            },
+            Hyperparameter,
+            "group 0: lower bound is 2, but must be at most the upper bound",
+        ),
+        (
             &|r| r["groups"][0]["weight_decay"] = json!({"L2": -1}),
             Hyperparameter,
             "group 0: weight decay is -1",
@@ -306,7 +315,7 @@ fn a_wrong_record_is_refused() -> Tested {
             Format,
             "`adamax` in the metadata: unknown field `momentum`, expected one of `learning_rate`, `beta1`, `beta2`, \
              `epsilon`, `epsilon_placement`, `bias_correction`, `weight_decay`, `clip_value`, \
-             `objective`, `non_finite` at line 1",
+             `lower_bound`, `upper_bound`, `objective`, `non_finite` at line 1",
         ),
         (&|r| r["lr_scale"] = json!(-1), Hyperparameter, "learning rate scale is -1"),
         (&|r| r["max_norm"] = json!({"Global": 0}), Hyperparameter, "max norm is 0"),
@@ -354,8 +363,8 @@ fn all_changed() -> Value {
     json!({
         "learning_rate": 0.25, "beta1": 0.5, "beta2": 0.75, "epsilon": 0.0,
         "epsilon_placement": "InsideMax", "bias_correction": "Off",
-        "weight_decay": {"L2": 0.125}, "clip_value": 8.0, "objective": "Maximize",
-        "non_finite": "Skip",
+        "weight_decay": {"L2": 0.125}, "clip_value": 8.0, "lower_bound": -16.0, "upper_bound": 32.0,
+        "objective": "Maximize", "non_finite": "Skip",
     })
 }
 

@@ -142,12 +142,11 @@ fn small_parts_take_a_few_times_their_length() {
         let list = list(&|k| format!(r#""{k}":{{"decay":0.5,"updates":1}}"#), count);
         with_record(entries, "{}", &format!(r#"}},"averages":{{{list}"#), data)
     };
-    let means: String = (0..10_000)
-        .map(|k| {
-            let (start, end) = (8 * k, 8 * (k + 1));
-            format!(r#","average/{k}":{{"dtype":"F64","shape":[],"data_offsets":[{start},{end}]}}"#)
-        })
-        .collect();
+    let mean = |k| {
+        let (start, end) = (8 * k, 8 * (k + 1));
+        format!(r#","average/{k}":{{"dtype":"F64","shape":[],"data_offsets":[{start},{end}]}}"#)
+    };
+    let means = (0..10_000).map(mean).collect::<Vec<_>>().concat();
     let deep = vec!["1"; 64].join(",");
     let number = "1".repeat(GIANT);
     let files = [
@@ -164,7 +163,7 @@ fn small_parts_take_a_few_times_their_length() {
                 &[],
             ),
         ),
-        ("averages of one number", averages(&means, 10_000, &[0; 80_000])),
+        ("averages of one number", averages(&means, 10_000, &vec![0; 80_000])),
         ("names of averages", averages("", 20_000, &[])),
         (
             "notes",

@@ -12,8 +12,8 @@ use adamax::ndarray::{
 };
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
-    ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Slot,
-    Snapshot, State, Unmatched, WeightDecay, adamax_step,
+    ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Report,
+    Slot, Snapshot, State, Unmatched, WeightDecay, adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 
@@ -63,6 +63,7 @@ fn the_rule() {
     let _: fn(&Adamax) -> BiasCorrection = Adamax::bias_correction;
     let _: fn(&Adamax) -> WeightDecay = Adamax::weight_decay;
     let _: fn(&Adamax) -> f64 = Adamax::clip_value;
+    let _: fn(&Adamax) -> (f64, f64) = Adamax::bounds;
     let _: fn(&Adamax) -> Objective = Adamax::objective;
     let _: fn(&Adamax) -> NonFinite = Adamax::non_finite;
 }
@@ -77,6 +78,7 @@ fn the_builder() {
     let _: fn(AdamaxBuilder, BiasCorrection) -> AdamaxBuilder = AdamaxBuilder::bias_correction;
     let _: fn(AdamaxBuilder, WeightDecay) -> AdamaxBuilder = AdamaxBuilder::weight_decay;
     let _: fn(AdamaxBuilder, f64) -> AdamaxBuilder = AdamaxBuilder::clip_value;
+    let _: fn(AdamaxBuilder, f64, f64) -> AdamaxBuilder = AdamaxBuilder::bounds;
     let _: fn(AdamaxBuilder, Objective) -> AdamaxBuilder = AdamaxBuilder::objective;
     let _: fn(AdamaxBuilder, NonFinite) -> AdamaxBuilder = AdamaxBuilder::non_finite;
     let _: fn(AdamaxBuilder) -> Result<Adamax, Error> = AdamaxBuilder::build;
@@ -93,6 +95,7 @@ fn settings_are_read_back() -> Result<(), Error> {
             rule.epsilon_placement(),
             rule.bias_correction(),
             rule.weight_decay(),
+            rule.bounds(),
             rule.objective(),
             rule.non_finite(),
         )
@@ -104,6 +107,7 @@ fn settings_are_read_back() -> Result<(), Error> {
             EpsilonPlacement::Outside,
             BiasCorrection::On,
             WeightDecay::None,
+            (f64::NEG_INFINITY, f64::INFINITY),
             Objective::Minimize,
             NonFinite::Error,
         )
@@ -117,6 +121,7 @@ fn settings_are_read_back() -> Result<(), Error> {
         .epsilon_placement(EpsilonPlacement::Accumulated)
         .bias_correction(BiasCorrection::Off)
         .weight_decay(WeightDecay::L2(0.6))
+        .bounds(-0.7, 0.8)
         .objective(Objective::Maximize)
         .non_finite(NonFinite::Propagate)
         .build()?;
@@ -127,6 +132,7 @@ fn settings_are_read_back() -> Result<(), Error> {
             EpsilonPlacement::Accumulated,
             BiasCorrection::Off,
             WeightDecay::L2(0.6),
+            (-0.7, 0.8),
             Objective::Maximize,
             NonFinite::Propagate,
         )
@@ -146,19 +152,33 @@ fn variants() {
     let _ = [MaxNorm::Global(1.0), MaxNorm::PerTensor(1.0)];
 }
 
-/// The type of `step` and of `par_step`.
-type Step<A, D> =
-    fn(&Adamax, &mut State<A>, &mut ArrayRef<A, D>, &ArrayRef<A, D>) -> Result<Outcome, Error>;
+/// The type of the steps of one tensor that return a `T`.
+type Step<A, D, T> =
+    fn(&Adamax, &mut State<A>, &mut ArrayRef<A, D>, &ArrayRef<A, D>) -> Result<T, Error>;
 
 #[test]
 fn a_step() {
     fn takes<A: Real, D: Dimension>() {
-        let _: Step<A, D> = Adamax::step::<A, D>;
+        let _: Step<A, D, Outcome> = Adamax::step::<A, D>;
+        let _: Step<A, D, Report> = Adamax::step_with_report::<A, D>;
         #[cfg(feature = "rayon")]
-        let _: Step<A, D> = Adamax::par_step::<A, D>;
+        let _: Step<A, D, Outcome> = Adamax::par_step::<A, D>;
+        #[cfg(feature = "rayon")]
+        let _: Step<A, D, Report> = Adamax::par_step_with_report::<A, D>;
     }
     takes::<f64, Ix0>();
     takes::<f32, IxDyn>();
+}
+
+#[test]
+fn the_report() {
+    fn is_plain_data<T: Copy + std::fmt::Debug + PartialEq>() {}
+    is_plain_data::<Report>();
+    let _: fn(&Report) -> Outcome = Report::outcome;
+    let _: fn(&Report) -> f64 = Report::gradient_norm;
+    let _: fn(&Report) -> f64 = Report::clip_factor;
+    let _: fn(&Report) -> f64 = Report::max_gradient;
+    let _: fn(&Report) -> f64 = Report::max_step;
 }
 
 #[test]
@@ -224,6 +244,12 @@ fn the_optimizer() {
         let _: fn(&mut Opt<A>, &mut [Bound<'_, A>]) -> Result<Outcome, Error> = Optimizer::step;
         #[cfg(feature = "rayon")]
         let _: fn(&mut Opt<A>, &mut [Bound<'_, A>]) -> Result<Outcome, Error> = Optimizer::par_step;
+        let _: fn(&mut Opt<A>, &mut [Bound<'_, A>]) -> Result<Report, Error> =
+            Optimizer::step_with_report;
+        #[cfg(feature = "rayon")]
+        let _: fn(&mut Opt<A>, &mut [Bound<'_, A>]) -> Result<Report, Error> =
+            Optimizer::par_step_with_report;
+        let _: fn(&Opt<A>, Slot<D>) -> Option<Report> = Optimizer::report::<D>;
         let _: fn(&Opt<A>, Group) -> Option<&Adamax> = Optimizer::rule;
         let _: fn(&mut Opt<A>, Group, Adamax) -> Result<(), Error> = Optimizer::set_rule;
         let _: fn(&mut Opt<A>, f64) -> Result<(), Error> = Optimizer::set_lr_scale;

@@ -75,6 +75,26 @@ fn settings_out_of_range() {
     }
 }
 
+/// Bounds of which at least one number is within, or ±∞ for none.
+#[test]
+fn bounds_out_of_range() {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let build = |(lower, upper): (f64, f64)| Adamax::builder().bounds(lower, upper).build();
+    for (bounds, message) in [
+        ((nan, 1.0), "lower bound is NaN, but must be below infinity"),
+        ((inf, inf), "lower bound is inf, but must be below infinity"),
+        ((1.0, nan), "upper bound is NaN, but must be above -infinity"),
+        ((-inf, -inf), "upper bound is -inf, but must be above -infinity"),
+        ((1.0, 0.5), "lower bound is 1, but must be at most the upper bound"),
+        ((5e-324, 0.0), "lower bound is 5e-324, but must be at most the upper bound"),
+    ] {
+        assert_refused(build(bounds), ErrorKind::Hyperparameter, message);
+    }
+    for bounds in [(-inf, inf), (1.0, 1.0), (0.0, -0.0), (-inf, f64::MIN), (f64::MAX, inf)] {
+        assert!(build(bounds).is_ok(), "{bounds:?}");
+    }
+}
+
 #[test]
 fn the_ends_of_the_ranges_are_accepted() {
     for (name, set) in NOT_NEGATIVE {

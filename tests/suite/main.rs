@@ -8,6 +8,7 @@ mod architecture;
 mod atomicity;
 mod autotraits;
 mod average;
+mod bounds;
 mod clip;
 mod contract;
 mod equivalence;

@@ -93,11 +93,13 @@ proptest! {
         in_another_unit::<f32>(&rule, &gradients, 2_f64.powi(k))?;
     }
 
-    /// Negating x and g negates x and m, and does not change u.
+    /// Negating x, g and the bounds negates x and m, and does not change u.
     #[test]
     fn negated_inputs_negate_the_result(Case { rule, .. } in any_rule(), gradients in run(1..20)) {
         let x = start(&gradients);
-        let (x_of_minus, of_minus) = after(&rule, -&x, gradients.iter().map(|g| -g))?;
+        let (lower, upper) = rule.bounds();
+        let mirrored = rule.to_builder().bounds(-upper, -lower).build()?;
+        let (x_of_minus, of_minus) = after(&mirrored, -&x, gradients.iter().map(|g| -g))?;
         let (x, state) = after(&rule, x, gradients)?;
         prop_assert_eq!(x_of_minus, -x); // compares values: 0 equals −0
         prop_assert_eq!(of_minus.first_moment(), -&state.first_moment());

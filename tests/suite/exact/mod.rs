@@ -367,7 +367,7 @@ fn a_step_that_overflows_the_parameter_is_refused() -> Result<(), Error> {
 #[test]
 fn a_setting_without_effect_is_refused() -> Result<(), Error> {
     type Set = fn(AdamaxBuilder) -> AdamaxBuilder;
-    let settings: [(Set, &str); 9] = [
+    let settings: [(Set, &str); 13] = [
         (|b| b.clip_value(1e-50), "clip value is 1e-50, which rounds to 0 in f32"),
         (|b| b.epsilon(1e-60), "epsilon is 1e-60, which rounds to 0 in f32"),
         (|b| b.beta2(1.0 - 1e-8), "beta2 is 0.99999999, which rounds to 1 in f32"),
@@ -380,6 +380,10 @@ fn a_setting_without_effect_is_refused() -> Result<(), Error> {
             |b| b.weight_decay(WeightDecay::Decoupled(1e-46)),
             "weight decay is 1e-46, which rounds to 0 in f32",
         ),
+        (|b| b.bounds(1e-50, 9.0), "lower bound is 1e-50, which rounds to 0 in f32"),
+        (|b| b.bounds(-9.0, -1e-50), "upper bound is -1e-50, which rounds to 0 in f32"),
+        (|b| b.bounds(-1e39, 9.0), "lower bound is too large for f32"),
+        (|b| b.bounds(-9.0, 1e39), "upper bound is too large for f32"),
         (|b| b.epsilon(1e38), "epsilon is too large for f32"),
         (|b| b.weight_decay(WeightDecay::L2(1e39)), "weight decay is too large for f32"),
         (|b| b.learning_rate(1e39), "learning rate / (1 - beta1^t) is too large for f32"),
