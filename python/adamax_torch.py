@@ -119,8 +119,9 @@ def load(
     `last_epoch` to the number of steps done. Optimizer and file must have the same rate before scheduling.
 
     `by_hand` names what the caller takes care of: "max_norm", "clip_value" (PyTorch clips outside of the
-    optimizer), "averages" (PyTorch keeps them in a model of their own), and arrays of the file that the model does not have. The policy for gradients that are NaN
-    is never carried over: PyTorch propagates NaN.
+    optimizer), "averages" (PyTorch keeps them in a model of their own), and arrays of the file that the
+    model does not have. The policy for gradients that are NaN is never carried over: PyTorch propagates
+    NaN.
 
     Raises ValueError, which lists all faults. Nothing has changed then.
     """

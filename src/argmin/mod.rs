@@ -77,7 +77,7 @@ use crate::{
 /// |---|---|
 /// | `gradient_norm` | Euclidean norm of the gradient at the new parameter |
 /// | `learning_rate` | α of the step, times the schedule |
-/// | `step_norm` | Euclidean norm of the step as the rule computes it; 0 if it was skipped |
+/// | `step_norm` | Euclidean norm of the step as the rule computes it, up to its bounds; 0 if it was skipped |
 /// | `t` | number of steps taken, without skipped ones |
 ///
 /// The squares of a norm neither overflow nor underflow: gradients of 1e160 or of 1e-170 have one. The

@@ -43,11 +43,11 @@ pub(super) fn of_step<'a, A: Real>(
 ) -> f64 {
     let (m, u) = (state.first_moment(), state.inf_norm());
     let step = Step::new(rule, state.steps());
-    let x = (step.decay != 0.0).then(before);
+    let x = step.needs_parameter().then(before);
     if x.as_ref().is_some_and(|x| !same(x.shape(), m.shape())) {
         return f64::NAN;
     }
-    // Without a decay the parameter has no effect, and anything can take its place.
+    // Without decay and bounds the parameter has no effect, and anything can take its place.
     let x = x.as_ref().unwrap_or(&m);
     if let (1, Some(m), Some(u), Some(x)) = (m.ndim(), m.as_slice(), u.as_slice(), x.as_slice()) {
         return of_contiguous_step(step, [m, u, x], &mut buffer.leaf);
@@ -76,7 +76,7 @@ fn of_contiguous_step<A: Real>(step: Step, [m, u, x]: [&[A]; 3], buffer: &mut Ve
 /// The elements of a leaf of an array with one axis.
 const LEAF: usize = 512;
 
-/// The step of a rule: α·λ·x (if the decay is decoupled) + η·m/(u + ε), in f64.
+/// The step of a rule: α·λ·x (if the decay is decoupled) + η·m/(u + ε), up to a bound, in f64.
 #[derive(Clone, Copy)]
 struct Step {
     /// α·λ if the decay is decoupled; else 0.
@@ -85,6 +85,8 @@ struct Step {
     size: f64,
     /// ε outside of the maximum; else 0, because u contains it.
     epsilon: f64,
+    /// The bounds of the parameter.
+    bounds: (f64, f64),
 }
 
 impl Step {
@@ -99,7 +101,18 @@ impl Step {
                 EpsilonPlacement::Outside => rule.epsilon(),
                 EpsilonPlacement::InsideMax | EpsilonPlacement::Accumulated => 0.0,
             },
+            bounds: rule.bounds(),
         }
+    }
+
+    fn needs_parameter(self) -> bool {
+        self.decay != 0.0 || self.is_bounded()
+    }
+
+    #[inline(always)]
+    fn is_bounded(self) -> bool {
+        let (lower, upper) = self.bounds;
+        lower > f64::NEG_INFINITY || upper < f64::INFINITY
     }
 
     /// Returns the entries of a leaf.
@@ -117,6 +130,14 @@ impl Step {
         let step = if divisor == 0.0 { 0.0 } else { self.size * (m / divisor) };
         // Without a decay, x may be any number: 0·x would be NaN if it is infinite.
         let decay = if self.decay == 0.0 { 0.0 } else { self.decay * x.widen() };
-        A::from_f64(decay + step)
+        let step = decay + step;
+        if !self.is_bounded() {
+            return A::from_f64(step);
+        }
+        // A step ends at a bound: at most x − lower, at least x − upper.
+        let (lower, upper) = self.bounds;
+        let (most, least) = (x.widen() - lower, x.widen() - upper);
+        let step = if step > most { most } else { step };
+        A::from_f64(if step < least { least } else { step })
     }
 }

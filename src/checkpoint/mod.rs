@@ -599,7 +599,7 @@ impl<A: Real> Checkpoint<A> {
     ///   which could not be read back. Only steps under
     ///   [`NonFinite::Propagate`](crate::NonFinite::Propagate) leave them;
     /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if an array has more than 64 axes, if there are
-    ///   more than 100 000 groups, or if names and notes take more than 100 MB, which other readers
+    ///   more than 65 536 groups, or if names and notes take more than 100 MB, which other readers
     ///   refuse.
     ///
     /// The old file has not been changed then, unless only syncing the folder failed.

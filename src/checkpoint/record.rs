@@ -36,7 +36,7 @@ pub(super) const KEY: &str = "adamax";
 const PART: Part = Part::Record(KEY);
 
 /// The most groups in a file: two letters of a hostile one can stand for a whole rule.
-const MOST_GROUPS: usize = 100_000;
+const MOST_GROUPS: usize = 1 << 16;
 
 /// JSON under [`KEY`].
 #[derive(Debug, Serialize, Deserialize)]

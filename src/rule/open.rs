@@ -53,8 +53,10 @@ impl Adamax {
         fn choose<T>(open: bool, own: T, found: T) -> T {
             if open { own } else { found }
         }
-        // One bound of a file and one of the optimizer need not fit each other.
-        let bounds = open.contains("lower_bound") && open.contains("upper_bound");
+        let lower = choose(open.contains("lower_bound"), own.lower_bound, self.lower_bound);
+        let upper = choose(open.contains("upper_bound"), own.upper_bound, self.upper_bound);
+        // One bound of the file and one of the optimizer need not fit each other.
+        let fit = lower <= upper;
         // All fields are named, so that a new setting cannot be forgotten here.
         let completed = Adamax {
             learning_rate: choose(
@@ -81,8 +83,8 @@ impl Adamax {
                 self.weight_decay,
             ),
             clip_value: choose(open.contains("clip_value"), own.clip_value, self.clip_value),
-            lower_bound: choose(bounds, own.lower_bound, self.lower_bound),
-            upper_bound: choose(bounds, own.upper_bound, self.upper_bound),
+            lower_bound: choose(fit, lower, self.lower_bound),
+            upper_bound: choose(fit, upper, self.upper_bound),
             objective: choose(open.contains("objective"), own.objective, self.objective),
             non_finite: choose(open.contains("non_finite"), own.non_finite, self.non_finite),
             precisions: self.precisions,
