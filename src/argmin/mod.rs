@@ -114,8 +114,9 @@ use crate::{
 ///
 /// Further arrays are allocated once and used again: one holds the previous parameter, and two hold the
 /// moments of the next step, so that an error can change nothing. Parameters of several axes need one
-/// more, for the norm of the step, and parameters that are stepped on a copy two more. With more than 4 axes, ndarray allocates a few shapes in each step. argmin clones the
-/// parameter whenever the cost is the lowest so far.
+/// more, for the norm of the step, and parameters that are stepped on a copy two more. With more than 4
+/// axes, ndarray allocates a few shapes in each step. argmin clones the parameter whenever the cost is
+/// the lowest so far.
 ///
 /// ## Cost
 ///

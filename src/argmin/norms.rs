@@ -1,7 +1,7 @@
 //! Norms of gradients and of steps.
 //!
-//! A step counts as the rule computes it, before it is added to the parameter. The difference of two parameters does not tell it: the sum is rounded to the precision of the
-//! parameter. At x = 2·10¹⁷ a step of 1 changes nothing, and would look like convergence.
+//! A step counts as the rule computes it, before it is added to the parameter. The difference of two
+//! parameters does not tell it: the sum is rounded to the precision of the parameter. At x = 2·10¹⁷ a step of 1 changes nothing, and would look like convergence.
 
 use alloc::vec::Vec;
 

@@ -212,7 +212,7 @@ impl Place {
         Ok(View { dtype, shape, bytes })
     }
 
-    /// Returns whether this is one number at the end of the data, which have so many bytes.
+    /// Returns true if this is one number at the end of the data, which have `data` bytes.
     pub(super) fn is_last_number(&self, dtype: Dtype, data: usize) -> bool {
         self.dtype == dtype && self.end == data && self.end - self.start == dtype.width
     }

@@ -64,7 +64,7 @@ struct TensorRecord {
     steps: u64,
 }
 
-/// What the record holds of an average.
+/// An average, except its mean, which is an array of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AverageRecord {

@@ -20,8 +20,8 @@ pub(super) enum Previous {
     Keep,
 }
 
-/// How often a file is written anew because another process has removed the temporary one. A process
-/// does this only when it first saves to a path, so this many processes may begin at once.
+/// The most times that a file is written anew because another process has removed the temporary one. A
+/// process does this only when it first saves to a path, so this many processes may begin at once.
 const ATTEMPTS: usize = 16;
 
 /// Replaces the file at `path` by the bytes that `write` writes.

@@ -23,6 +23,9 @@ use crate::{
 /// each process binds its part of a tensor at the same place, and an empty array if it holds no part.
 /// (Bind anew for each step: [`par_check`](crate::Optimizer#method.par_check) may change the order.)
 ///
+/// Give all processes the same policies for gradients that are not finite: by way of a global norm, a
+/// process that propagates NaN passes it on to all.
+///
 /// A thread that waits for others within a rayon pool must have that pool for itself.
 ///
 /// # Precision

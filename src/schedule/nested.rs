@@ -58,7 +58,7 @@ struct Holder {
     sorts: &'static [Sort],
 }
 
-/// What a field of a holder is.
+/// The sorts of fields.
 #[derive(Clone, Copy)]
 enum Sort {
     Steps,
@@ -226,7 +226,7 @@ struct Name {
     unknown: Unknown,
 }
 
-/// What an unknown name is.
+/// The lists that a name may be missing in.
 #[derive(Clone, Copy)]
 enum Unknown {
     Kind,

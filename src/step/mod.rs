@@ -57,7 +57,7 @@ impl Adamax {
     /// # Order of operations
     /// 1. Negate the gradient (to maximise), clip it by value, add λ·x (L2).
     /// 2. Update m and u.
-    /// 3. Decay x (decoupled) and subtract the step. Both use the old x.
+    /// 3. Decay x (decoupled) and subtract the step. Both use the old x. Then keep x within its bounds.
     ///
     /// The gradient is not written to.
     ///
@@ -126,7 +126,8 @@ impl Adamax {
     /// A tensor below 131 072 elements is stepped on the calling thread. To choose the pool, call this
     /// within rayon's `ThreadPool::install`. A calling thread outside the pool does its share of the
     /// work, and starts at once. It returns after each helper that it asked for has run in the pool. If
-    /// the pool is busy with other work, this may take longer than the step.
+    /// the pool is busy with other work, this may take longer than the step. Do not call it while you hold
+    /// a lock that the threads of the pool wait for: as with rayon, neither would go on.
     ///
     /// # Cost
     /// As [`step`](Adamax::step), divided among the threads. Some work is not split: the check and

@@ -88,7 +88,7 @@ pub struct Report {
 
 /// The figures.
 impl Report {
-    /// Returns whether the step was taken or skipped.
+    /// Returns the outcome: the step was taken, or skipped.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.outcome

@@ -127,8 +127,8 @@ fn write_golden_file() -> Tested {
     Ok(of_version(Checkpoint::<f64>::VERSION)?.save(path)?)
 }
 
-/// What an old version can hold is written as by the release that had it, apart from settings that are
-/// new.
+/// Content that an old version can hold is written as by the release that had it, apart from settings
+/// that are new.
 #[test]
 fn the_format_does_not_change() -> Tested {
     (1..=Checkpoint::<f64>::VERSION).try_for_each(does_not_change)

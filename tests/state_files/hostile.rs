@@ -438,7 +438,7 @@ fn every_group_keeps_its_own_settings() -> Tested {
     Ok(())
 }
 
-/// What a snapshot shows of settings that its file leaves open.
+/// A snapshot shows defaults for settings that its file leaves open.
 #[test]
 fn settings_that_are_left_open_show_their_defaults() -> Tested {
     let read = |spoil: &dyn Fn(&mut Value)| -> Result<Checkpoint<f64>, Box<dyn Error>> {

@@ -1,4 +1,4 @@
-//! What stands at the path of a file and around it: links, names, modes, other files.
+//! Everything that can stand at the path of a file and around it: links, names, modes, other files.
 
 use std::{error::Error, fs, path::Path, thread};
 
