@@ -54,7 +54,7 @@ fn a_tensor_has_the_same_bits() -> Result<(), Error> {
 }
 
 fn model(max_norm: Option<MaxNorm>) -> Result<Model<f64>, Error> {
-    let mut shapes: Vec<&[usize]> = MIXED.into_iter().cycle().take(4000).collect();
+    let mut shapes: Vec<&[usize]> = MIXED.into_iter().cycle().take(1000).collect();
     shapes.insert(100, &[330, 140]);
     shapes.push(&[50_000]);
     let rules = rules::one_of_each_kind();

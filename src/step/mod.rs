@@ -96,7 +96,8 @@ impl Adamax {
     /// The same bits on every layout and instruction set; no fused multiply-add. First moments and
     /// decayed norms below the smallest normal number become 0. Nothing else overflows or underflows on
     /// the way to a result that does not: x, m and u are within 3 machine epsilons of the exact result,
-    /// relative to the sum of the magnitudes of their terms.
+    /// relative to the sum of the magnitudes of their terms. (Where λ·x nearly cancels g, as many digits
+    /// are lost as in any such difference.)
     ///
     /// # Examples
     /// ```

@@ -116,7 +116,9 @@ pub(crate) fn step<A: Float>(rule: &Adamax, t: u64, [x, g, m, u]: [A; 4]) -> Exa
         // Moments that no run with such a rule can have led to may overflow here.
         largest = larger(largest, quotient.clone());
     }
-    let terms_of_change = &step_size * &terms_m / &divisor;
+    // Where g and λ·x cancel, so do the digits of the norm that divides.
+    let lost = if outside { (&terms_u + &epsilon) / &divisor } else { &terms_u / &divisor };
+    let terms_of_change = &step_size * &terms_m / &divisor * lost;
     // By the step size, the quotient, the norm, and the first moment.
     let sensitivity = quotient + &step_size + (&terms_of_change + &step_size) / &divisor;
     Exact {

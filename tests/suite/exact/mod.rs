@@ -19,7 +19,7 @@ const CASES: u32 = 4_000;
 
 /// The largest error of x, m and u, in units of ε of the sum of the magnitudes of their terms. Each of the
 /// coefficients and operations adds at most half a unit; not all are at their worst together. The
-/// largest error of 10⁶ cases in each precision was 2.0.
+/// largest error of 10⁶ cases was 2.2 in f64 and 2.4 in f32.
 const LARGEST_ERROR: f64 = 3.0;
 
 fn cases() -> u32 {
