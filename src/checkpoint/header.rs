@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    bounded,
     error::{EntryFault, FileError, Part},
     unique::Unique,
 };
@@ -75,7 +74,7 @@ impl Dtype {
 struct Entry<'a> {
     #[serde(borrow)]
     dtype: Cow<'a, str>,
-    #[serde(deserialize_with = "bounded::list::<MOST_AXES, _, _>")]
+    #[serde(deserialize_with = "crate::list::read_at_most::<MOST_AXES, _, _>")]
     shape: Vec<usize>,
     data_offsets: (usize, usize),
 }

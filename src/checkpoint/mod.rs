@@ -2,7 +2,6 @@
 
 mod access;
 mod average;
-mod bounded;
 mod entry_names;
 mod error;
 mod header;

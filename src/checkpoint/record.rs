@@ -15,7 +15,6 @@ use serde_json::value::RawValue;
 use super::{
     Checkpoint,
     average::SavedAverage,
-    bounded,
     error::{FileError, Part},
     header,
     unique::Unique,
@@ -43,7 +42,7 @@ const MOST_GROUPS: usize = 1 << 16;
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     version: u32,
-    #[serde(deserialize_with = "bounded::list::<MOST_GROUPS, _, _>")]
+    #[serde(deserialize_with = "crate::list::read_at_most::<MOST_GROUPS, _, _>")]
     groups: Vec<RuleData>,
     tensors: Unique<TensorRecord>,
     #[serde(default = "default_lr_scale")]

@@ -276,7 +276,7 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
                 return Ok(Verdict::Apply);
             }
         }
-        self.examine(execute, policy)
+        self.examine(execute, policy, moderate)
     }
 
     /// Returns true if a gradient that is not finite spoils the step of every tensor.
@@ -288,7 +288,17 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
     /// bad; skips it if one with [`NonFinite::Skip`] is.
     #[cold]
     #[inline(never)]
-    fn examine(&self, execute: impl Execute, policy: Policy<'_, A>) -> Result<Verdict, Error> {
+    fn examine(
+        &self,
+        execute: impl Execute,
+        policy: Policy<'_, A>,
+        moderate: bool,
+    ) -> Result<Verdict, Error> {
+        let by_result =
+            || self.verdict_by(|bound| policy.of(bound), |bound| self.obstacle(execute, bound));
+        if moderate {
+            return by_result();
+        }
         // With a global norm, a bad gradient that may propagate reaches all tensors. So the strictest
         // policy counts for it.
         let policies = || self.batch.iter().map(|bound| policy.of(bound));
@@ -300,11 +310,7 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
             own => own,
         };
         let verdict = self.verdict_by(of_gradient, |bound| bound.pair.examine_gradient(execute))?;
-        if verdict == Verdict::Apply {
-            self.verdict_by(|bound| policy.of(bound), |bound| self.obstacle(execute, bound))
-        } else {
-            Ok(verdict)
-        }
+        if verdict == Verdict::Apply { by_result() } else { Ok(verdict) }
     }
 
     /// Applies policies to what is wrong with the tensors of the batch.

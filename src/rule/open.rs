@@ -2,22 +2,6 @@
 
 use super::Adamax;
 
-/// The names of the settings, as documents spell them.
-const NAMES: [&str; 12] = [
-    "learning_rate",
-    "beta1",
-    "beta2",
-    "epsilon",
-    "epsilon_placement",
-    "bias_correction",
-    "weight_decay",
-    "clip_value",
-    "lower_bound",
-    "upper_bound",
-    "objective",
-    "non_finite",
-];
-
 /// A set of settings of a rule. Bit i stands for the setting `NAMES[i]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Settings(u16);
@@ -29,7 +13,7 @@ impl Settings {
 
     /// Returns the names of the members.
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
-        let members = NAMES.into_iter().enumerate();
+        let members = NAMES.iter().copied().enumerate();
         members.filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, name)| name)
     }
 
@@ -47,48 +31,39 @@ impl Settings {
     }
 }
 
+/// Takes the settings, which are named in documents like the fields of [`Adamax`]. The compiler asks for
+/// one that is forgotten.
+macro_rules! settings {
+    ($($setting:ident)*) => {
+        const NAMES: &[&str] = &[$(stringify!($setting)),*];
+
+        impl Adamax {
+            fn chosen(&self, own: &Adamax, open: Settings) -> Adamax {
+                Adamax {
+                    $($setting: if open.contains(stringify!($setting)) {
+                        own.$setting
+                    } else {
+                        self.$setting
+                    },)*
+                    precisions: self.precisions,
+                }
+            }
+        }
+    };
+}
+settings! {
+    learning_rate beta1 beta2 epsilon epsilon_placement bias_correction weight_decay clip_value
+    lower_bound upper_bound objective non_finite
+}
+
 impl Adamax {
     /// Returns this rule with the settings in `open` taken from `own`.
     pub(crate) fn completed_by(&self, own: &Adamax, open: Settings) -> Adamax {
-        fn choose<T>(open: bool, own: T, found: T) -> T {
-            if open { own } else { found }
+        let mut completed = self.chosen(own, open);
+        if completed.lower_bound > completed.upper_bound {
+            // One bound of the file and one of the optimizer need not fit each other.
+            (completed.lower_bound, completed.upper_bound) = self.bounds();
         }
-        let lower = choose(open.contains("lower_bound"), own.lower_bound, self.lower_bound);
-        let upper = choose(open.contains("upper_bound"), own.upper_bound, self.upper_bound);
-        // One bound of the file and one of the optimizer need not fit each other.
-        let fit = lower <= upper;
-        // All fields are named, so that a new setting cannot be forgotten here.
-        let completed = Adamax {
-            learning_rate: choose(
-                open.contains("learning_rate"),
-                own.learning_rate,
-                self.learning_rate,
-            ),
-            beta1: choose(open.contains("beta1"), own.beta1, self.beta1),
-            beta2: choose(open.contains("beta2"), own.beta2, self.beta2),
-            epsilon: choose(open.contains("epsilon"), own.epsilon, self.epsilon),
-            epsilon_placement: choose(
-                open.contains("epsilon_placement"),
-                own.epsilon_placement,
-                self.epsilon_placement,
-            ),
-            bias_correction: choose(
-                open.contains("bias_correction"),
-                own.bias_correction,
-                self.bias_correction,
-            ),
-            weight_decay: choose(
-                open.contains("weight_decay"),
-                own.weight_decay,
-                self.weight_decay,
-            ),
-            clip_value: choose(open.contains("clip_value"), own.clip_value, self.clip_value),
-            lower_bound: choose(fit, lower, self.lower_bound),
-            upper_bound: choose(fit, upper, self.upper_bound),
-            objective: choose(open.contains("objective"), own.objective, self.objective),
-            non_finite: choose(open.contains("non_finite"), own.non_finite, self.non_finite),
-            precisions: self.precisions,
-        };
         completed.with_precisions()
     }
 }

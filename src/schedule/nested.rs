@@ -394,12 +394,22 @@ impl<'de> DeserializeSeed<'de> for Field {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         match self.sort {
-            Sort::Steps => u64::deserialize(deserializer).map(Value::Steps),
-            Sort::Number => f64::deserialize(deserializer).map(Value::Number),
+            Sort::Steps => read_steps(deserializer),
+            Sort::Number => read_number(deserializer),
             Sort::Inner => self.depth.deserialize(deserializer).map(Value::Inner),
-            Sort::Parts => List(Part(self.depth)).deserialize(deserializer).map(Value::Parts),
+            Sort::Parts => List::<_>(Part(self.depth)).deserialize(deserializer).map(Value::Parts),
         }
     }
+}
+
+#[inline(never)]
+fn read_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    u64::deserialize(deserializer).map(Value::Steps)
+}
+
+#[inline(never)]
+fn read_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    f64::deserialize(deserializer).map(Value::Number)
 }
 
 /// Reads a part of a sequence: its number of steps, and a schedule at this depth.

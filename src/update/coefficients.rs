@@ -57,6 +57,20 @@ pub(crate) mod guard {
     pub(crate) const ACCUMULATED: u8 = 3;
 }
 
+/// Operations of an update that most rules do not need, as a set of bits.
+pub(crate) mod operations {
+    pub(crate) const NONE: u8 = 0;
+    /// Scaling, clipping and regularising the gradient.
+    pub(crate) const PREPARE: u8 = 1;
+    /// Decoupled weight decay.
+    pub(crate) const DECAY: u8 = 1 << 1;
+    /// Bounds of the parameter.
+    pub(crate) const BOUND: u8 = 1 << 2;
+    /// Operations that hardly ever change a bit: for a quotient beyond the largest number, a factor below
+    /// the smallest, or a parameter that must keep the sign of 0.
+    pub(crate) const SPECIAL: u8 = 1 << 3;
+}
+
 impl<A: Real> Coefficients<A> {
     /// Returns the coefficients of step `t`, counted from 1, with the learning rate multiplied by
     /// `lr_scale`.
@@ -172,29 +186,20 @@ impl<A: Real> Coefficients<A> {
         self.beta1 <= self.beta2
     }
 
-    /// Returns true if an update needs operations that hardly ever change a bit: for a quotient beyond
-    /// the largest number, a factor below the smallest, or a parameter that must keep the sign of 0.
+    /// Returns the [`operations`] that an update needs; the others are neutral.
     #[inline]
-    pub(crate) fn is_special(&self) -> bool {
-        !self.keeps_balance() || self.gradient_rescale != A::ONE || self.step_size == A::ZERO
-    }
-
-    /// Returns true if the gradient is scaled, clipped or regularised before use.
-    #[inline]
-    pub(crate) fn prepares_gradient(&self) -> bool {
-        self.gradient_scale != A::ONE || self.clip != A::INFINITY || self.l2 != A::ZERO
-    }
-
-    /// Returns true if decoupled weight decay keeps less than all of the parameter.
-    #[inline]
-    pub(crate) fn decays(&self) -> bool {
-        self.keep != A::ONE
-    }
-
-    /// Returns true if the parameter has bounds.
-    #[inline]
-    pub(crate) fn has_bounds(&self) -> bool {
-        self.lower != -A::INFINITY || self.upper != A::INFINITY
+    pub(crate) fn operations(&self) -> u8 {
+        use operations::{BOUND, DECAY, NONE, PREPARE, SPECIAL};
+        let prepares =
+            self.gradient_scale != A::ONE || self.clip != A::INFINITY || self.l2 != A::ZERO;
+        let has_bounds = self.lower != -A::INFINITY || self.upper != A::INFINITY;
+        let is_special =
+            !self.keeps_balance() || self.gradient_rescale != A::ONE || self.step_size == A::ZERO;
+        let set = |is_needed, operation| if is_needed { operation } else { NONE };
+        set(prepares, PREPARE)
+            | set(self.keep != A::ONE, DECAY)
+            | set(has_bounds, BOUND)
+            | set(is_special, SPECIAL)
     }
 
     #[inline]
@@ -204,27 +209,21 @@ impl<A: Real> Coefficients<A> {
 
     /// Returns the new (x, m, u) of one element.
     ///
-    /// `PREPARE` is [`prepares_gradient`](Self::prepares_gradient), `DECAY` is
-    /// [`decays`](Self::decays), `BOUND` is [`has_bounds`](Self::has_bounds), `SPECIAL` is
-    /// [`is_special`](Self::is_special), and `GUARD` stands for [`guard`](Self::guard). They leave out
-    /// operations that are neutral: the bits are the same, but each operation beside the division costs
-    /// a few per cent while the arrays are in cache.
+    /// `OPERATIONS` contains [`operations`](Self::operations), and `GUARD` stands for
+    /// [`guard`](Self::guard). What they leave out is neutral: the bits are the same, but each operation
+    /// beside the division costs a few per cent while the arrays are in cache.
     #[inline(always)]
-    pub(crate) fn element<
-        const PREPARE: bool,
-        const DECAY: bool,
-        const BOUND: bool,
-        const SPECIAL: bool,
-        const GUARD: u8,
-    >(
+    pub(crate) fn element<const OPERATIONS: u8, const GUARD: u8>(
         &self,
         x: A,
         g: A,
         m: A,
         u: A,
     ) -> (A, A, A) {
-        let g = if SPECIAL { self.gradient_rescale * g } else { g };
-        let g = if PREPARE { self.prepare(g, x) } else { g };
+        let has = |operation| OPERATIONS & operation != 0;
+        let special = has(operations::SPECIAL);
+        let g = if special { self.gradient_rescale * g } else { g };
+        let g = if has(operations::PREPARE) { self.prepare(g, x) } else { g };
         // Without flushing, the first moment of a coordinate whose gradient stays 0 ends at
         // 2.5e-323, and arithmetic on subnormal numbers slows each later step.
         let m = (self.beta1 * m + self.one_minus_beta1 * g).flush();
@@ -234,7 +233,7 @@ impl<A: Real> Coefficients<A> {
         let u = decayed.larger_magnitude(magnitude);
         let divisor = if GUARD == guard::OUTSIDE { u + self.epsilon } else { u };
         let quotient = m / divisor;
-        let step = if SPECIAL && quotient.abs() == A::INFINITY {
+        let step = if special && quotient.abs() == A::INFINITY {
             // Only for β₁ > β₂ can |m| be so much larger than u. The step may still be finite.
             let scaled = m / (divisor * A::LARGEST_POWER);
             let step = self.step_size * scaled * A::LARGEST_POWER;
@@ -245,10 +244,10 @@ impl<A: Real> Coefficients<A> {
         };
         // 0/0 arises only before the first gradient: such a coordinate takes no step.
         let step = if GUARD == guard::NONE && divisor == A::ZERO { A::ZERO } else { step };
-        let kept = if DECAY { self.keep * x } else { x };
+        let kept = if has(operations::DECAY) { self.keep * x } else { x };
         // Subtracting -0 would change the sign of -0.
-        let x = if SPECIAL && step == A::ZERO { kept } else { kept - step };
-        let x = if BOUND { clamp(x, self.lower, self.upper) } else { x };
+        let x = if special && step == A::ZERO { kept } else { kept - step };
+        let x = if has(operations::BOUND) { clamp(x, self.lower, self.upper) } else { x };
         (x, m, u)
     }
 

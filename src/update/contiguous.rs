@@ -3,7 +3,10 @@
 use core::marker::PhantomData;
 
 use super::{
-    coefficients::{Coefficients, Guard, guard},
+    coefficients::{
+        Coefficients, Guard, guard,
+        operations::{BOUND, DECAY, NONE, PREPARE, SPECIAL},
+    },
     operands::{Operands, Slices},
 };
 use crate::{
@@ -33,123 +36,75 @@ impl<A> Observe<A> for () {
 /// Updates each element.
 #[inline(always)]
 pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
-    let settings = (k.prepares_gradient(), k.decays(), k.has_bounds());
-    if k.is_special() {
+    let needed = k.operations();
+    if needed & SPECIAL != 0 {
         return update_special(k, slices);
     }
-    if S::OBSERVES {
+    if S::OBSERVES && needed != NONE {
         // Fewer kernels, which would each be compiled again for every summary.
-        return match settings {
-            (false, false, false) => update_guarded::<A, S, false, false, false, false>(k, slices),
-            _ => update_guarded::<A, S, true, true, true, false>(k, slices),
-        };
+        return update_guarded::<A, S, { PREPARE | DECAY | BOUND }>(k, slices);
     }
-    match settings {
-        (false, false, false) => update_guarded::<A, S, false, false, false, false>(k, slices),
-        (false, true, false) => update_guarded::<A, S, false, true, false, false>(k, slices),
-        (true, false, false) => update_guarded::<A, S, true, false, false, false>(k, slices),
-        (true, true, false) => update_guarded::<A, S, true, true, false, false>(k, slices),
+    match needed {
+        NONE => update_guarded::<A, S, NONE>(k, slices),
+        DECAY => update_guarded::<A, S, DECAY>(k, slices),
+        PREPARE => update_guarded::<A, S, PREPARE>(k, slices),
+        PREPARE_AND_DECAY => update_guarded::<A, S, PREPARE_AND_DECAY>(k, slices),
         // With bounds, the product of the decay hides behind other operations.
-        (false, _, true) => update_guarded::<A, S, false, true, true, false>(k, slices),
-        (true, _, true) => update_guarded::<A, S, true, true, true, false>(k, slices),
+        _ if needed & PREPARE == 0 => update_guarded::<A, S, { DECAY | BOUND }>(k, slices),
+        _ => update_guarded::<A, S, { PREPARE | DECAY | BOUND }>(k, slices),
     }
 }
+
+const PREPARE_AND_DECAY: u8 = PREPARE | DECAY;
 
 /// One loop with all operations is enough for what hardly ever happens.
 #[inline(never)]
 fn update_special<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
-    update_guarded::<A, S, true, true, true, true>(k, slices)
+    update_guarded::<A, S, { PREPARE | DECAY | BOUND | SPECIAL }>(k, slices)
 }
 
 #[inline(always)]
-fn update_guarded<
-    A: Real,
-    S: Observe<A>,
-    const PREPARE: bool,
-    const DECAY: bool,
-    const BOUND: bool,
-    const SPECIAL: bool,
->(
+fn update_guarded<A: Real, S: Observe<A>, const OPERATIONS: u8>(
     k: &Coefficients<A>,
     slices: Slices<'_, A>,
 ) -> S {
     let summary = PhantomData;
     match k.guard() {
         Guard::Epsilon(EpsilonPlacement::Outside) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::OUTSIDE }> {
-                k,
-                slices,
-                summary,
-            })
+            dispatch(Update::<A, S, OPERATIONS, { guard::OUTSIDE }> { k, slices, summary })
         }
         Guard::Epsilon(EpsilonPlacement::InsideMax) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::INSIDE_MAX }> {
-                k,
-                slices,
-                summary,
-            })
+            dispatch(Update::<A, S, OPERATIONS, { guard::INSIDE_MAX }> { k, slices, summary })
         }
         Guard::Epsilon(EpsilonPlacement::Accumulated) => {
-            dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::ACCUMULATED }> {
-                k,
-                slices,
-                summary,
-            })
+            dispatch(Update::<A, S, OPERATIONS, { guard::ACCUMULATED }> { k, slices, summary })
         }
-        Guard::None => dispatch(Update::<A, S, PREPARE, DECAY, BOUND, SPECIAL, { guard::NONE }> {
-            k,
-            slices,
-            summary,
-        }),
+        Guard::None => dispatch(Update::<A, S, OPERATIONS, { guard::NONE }> { k, slices, summary }),
     }
 }
 
-struct Update<
-    'a,
-    A,
-    S,
-    const PREPARE: bool,
-    const DECAY: bool,
-    const BOUND: bool,
-    const SPECIAL: bool,
-    const GUARD: u8,
-> {
+struct Update<'a, A, S, const OPERATIONS: u8, const GUARD: u8> {
     k: &'a Coefficients<A>,
     slices: Slices<'a, A>,
     summary: PhantomData<S>,
 }
 
-impl<
-    A: Real,
-    S: Observe<A>,
-    const PREPARE: bool,
-    const DECAY: bool,
-    const BOUND: bool,
-    const SPECIAL: bool,
-    const GUARD: u8,
-> Loop for Update<'_, A, S, PREPARE, DECAY, BOUND, SPECIAL, GUARD>
+impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
+    for Update<'_, A, S, OPERATIONS, GUARD>
 {
     type Output = S;
 
     #[inline(always)]
     fn run(self) -> S {
         let Operands { x, g, m, u } = self.slices;
-        update_slices::<A, S, PREPARE, DECAY, BOUND, SPECIAL, GUARD>(*self.k, x, g, m, u)
+        update_slices::<A, S, OPERATIONS, GUARD>(*self.k, x, g, m, u)
     }
 }
 
 /// The loop itself. The slices are arguments, not fields, because rustc marks only function arguments
 /// `noalias`. The function is `inline`, not `inline(always)`, because early inlining loses the mark.
 #[inline]
-fn update_slices<
-    A: Real,
-    S: Observe<A>,
-    const PREPARE: bool,
-    const DECAY: bool,
-    const BOUND: bool,
-    const SPECIAL: bool,
-    const GUARD: u8,
->(
+fn update_slices<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8>(
     k: Coefficients<A>,
     x: &mut [A],
     g: &[A],
@@ -159,7 +114,7 @@ fn update_slices<
     let mut summary = S::EMPTY;
     for (((x, g), m), u) in x.iter_mut().zip(g).zip(m.iter_mut()).zip(u.iter_mut()) {
         let before = *x;
-        (*x, *m, *u) = k.element::<PREPARE, DECAY, BOUND, SPECIAL, GUARD>(before, *g, *m, *u);
+        (*x, *m, *u) = k.element::<OPERATIONS, GUARD>(before, *g, *m, *u);
         summary.observe(before, *x, *g);
     }
     summary

@@ -56,10 +56,7 @@ pub(crate) fn examine<'a, A: Real, D: Dimension>(
 ) -> Option<Obstacle<'a, A, D>> {
     let Operands { x, g, m, .. } = arrays;
     let is_below = |array, margin| finite::all_below(execute, array, margin);
-    if !is_below(g, 0) {
-        return Some(Obstacle::Gradient(g));
-    }
-    // Ranges that rule out an overflow: first by the ratio of the moments, then by ε.
+    // Ranges that rule out everything: first by the ratio of the moments, then by ε.
     let of_parameter = k.margin_of_parameter().filter(|_| balanced);
     let by_ratio = of_parameter
         .is_some_and(|margin| is_below(g, MODERATE) && (!k.has_l2() || is_below(x, margin)));
@@ -67,6 +64,9 @@ pub(crate) fn examine<'a, A: Real, D: Dimension>(
         || k.margin_of_moment().is_some_and(|margin| is_below(g, margin) && is_below(m, margin));
     if by_ratio || by_epsilon() {
         return None;
+    }
+    if !is_below(g, 0) {
+        return Some(Obstacle::Gradient(g));
     }
     let found = rehearse(k, &arrays.map(Elements::view, Elements::view));
     found.map(|(position, role, value)| Obstacle::Element { x, position, role, value })

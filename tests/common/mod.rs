@@ -18,6 +18,18 @@ pub(crate) use layout::Layout;
 pub(crate) use model::Model;
 pub(crate) use rules::Case;
 
+use proptest::test_runner::{Config, RngSeed};
+
+/// The settings of properties: the same cases in each run.
+pub(crate) fn repeatable(seed: u64) -> Config {
+    Config {
+        cases: 256,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        ..Config::default()
+    }
+}
+
 /// Returns a number as error messages show it: with an exponent where this is shorter.
 pub(crate) fn shown(value: f64) -> String {
     let whole = value.trunc() == value && value.abs() < 1e16;

@@ -2,30 +2,18 @@
 //! bits, and `tests/equivalence.rs` the paths.
 
 use crate::common::{
-    Case, Float, STEP_BOUND_ROUNDING, assert_same, bits::Snapshot, input, layout::LAYOUTS, rules,
+    Case, Float, STEP_BOUND_ROUNDING, assert_same, bits::Snapshot, input, layout::LAYOUTS,
+    repeatable, rules,
 };
 use adamax::{
     Adamax, AdamaxBuilder, Error, ErrorKind, Optimizer, Outcome, State, WeightDecay, adamax_step,
 };
 use ndarray::{Array1, array};
-use proptest::{
-    prelude::*,
-    sample::select,
-    test_runner::{Config, RngSeed},
-};
+use proptest::{prelude::*, sample::select};
 
 const INF: f64 = f64::INFINITY;
 /// Odd, and longer than several SIMD vectors of any instruction set.
 const LENGTH: usize = 37;
-
-fn config() -> Config {
-    Config {
-        cases: 256,
-        rng_seed: RngSeed::Fixed(5),
-        failure_persistence: None,
-        ..Config::default()
-    }
-}
 
 /// Bounds of every kind: both, one, none, and equal ones.
 fn bounds() -> impl Strategy<Value = (f64, f64)> {
@@ -40,7 +28,7 @@ fn bounds() -> impl Strategy<Value = (f64, f64)> {
 // ---------------------------------------------------------------- properties
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable(5))]
 
     /// A bounded step is the step without bounds, with x limited afterwards. The moments are the same.
     #[test]

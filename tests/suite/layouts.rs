@@ -6,33 +6,18 @@ use crate::common::{
     bits::Snapshot,
     input::{gradients, parameters, rng, shaped},
     layout::assert_nothing_around,
-    rules,
+    repeatable, rules,
 };
 use adamax::{Adamax, MaxNorm, Optimizer, Outcome, State, adamax_step};
 use ndarray::{
     Array, ArrayD, ArrayView, Axis, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, Slice,
 };
-use proptest::{
-    bool::weighted,
-    collection::vec,
-    prelude::*,
-    sample::select,
-    test_runner::{Config, RngSeed},
-};
+use proptest::{bool::weighted, collection::vec, prelude::*, sample::select};
 
 const SEED: u64 = 9;
 const MOST_AXES: usize = 6;
 /// Axes are shortened until a tensor has no more elements.
 const MOST_ELEMENTS: usize = 4000;
-
-fn config() -> Config {
-    Config {
-        cases: 256,
-        rng_seed: RngSeed::Fixed(SEED),
-        failure_persistence: None,
-        ..Config::default()
-    }
-}
 
 // ---------------------------------------------------------------- random layouts
 
@@ -229,7 +214,7 @@ enum Origin {
 // ---------------------------------------------------------------- steps
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable(SEED))]
 
     #[test]
     fn a_step_of_a_tensor_does_not_depend_on_layouts(

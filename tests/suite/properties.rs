@@ -6,27 +6,13 @@ use crate::common::{
     bits::Snapshot,
     input::{self, shaped},
     layout::LAYOUTS,
-    oracle, rules,
+    oracle, repeatable, rules,
 };
 use adamax::{Adamax, BiasCorrection, EpsilonPlacement, Error, Objective, State, adamax_step};
 use ndarray::{Array1, arr0};
-use proptest::{
-    num,
-    prelude::*,
-    sample::select,
-    test_runner::{Config, RngSeed},
-};
+use proptest::{num, prelude::*, sample::select};
 
 const SEED: u64 = 3;
-
-fn config() -> Config {
-    Config {
-        cases: 256,
-        rng_seed: RngSeed::Fixed(SEED),
-        failure_persistence: None,
-        ..Config::default()
-    }
-}
 
 // ---------------------------------------------------------------- random inputs
 
@@ -77,7 +63,7 @@ fn assert_same_end<A: Float>(
 // ---------------------------------------------------------------- symmetries
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable(SEED))]
 
     /// With ε = 0, scaling all gradients by a power of two scales the moments and gives the same
     /// bits of x.
@@ -144,7 +130,7 @@ fn start(gradients: &[Array1<f64>]) -> Array1<f64> {
 // ---------------------------------------------------------------- bounds
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable(SEED))]
 
     /// For all gradients, the length of a step is at most α·(1 − β₁)/(1 − β₁ᵗ)·Σ_{k<t} (β₁/β₂)ᵏ.
     #[test]
@@ -261,7 +247,7 @@ fn there_is_no_bound_if_the_norm_decays_faster() -> Result<(), Error> {
 // ---------------------------------------------------------------- precision
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable(SEED))]
 
     /// Compares 1 − β₁ᵗ with a power computed in twice the precision.
     #[test]
@@ -334,7 +320,7 @@ fn exact_power(base: f64, exponent: u64) -> (f64, f64) {
 // ---------------------------------------------------------------- interruption
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(repeatable(SEED))]
 
     /// Taking the state apart and rebuilding it, in any memory order, does not change the rest of
     /// the run.
