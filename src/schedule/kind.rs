@@ -38,10 +38,11 @@ pub enum Amplitude {
 
 /// The greatest depth of nested schedules.
 ///
-/// Functions that visit them are recursive and must not exhaust the stack. Parsers take most: up to 7 KB
-/// for each schedule in another one. Parsers also have limits of their own: that of JSON is reached by
-/// 32 sequences within each other, which could be written, but not read.
-const MAX_DEPTH: u64 = 16;
+/// Functions that visit them are recursive and must not exhaust the stack. Parsers take most: about 8 KB
+/// for each schedule in another one, and the compiler may inline more. So this takes half of a stack of
+/// 128 KB. Parsers also have limits of their own: that of JSON is reached by 32 sequences within each
+/// other, which could be written, but not read.
+const MAX_DEPTH: u64 = 8;
 
 /// The contents of a schedule: the arguments of the constructor of the same name.
 ///
@@ -238,7 +239,7 @@ impl Kind {
 
 /// Refuses schedules that are nested too deep.
 pub(super) fn check_depth(depth: u64) -> Result<(), Error> {
-    check_count("depth of nested schedules", depth, depth <= MAX_DEPTH, "at most 16")
+    check_count("depth of nested schedules", depth, depth <= MAX_DEPTH, "at most 8")
 }
 
 impl Amplitude {

@@ -462,7 +462,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `start` is not finite or below 0, or if schedules are nested
-    /// more than 16 deep.
+    /// more than 8 deep.
     pub fn warm_up(self, steps: u64, start: f64) -> Result<Self, Error> {
         Schedule::new(Kind::WarmUp { steps, start, then: Box::new(self) })
     }
@@ -481,7 +481,7 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 16 deep.
+    /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 8 deep.
     pub fn sequence(
         parts: impl IntoIterator<Item = (u64, Schedule)>,
         last: Schedule,
@@ -502,7 +502,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `factor` is not finite or below 0, or if schedules are nested
-    /// more than 16 deep.
+    /// more than 8 deep.
     pub fn scaled(self, factor: f64) -> Result<Self, Error> {
         Schedule::new(Kind::Scaled { factor, of: Box::new(self) })
     }
@@ -519,7 +519,7 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 16 deep.
+    /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 8 deep.
     pub fn times(self, other: Schedule) -> Result<Self, Error> {
         Schedule::new(Kind::Product { of: Box::new(self), times: Box::new(other) })
     }
