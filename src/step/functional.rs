@@ -183,8 +183,10 @@ fn step_in_place<A: Real, D: Dimension>(
     let k = Coefficients::new(rule, t, 1.0);
     k.check(rule)?;
     let arrays = Operands { x: &*x, g, m: &*m, u: &*u }.map(Elements::of, Elements::of);
-    let examine = || rehearsal::examine(Sequential, &k, state::is_balanced(m, u), arrays);
-    if super::admit(rule, || false, examine)? == Outcome::Applied {
+    let balanced = || state::is_balanced(m, u);
+    let is_usual = || rehearsal::is_usual(Sequential, &k, balanced(), arrays.g);
+    let examine = || rehearsal::examine(Sequential, &k, balanced(), arrays);
+    if super::admit(rule, is_usual, examine)? == Outcome::Applied {
         step_checked(&k, x, g, m, u);
     }
     Ok(())

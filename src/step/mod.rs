@@ -11,10 +11,14 @@ use crate::{
     error::Error,
     par::{Execute, Sequential},
     real::Real,
-    reduce::finite::{self, MODERATE},
     rule::{Adamax, NonFinite},
     state::State,
-    update::{coefficients::Coefficients, operands::Gapped, pair::Pair, rehearsal::Obstacle},
+    update::{
+        coefficients::Coefficients,
+        operands::Gapped,
+        pair::Pair,
+        rehearsal::{self, Obstacle},
+    },
 };
 
 /// The result of a step that was not refused.
@@ -178,11 +182,7 @@ impl Adamax {
         let t = pair.check(state)?;
         let k = Coefficients::new(self, t, 1.0);
         k.check(self)?;
-        let is_usual = || {
-            k.is_bounded()
-                && state.is_balanced()
-                && finite::all_below(execute, pair.gradient(), MODERATE)
-        };
+        let is_usual = || rehearsal::is_usual(execute, &k, state.is_balanced(), pair.gradient());
         let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
         if outcome == Outcome::Applied {
             pair.step::<()>(execute, &k, state.begin_step(k.keeps_balance()));

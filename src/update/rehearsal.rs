@@ -45,6 +45,18 @@ impl<A: Real, D: Dimension> Obstacle<'_, A, D> {
     }
 }
 
+/// Returns true if coefficients, state and gradient are of the usual ranges, which give finite numbers.
+/// `balanced` is that of the state.
+#[inline(always)]
+pub(crate) fn is_usual<A: Real, D: Dimension>(
+    execute: impl Execute,
+    k: &Coefficients<A>,
+    balanced: bool,
+    g: Elements<'_, A, D>,
+) -> bool {
+    k.is_bounded() && balanced && finite::all_below(execute, g, MODERATE)
+}
+
 /// Returns the reason if a step would bring NaN or infinities into the state or the parameter: the first
 /// element, in logical order. Elements that are not finite already do not count, unless L2
 /// regularisation would spread them. `balanced` is that of the state.
@@ -56,17 +68,23 @@ pub(crate) fn examine<'a, A: Real, D: Dimension>(
 ) -> Option<Obstacle<'a, A, D>> {
     let Operands { x, g, m, .. } = arrays;
     let is_below = |array, margin| finite::all_below(execute, array, margin);
-    // Ranges that rule out everything: first by the ratio of the moments, then by ε.
+    // Ranges that rule out an overflow: first by the ratio of the moments, then by ε.
     let of_parameter = k.margin_of_parameter().filter(|_| balanced);
-    let by_ratio = of_parameter
-        .is_some_and(|margin| is_below(g, MODERATE) && (!k.has_l2() || is_below(x, margin)));
+    let by_ratio = || {
+        of_parameter
+            .is_some_and(|margin| is_below(g, MODERATE) && (!k.has_l2() || is_below(x, margin)))
+    };
     let by_epsilon =
         || k.margin_of_moment().is_some_and(|margin| is_below(g, margin) && is_below(m, margin));
-    if by_ratio || by_epsilon() {
+    // The usual case with L2, at the cost of two reads.
+    if k.has_l2() && by_ratio() {
         return None;
     }
     if !is_below(g, 0) {
         return Some(Obstacle::Gradient(g));
+    }
+    if by_ratio() || by_epsilon() {
+        return None;
     }
     let found = rehearse(k, &arrays.map(Elements::view, Elements::view));
     found.map(|(position, role, value)| Obstacle::Element { x, position, role, value })
