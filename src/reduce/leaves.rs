@@ -15,7 +15,10 @@ use super::{
     exact_sum::ExactSum,
     norm::{SAFE_SUM, floor_log2},
 };
-use crate::{real::Real, simd::Loop};
+use crate::{
+    real::Real,
+    simd::{Loop, are_few},
+};
 
 /// The most elements of a leaf.
 pub(super) const LEAF: usize = 512;
@@ -81,7 +84,10 @@ pub(super) fn add_squares<A: Real>(sums: &mut Sums, values: &[A], scale: impl Fn
     };
     let mut chunks = values.chunks_exact(LANES);
     for chunk in &mut chunks {
-        sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += square(*value));
+        if let Ok(chunk) = <[A; LANES]>::try_from(chunk) {
+            let squares = chunk.map(square);
+            sums.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
+        }
     }
     let rest = chunks.remainder();
     sums.iter_mut().zip(rest).for_each(|(sum, value)| *sum += square(*value));
@@ -144,5 +150,10 @@ impl<A: Real> Loop for OneLeaf<'_, A> {
     #[inline(always)]
     fn run(self) -> Leaf {
         leaf(self.0)
+    }
+
+    #[inline(always)]
+    fn is_short(&self) -> bool {
+        are_few(self.0)
     }
 }
