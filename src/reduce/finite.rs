@@ -11,7 +11,7 @@ use crate::{
     layout::with_static_dimension,
     par::{All, Execute, Split, Summary},
     real::Real,
-    simd::{Loop, dispatch},
+    simd::{Loop, are_few, dispatch},
 };
 
 /// The margin of moderate numbers, which are below a quarter of the smallest number that is infinite.
@@ -114,6 +114,11 @@ impl<A: Real> Loop for AllBelow<'_, A> {
     #[inline(always)]
     fn run(self) -> bool {
         A::all_below(self.values, self.margin)
+    }
+
+    #[inline(always)]
+    fn is_short(&self) -> bool {
+        are_few(self.values)
     }
 }
 

@@ -186,20 +186,21 @@ impl<A: Real> Coefficients<A> {
         self.beta1 <= self.beta2
     }
 
-    /// Returns the [`operations`] that an update needs; the others are neutral.
+    /// Returns true if an update needs [`SPECIAL`](operations::SPECIAL) operations.
+    #[inline(always)]
+    pub(crate) fn is_special(&self) -> bool {
+        !self.keeps_balance() || self.gradient_rescale != A::ONE || self.step_size == A::ZERO
+    }
+
+    /// Returns the other [`operations`] that an update needs; those left out are neutral.
     #[inline]
     pub(crate) fn operations(&self) -> u8 {
-        use operations::{BOUND, DECAY, NONE, PREPARE, SPECIAL};
+        use operations::{BOUND, DECAY, NONE, PREPARE};
         let prepares =
             self.gradient_scale != A::ONE || self.clip != A::INFINITY || self.l2 != A::ZERO;
         let has_bounds = self.lower != -A::INFINITY || self.upper != A::INFINITY;
-        let is_special =
-            !self.keeps_balance() || self.gradient_rescale != A::ONE || self.step_size == A::ZERO;
         let set = |is_needed, operation| if is_needed { operation } else { NONE };
-        set(prepares, PREPARE)
-            | set(self.keep != A::ONE, DECAY)
-            | set(has_bounds, BOUND)
-            | set(is_special, SPECIAL)
+        set(prepares, PREPARE) | set(self.keep != A::ONE, DECAY) | set(has_bounds, BOUND)
     }
 
     #[inline]
@@ -209,9 +210,10 @@ impl<A: Real> Coefficients<A> {
 
     /// Returns the new (x, m, u) of one element.
     ///
-    /// `OPERATIONS` contains [`operations`](Self::operations), and `GUARD` stands for
-    /// [`guard`](Self::guard). What they leave out is neutral: the bits are the same, but each operation
-    /// beside the division costs a few per cent while the arrays are in cache.
+    /// `OPERATIONS` contains [`operations`](Self::operations), and `SPECIAL` if
+    /// [`is_special`](Self::is_special). `GUARD` stands for [`guard`](Self::guard). What they leave out
+    /// is neutral: the bits are the same, but each operation beside the division costs a few per cent
+    /// while the arrays are in cache.
     #[inline(always)]
     pub(crate) fn element<const OPERATIONS: u8, const GUARD: u8>(
         &self,
@@ -245,8 +247,9 @@ impl<A: Real> Coefficients<A> {
         // 0/0 arises only before the first gradient: such a coordinate takes no step.
         let step = if GUARD == guard::NONE && divisor == A::ZERO { A::ZERO } else { step };
         let kept = if has(operations::DECAY) { self.keep * x } else { x };
-        // Subtracting -0 would change the sign of -0.
-        let x = if special && step == A::ZERO { kept } else { kept - step };
+        // With a learning rate of 0, subtracting -0 would change the sign of -0.
+        let stays = special && self.step_size == A::ZERO && step == A::ZERO;
+        let x = if stays { kept } else { kept - step };
         let x = if has(operations::BOUND) { clamp(x, self.lower, self.upper) } else { x };
         (x, m, u)
     }

@@ -13,7 +13,7 @@ use crate::{
     par::Summary,
     real::Real,
     rule::EpsilonPlacement,
-    simd::{Loop, dispatch},
+    simd::{Loop, are_few, dispatch},
 };
 
 /// A summary that an update collects in the same pass: of each element it sees x before and after,
@@ -33,16 +33,41 @@ impl<A> Observe<A> for () {
     fn observe(&mut self, _x: A, _new_x: A, _g: A) {}
 }
 
+/// Runs code that is compiled for each [`guard`], as the constant `$guard`.
+macro_rules! with_guard {
+    ($k:expr, |$guard:ident| $run:expr) => {
+        match $k.guard() {
+            Guard::None => with_guard!(@ $guard, guard::NONE, $run),
+            Guard::Epsilon(EpsilonPlacement::Outside) => {
+                with_guard!(@ $guard, guard::OUTSIDE, $run)
+            }
+            Guard::Epsilon(EpsilonPlacement::InsideMax) => {
+                with_guard!(@ $guard, guard::INSIDE_MAX, $run)
+            }
+            Guard::Epsilon(EpsilonPlacement::Accumulated) => {
+                with_guard!(@ $guard, guard::ACCUMULATED, $run)
+            }
+        }
+    };
+    (@ $guard:ident, $code:expr, $run:expr) => {{
+        const $guard: u8 = $code;
+        $run
+    }};
+}
+
 /// Updates each element.
 #[inline(always)]
 pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
-    let needed = k.operations();
-    if needed & SPECIAL != 0 {
+    if are_few(slices.x) {
+        return update_few(k, slices);
+    }
+    if k.is_special() {
         return update_special(k, slices);
     }
+    let needed = k.operations();
     if S::OBSERVES && needed != NONE {
         // Fewer kernels, which would each be compiled again for every summary.
-        return update_guarded::<A, S, { PREPARE | DECAY | BOUND }>(k, slices);
+        return update_guarded::<A, S, USUAL>(k, slices);
     }
     match needed {
         NONE => update_guarded::<A, S, NONE>(k, slices),
@@ -51,16 +76,24 @@ pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices
         PREPARE_AND_DECAY => update_guarded::<A, S, PREPARE_AND_DECAY>(k, slices),
         // With bounds, the product of the decay hides behind other operations.
         _ if needed & PREPARE == 0 => update_guarded::<A, S, { DECAY | BOUND }>(k, slices),
-        _ => update_guarded::<A, S, { PREPARE | DECAY | BOUND }>(k, slices),
+        _ => update_guarded::<A, S, USUAL>(k, slices),
     }
 }
 
 const PREPARE_AND_DECAY: u8 = PREPARE | DECAY;
+const USUAL: u8 = PREPARE | DECAY | BOUND;
+const ALL: u8 = USUAL | SPECIAL;
 
 /// One loop with all operations is enough for what hardly ever happens.
 #[inline(never)]
 fn update_special<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
-    update_guarded::<A, S, { PREPARE | DECAY | BOUND | SPECIAL }>(k, slices)
+    update_guarded::<A, S, ALL>(k, slices)
+}
+
+/// Few elements take one loop without wide vectors.
+#[inline(always)]
+fn update_few<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
+    with_guard!(k, |GUARD| Update::<A, S, ALL, GUARD> { k, slices, summary: PhantomData }.run())
 }
 
 #[inline(always)]
@@ -68,19 +101,9 @@ fn update_guarded<A: Real, S: Observe<A>, const OPERATIONS: u8>(
     k: &Coefficients<A>,
     slices: Slices<'_, A>,
 ) -> S {
-    let summary = PhantomData;
-    match k.guard() {
-        Guard::Epsilon(EpsilonPlacement::Outside) => {
-            dispatch(Update::<A, S, OPERATIONS, { guard::OUTSIDE }> { k, slices, summary })
-        }
-        Guard::Epsilon(EpsilonPlacement::InsideMax) => {
-            dispatch(Update::<A, S, OPERATIONS, { guard::INSIDE_MAX }> { k, slices, summary })
-        }
-        Guard::Epsilon(EpsilonPlacement::Accumulated) => {
-            dispatch(Update::<A, S, OPERATIONS, { guard::ACCUMULATED }> { k, slices, summary })
-        }
-        Guard::None => dispatch(Update::<A, S, OPERATIONS, { guard::NONE }> { k, slices, summary }),
-    }
+    with_guard!(k, |GUARD| {
+        dispatch(Update::<A, S, OPERATIONS, GUARD> { k, slices, summary: PhantomData })
+    })
 }
 
 struct Update<'a, A, S, const OPERATIONS: u8, const GUARD: u8> {
