@@ -120,6 +120,7 @@ pub enum ErrorKind {
 pub(crate) enum Role {
     Parameter,
     Gradient,
+    State,
     FirstMoment,
     InfNorm,
     Average,
@@ -130,6 +131,7 @@ impl Role {
         match self {
             Role::Parameter => "parameter",
             Role::Gradient => "gradient",
+            Role::State => "state",
             Role::FirstMoment => "first moment",
             Role::InfNorm => "infinity norm",
             Role::Average => "average",
@@ -277,6 +279,11 @@ pub(crate) enum Detail {
         hint(found, expected)
     )]
     Shape { role: Role, found: Vec<usize>, reference: Role, expected: Vec<usize> },
+    #[error(
+        "{role} has shape {found:?}, but the registered shape is {expected:?}{}",
+        hint(found, expected)
+    )]
+    Registered { role: Role, found: Vec<usize>, expected: Vec<usize> },
     #[error("{role} of shape {shape:?} is too large for the memory")]
     TooLarge { role: Role, shape: Vec<usize> },
     #[error("{role} is {value} at index {index:?}")]
@@ -381,7 +388,8 @@ impl Detail {
             Detail::Empty { name } | Detail::Overflow { name, .. } => {
                 Facts { setting: Some(name), ..Facts::of(ErrorKind::Hyperparameter) }
             }
-            Detail::Shape { role, found, expected, .. } => Facts {
+            Detail::Shape { role, found, expected, .. }
+            | Detail::Registered { role, found, expected } => Facts {
                 array: Some(role.name()),
                 found_shape: Some(found),
                 expected_shape: Some(expected),
@@ -460,7 +468,7 @@ impl Error {
     }
 
     /// Returns the array that is wrong: `parameter`, `gradient`, `first moment`, `infinity norm`,
-    /// `average` or `saved parameter`.
+    /// `average` or `saved parameter`; `state` for both moments together.
     #[must_use]
     pub fn array(&self) -> Option<&str> {
         self.facts().array
@@ -510,6 +518,15 @@ impl Error {
     pub(crate) fn in_tensor(mut self, name: &str) -> Self {
         self.0.tensor = Some(name.to_owned());
         self
+    }
+
+    /// Names a tensor of an optimizer. There, a state has the shape that was registered.
+    #[cold]
+    pub(crate) fn in_registered(mut self, name: &str) -> Self {
+        if let Detail::Shape { role, found, reference: Role::State, expected } = self.0.detail {
+            self.0.detail = Detail::Registered { role, found, expected };
+        }
+        self.in_tensor(name)
     }
 
     /// Puts a place in front of the message. Repeated calls go from the inside to the outside.

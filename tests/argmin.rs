@@ -843,12 +843,17 @@ fn arrays_of_another_shape_are_refused() {
     let short = array![1.0];
     let (problem, start, solver) = small();
     let solver = solver.with_state(Moments::zeros_like(&short));
-    for (role, refused) in [
-        ("gradient", run(small(), |state| state.gradient(short).max_iters(10))),
-        ("first moment", run((problem, start, solver), |state| state.max_iters(10))),
+    for (expected, refused) in [
+        (
+            "gradient has shape [1], but parameter has shape [3]",
+            run(small(), |state| state.gradient(short).max_iters(10)),
+        ),
+        (
+            "parameter has shape [3], but state has shape [1]",
+            run((problem, start, solver), |state| state.max_iters(10)),
+        ),
     ] {
         let error = failure(refused);
-        let expected = format!("{role} has shape [1], but parameter has shape [3]");
         assert!(
             matches!(&error, ArgminError::InvalidParameter { text } if *text == expected),
             "{error}"
@@ -925,7 +930,7 @@ fn a_misfit_at_the_start_leaves_the_state() {
     let mut problem = Problem::new(Ladder::new());
     let short: On<Vec<f64>> = IterState::new().param(vec![1.0]);
     let error = failure(solver.init(&mut problem, short));
-    assert!(error.to_string().contains("first moment has shape [2], but parameter has shape [1]"));
+    assert!(error.to_string().contains("parameter has shape [1], but state has shape [2]"));
     assert_eq!(solver.state(), Some(&state));
     let fitting: On<Vec<f64>> = IterState::new().param(vec![1.0, 2.0]);
     let (fitting, _) = solver.init(&mut problem, fitting).unwrap();

@@ -191,7 +191,7 @@ impl<A: Real> Optimizer<A> {
                 return Err(Error::from(Detail::Repeated).in_tensor(&tensor.name));
             }
             tensor.batch = self.batches;
-            let t = bound.pair.check(&tensor.state).map_err(|e| e.in_tensor(&tensor.name))?;
+            let t = bound.pair.check(&tensor.state).map_err(|e| e.in_registered(&tensor.name))?;
             let group = self.groups.get_mut(tensor.group);
             debug_assert!(group.is_some(), "groups are never removed");
             if let Some(group) = group {

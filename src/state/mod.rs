@@ -261,13 +261,17 @@ impl<A: Real> State<A> {
 
     #[cold]
     fn misfit(&self, param: &[usize]) -> Error {
-        Error::shape((Role::FirstMoment, self.first_moment().shape()), (Role::Parameter, param))
+        Error::shape((Role::Parameter, param), (Role::State, self.first_moment().shape()))
     }
 
-    /// Refuses a state of another shape.
+    /// Refuses a state that has not the shape of this one, which is registered.
     pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), Error> {
         let (this, other) = (self.first_moment(), other.first_moment());
-        Error::check_shapes((Role::FirstMoment, other.shape()), (Role::Parameter, this.shape()))
+        if same(other.shape(), this.shape()) {
+            return Ok(());
+        }
+        let (found, expected) = (other.shape().to_vec(), this.shape().to_vec());
+        Err(Detail::Registered { role: Role::State, found, expected }.into())
     }
 
     /// Takes the values of a state of the same shape, but keeps the memory order.

@@ -174,24 +174,18 @@ fn shapes_that_differ<A: Float>() {
     let rule = Adamax::default();
     for (good, bad) in MISFITS {
         let (right, wrong) = (zeros::<A>(good), zeros::<A>(bad));
+        let transposed = bad.len() > 1 && bad.iter().eq(good.iter().rev());
+        let hint = if transposed { " (transposed?)" } else { "" };
         let message = |role: &str, reference: &str| {
-            let hint = if bad.len() > 1 && bad.iter().eq(good.iter().rev()) {
-                " (transposed?)"
-            } else {
-                ""
-            };
             format!("{role} has shape {bad:?}, but {reference} has shape {good:?}{hint}")
         };
         let gradient = message("gradient", "parameter");
         let first_moment = message("first moment", "parameter");
+        let state = format!("parameter has shape {good:?}, but state has shape {bad:?}{hint}");
 
         let mut x = right.clone();
         assert_refused(rule.step(&mut State::zeros_like(&right), &mut x, &wrong), Shape, &gradient);
-        assert_refused(
-            rule.step(&mut State::zeros_like(&wrong), &mut x, &right),
-            Shape,
-            &first_moment,
-        );
+        assert_refused(rule.step(&mut State::zeros_like(&wrong), &mut x, &right), Shape, &state);
         #[cfg(feature = "rayon")]
         assert_refused(
             rule.par_step(&mut State::zeros_like(&right), &mut x, &wrong),
@@ -215,7 +209,18 @@ fn shapes_that_differ<A: Float>() {
             Shape,
             &message("infinity norm", "first moment"),
         );
-        assert_refused(State::zeros_like(&wrong).with_layout_of(&right), Shape, &first_moment);
+        assert_refused(State::zeros_like(&wrong).with_layout_of(&right), Shape, &state);
+
+        // A tensor of an optimizer has the shape that was registered.
+        let mut optimizer = Optimizer::new(rule);
+        let slot = optimizer.register("w", &right).unwrap();
+        let (mut changed, gradient) = (wrong.clone(), wrong.clone());
+        let error = optimizer.step(&mut [slot.bind(&mut changed, &gradient)]).unwrap_err();
+        let expected =
+            format!("parameter has shape {bad:?}, but the registered shape is {good:?}{hint}");
+        assert_eq!(error.to_string(), format!("tensor `w`: {expected}"));
+        assert_eq!((error.kind(), error.array()), (Shape, Some("parameter")));
+        assert_eq!((error.found_shape(), error.expected_shape()), (Some(bad), Some(good)));
     }
 }
 

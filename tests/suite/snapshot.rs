@@ -238,21 +238,21 @@ const MISFITS: [Misfit; 10] = [
         tensors: &[("a", &[3, 2], 0), ("b", &[4], 1)],
         kind: ErrorKind::Shape,
         named: Some("a"),
-        message: "tensor `a`: first moment has shape [3, 2], but parameter has shape [2, 3] (transposed?)",
+        message: "tensor `a`: state has shape [3, 2], but the registered shape is [2, 3] (transposed?)",
     },
     Misfit {
         groups: 2,
         tensors: &[("a", &[2, 3], 0), ("b", &[5], 1)],
         kind: ErrorKind::Shape,
         named: Some("b"),
-        message: "tensor `b`: first moment has shape [5], but parameter has shape [4]",
+        message: "tensor `b`: state has shape [5], but the registered shape is [4]",
     },
     Misfit {
         groups: 2,
         tensors: &[("a", &[2, 3], 0), ("b", &[4, 1], 1)],
         kind: ErrorKind::Shape,
         named: Some("b"),
-        message: "tensor `b`: first moment has shape [4, 1], but parameter has shape [4]",
+        message: "tensor `b`: state has shape [4, 1], but the registered shape is [4]",
     },
     Misfit {
         groups: 2,
@@ -439,7 +439,7 @@ fn a_matching_name_with_another_shape_or_group_changes_nothing() -> Result<(), E
         (
             ("b", 5, 1),
             ErrorKind::Shape,
-            "tensor `b`: first moment has shape [4], but parameter has shape [5]",
+            "tensor `b`: state has shape [4], but the registered shape is [5]",
         ),
         (
             ("b", 4, 0),
