@@ -65,6 +65,7 @@ use crate::{
 /// `A` is the type of the parameter's elements, `M` that of the average's: the same, or `f64` for an
 /// `f32` parameter.
 #[derive(Clone, PartialEq)]
+#[doc(alias("ema", "polyak", "swa"))]
 pub struct Average<A = f64, M = A> {
     decay: Decay,
     mean: Array<M, IxDyn>,
@@ -113,6 +114,7 @@ impl<A: Real> Average<A> {
     ///
     /// # Allocation
     /// One array.
+    #[doc(alias("ema", "use_ema", "ema_momentum", "get_ema_multi_avg_fn"))]
     pub fn new<D: Dimension>(decay: f64, param: &ArrayRef<A, D>) -> Result<Self, Error> {
         let decay = Decay::Below1(DecayRate::new(DECAY, decay)?);
         Self::with_decay(decay, param)
@@ -138,6 +140,7 @@ impl<A: Real> Average<A> {
     /// assert_eq!(average.mean()[[0]], 2.5);
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("AveragedModel", "swa", "swa_utils"))]
     pub fn equal<D: Dimension>(param: &ArrayRef<A, D>) -> Result<Self, Error> {
         Self::with_decay(Decay::Equal, param)
     }

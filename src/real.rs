@@ -22,6 +22,13 @@
 /// assert!((slide(array![1.0_f64], &array![0.5])?[0] - 0.98).abs() < 1e-8);
 /// # Ok::<(), adamax::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a type of numbers that Adamax can update",
+    label = "expected `f32` or `f64`",
+    note = "write numbers with a point, as in `array![1.0, 2.0]`, or convert the array, as in \
+            `x.mapv(f64::from)`",
+    note = "complex numbers are pairs of real ones: `adamax::recipes` has a program"
+)]
 pub trait Real: sealed::Arithmetic {}
 
 impl Real for f32 {}

@@ -265,6 +265,7 @@ use crate::{
 /// with the length of the file before memory is allocated. Errors name the entry, and its file. The
 /// checksum detects accidents, not forgeries.
 #[derive(Clone, Debug, PartialEq)]
+#[doc(alias("state_dict", "resume"))]
 pub struct Checkpoint<A = f64> {
     snapshot: Snapshot<A>,
     parameters: BTreeMap<String, Tensor>,

@@ -54,8 +54,10 @@ use crate::{error::Error, rule::range};
 pub enum MaxNorm {
     /// Bounds the norm over all gradients of a batch taken together, as PyTorch's
     /// `clip_grad_norm_` and optax's `clip_by_global_norm` do.
+    #[doc(alias("clip_grad_norm_", "clip_grad_norm", "clip_by_global_norm", "global_clipnorm"))]
     Global(f64),
     /// Bounds the norm of each gradient separately, as Keras' `clipnorm` does.
+    #[doc(alias("clipnorm"))]
     PerTensor(f64),
 }
 

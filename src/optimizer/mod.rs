@@ -134,6 +134,13 @@ impl<A: Real> Optimizer<A> {
     /// assert_eq!(optimizer.rule(slow).unwrap().learning_rate(), 1e-5);
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias(
+        "param_groups",
+        "add_param_group",
+        "exclude_from_weight_decay",
+        "masked",
+        "multi_transform"
+    ))]
     pub fn add_group(&mut self, rule: Adamax) -> Group {
         self.groups.push(GroupRule::new(rule));
         Group { optimizer: self.id, index: self.groups.len() - 1 }
@@ -161,6 +168,7 @@ impl<A: Real> Optimizer<A> {
     /// optimizer.set_rule(group, frozen)?;
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("param_groups"))]
     pub fn set_rule(&mut self, group: Group, rule: Adamax) -> Result<(), Error> {
         let index = self.group_index(group)?;
         if let Some(current) = self.groups.get_mut(index) {
@@ -203,6 +211,7 @@ impl<A: Real> Optimizer<A> {
     /// assert_eq!(optimizer.register("weights", &weights).unwrap_err().kind(), ErrorKind::Name);
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("init"))]
     pub fn register<D: Dimension>(
         &mut self,
         name: &str,
@@ -294,6 +303,7 @@ impl<A: Real> Optimizer<A> {
     /// assert!(optimizer.set_lr_scale(-1.0).is_err());
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("lr_scheduler"))]
     pub fn set_lr_scale(&mut self, scale: f64) -> Result<(), Error> {
         range::check_not_negative("learning rate scale", scale)?;
         self.lr_scale = scale;
@@ -325,6 +335,7 @@ impl<A: Real> Optimizer<A> {
     /// assert_eq!(optimizer.state(slot).unwrap().inf_norm(), &array![1.5, 2.0].into_dyn());
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("clip_grad_norm_", "clip_grad_norm"))]
     pub fn set_max_norm(&mut self, max_norm: Option<MaxNorm>) -> Result<(), Error> {
         max_norm.map_or(Ok(()), MaxNorm::check)?;
         self.max_norm = max_norm;
@@ -394,6 +405,7 @@ impl<A: Real> Optimizer<A> {
     /// assert!(a[0] < 1.0);
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("apply_gradients", "backward", "zero_grad", "requires_grad", "freeze"))]
     pub fn step(&mut self, batch: &mut [Bound<'_, A>]) -> Result<Outcome, Error> {
         Ok(self.check_with(Sequential, batch, Purpose::Step)?.apply_with(Sequential))
     }
@@ -501,6 +513,7 @@ impl<A: Real> Optimizer<A> {
     /// # Allocation
     /// Copies of all states.
     #[must_use]
+    #[doc(alias("state_dict"))]
     pub fn snapshot(&self) -> Snapshot<A> {
         let tensors = self.tensors.iter().map(|Tensor { name, group, state, .. }| {
             (name.clone(), TensorSnapshot { group: *group, state: state.clone() })
@@ -547,6 +560,7 @@ impl<A: Real> Optimizer<A> {
     /// assert_eq!(resumed.state(slot).unwrap().steps(), 1);
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("load_state_dict", "resume"))]
     pub fn restore(&mut self, snapshot: &Snapshot<A>) -> Result<(), Error> {
         let found = snapshot.groups().len();
         if found != self.groups.len() {

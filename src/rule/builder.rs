@@ -26,7 +26,7 @@ use crate::error::Error;
 /// assert_eq!(error.to_string(), "beta1 is 1, but must be in [0, 1)");
 /// # Ok::<(), adamax::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct AdamaxBuilder {
     /// Not checked yet. Its decay rates are not used, because a `DecayRate` is always valid.
@@ -47,18 +47,21 @@ impl AdamaxBuilder {
     /// assert_eq!((x, u), (1.0, 0.5));
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("lr"))]
     pub fn learning_rate(mut self, learning_rate: f64) -> Self {
         self.rule.learning_rate = learning_rate;
         self
     }
 
     /// Sets β₁, the decay rate of the first moment, in [0, 1). With 0 there is no momentum: m = g.
+    #[doc(alias("betas", "beta_1", "b1", "momentum"))]
     pub fn beta1(mut self, beta1: f64) -> Self {
         self.beta1 = beta1;
         self
     }
 
     /// Sets β₂, the decay rate of the infinity norm, in [0, 1).
+    #[doc(alias("betas", "beta_2", "b2"))]
     pub fn beta2(mut self, beta2: f64) -> Self {
         self.beta2 = beta2;
         self
@@ -68,6 +71,7 @@ impl AdamaxBuilder {
     ///
     /// Gradients far below ε hardly move the parameters. With 0, a coordinate whose norm is 0 takes
     /// no step.
+    #[doc(alias("eps"))]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.rule.epsilon = epsilon;
         self
@@ -86,12 +90,14 @@ impl AdamaxBuilder {
     }
 
     /// Sets the kind and the strength λ of weight decay. λ is finite, ≥ 0.
+    #[doc(alias("l2", "adamw"))]
     pub fn weight_decay(mut self, weight_decay: WeightDecay) -> Self {
         self.rule.weight_decay = weight_decay;
         self
     }
 
     /// Limits each entry of the gradient to ±`bound`, before L2 regularisation. > 0; ∞ is off.
+    #[doc(alias("clip_grad_value_", "clip_grad_value", "clipvalue", "clip"))]
     pub fn clip_value(mut self, bound: f64) -> Self {
         self.rule.clip_value = bound;
         self
@@ -124,12 +130,14 @@ impl AdamaxBuilder {
     /// assert_eq!(x, array![2.0, 0.0]);
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("clamp", "box", "projection"))]
     pub fn bounds(mut self, lower: f64, upper: f64) -> Self {
         (self.rule.lower_bound, self.rule.upper_bound) = (lower, upper);
         self
     }
 
     /// Selects minimisation or maximisation.
+    #[doc(alias("maximize", "minimize"))]
     pub fn objective(mut self, objective: Objective) -> Self {
         self.rule.objective = objective;
         self

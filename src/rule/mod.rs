@@ -13,6 +13,7 @@ pub use self::{
     variants::{BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
 };
 use self::{decay_rate::DecayRate, precision::Precisions};
+use crate::error::Error;
 
 /// A validated set of hyperparameters: the rule by which parameters are updated.
 ///
@@ -31,8 +32,9 @@ use self::{decay_rate::DecayRate, precision::Precisions};
 /// </div>
 ///
 /// A rule is a small `Copy` value without state: one rule serves any number of tensors, each with a
-/// [`State`](crate::State) of its own. [`Adamax::default`], the presets
-/// ([`pytorch`](Adamax::pytorch), [`keras`](Adamax::keras), …) and [`Adamax::builder`] make rules.
+/// [`State`](crate::State) of its own. [`Adamax::new`] takes the learning rate alone,
+/// [`Adamax::builder`] all settings; the presets ([`pytorch`](Adamax::pytorch),
+/// [`keras`](Adamax::keras), …) have those of other programs.
 /// Every rule holds only values in range:
 ///
 /// | setting | symbol | default | range |
@@ -85,7 +87,7 @@ use self::{decay_rate::DecayRate, precision::Precisions};
 /// ```
 /// Kingma & Ba, *Adam: A Method for Stochastic Optimization*, §7.1 and Algorithm 2,
 /// <https://arxiv.org/abs/1412.6980>.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Adamax {
     learning_rate: f64,
     beta1: DecayRate,
@@ -127,8 +129,29 @@ impl Default for Adamax {
     }
 }
 
-/// Builders and getters.
+/// Construction and getters.
 impl Adamax {
+    /// Returns the defaults with another learning rate.
+    ///
+    /// This is short for `Adamax::builder().learning_rate(learning_rate).build()`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if `learning_rate` is NaN,
+    /// infinite or below 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::Adamax;
+    ///
+    /// let rule = Adamax::new(0.01)?;
+    /// assert_eq!(rule, Adamax::builder().learning_rate(0.01).build()?);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    #[doc(alias("lr"))]
+    pub fn new(learning_rate: f64) -> Result<Self, Error> {
+        Adamax::builder().learning_rate(learning_rate).build()
+    }
+
     /// Returns a builder that starts from [`Adamax::default`].
     pub fn builder() -> AdamaxBuilder {
         Adamax::default().to_builder()

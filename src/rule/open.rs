@@ -1,6 +1,8 @@
-//! Settings that a file leaves open.
+//! Settings by their names: those that a file leaves open, and all of them as text.
 
-use super::Adamax;
+use core::fmt::{self, Debug};
+
+use super::{Adamax, AdamaxBuilder};
 
 /// A set of settings of a rule. Bit i stands for the setting `NAMES[i]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +50,10 @@ macro_rules! settings {
                     precisions: self.precisions,
                 }
             }
+
+            fn settings(&self) -> [(&'static str, &dyn Debug); NAMES.len()] {
+                [$((stringify!($setting), &self.$setting)),*]
+            }
         }
     };
 }
@@ -65,5 +71,31 @@ impl Adamax {
             (completed.lower_bound, completed.upper_bound) = self.bounds();
         }
         completed.with_precisions()
+    }
+}
+
+// By hand, because a derive shows fields that are no settings.
+
+impl Debug for Adamax {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Adamax");
+        for (name, value) in self.settings() {
+            text.field(name, value);
+        }
+        text.finish()
+    }
+}
+
+impl Debug for AdamaxBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("AdamaxBuilder");
+        for (name, value) in self.rule.settings() {
+            match name {
+                "beta1" => text.field(name, &self.beta1),
+                "beta2" => text.field(name, &self.beta2),
+                _ => text.field(name, value),
+            };
+        }
+        text.finish()
     }
 }

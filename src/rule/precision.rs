@@ -1,7 +1,5 @@
 //! Settings that round to nothing in the precision of a tensor, or that are too large for it.
 
-use core::fmt;
-
 use super::Adamax;
 use crate::{
     error::{Detail, Error},
@@ -26,15 +24,6 @@ impl Precisions {
             f32: rule.check_precision::<f32>().is_ok(),
             f64: rule.check_precision::<f64>().is_ok(),
         }
-    }
-}
-
-impl fmt::Debug for Precisions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [("f32", self.f32), ("f64", self.f64)];
-        f.debug_list()
-            .entries(names.iter().filter(|(_, fits)| *fits).map(|(name, _)| name))
-            .finish()
     }
 }
 

@@ -22,12 +22,14 @@ impl Adamax {
 
     /// PyTorch's `torch.optim.Adamax`: α 0.002, ε 1e-8 inside the maximum.
     #[must_use]
+    #[doc(alias("torch"))]
     pub fn pytorch() -> Self {
         Adamax { epsilon_placement: EpsilonPlacement::InsideMax, ..Adamax::default() }
     }
 
     /// Keras 3's `keras.optimizers.Adamax`: α 0.001, ε 1e-7 outside the maximum.
     #[must_use]
+    #[doc(alias("tensorflow"))]
     pub fn keras() -> Self {
         Adamax { learning_rate: 0.001, epsilon: 1e-7, ..Adamax::default() }
     }
@@ -48,6 +50,7 @@ impl Adamax {
     ///     .build()?;
     /// # Ok::<(), adamax::Error>(())
     /// ```
+    #[doc(alias("adamaxw", "jax"))]
     pub fn optax(learning_rate: f64) -> Result<Self, Error> {
         Adamax::pytorch().to_builder().learning_rate(learning_rate).build()
     }

@@ -80,6 +80,7 @@ pub enum WeightDecay {
     /// |x| ≤ C/λ, this stays so, whatever the gradients are and however α changes. At the default decay
     /// rates, C/λ is 1.00909/λ. A larger |x| becomes smaller with every step. (All of this to within
     /// rounding.)
+    #[doc(alias("adamw", "adamaxw"))]
     Decoupled(f64),
 }
 
@@ -128,6 +129,7 @@ pub enum NonFinite {
     Error,
     /// The step is not taken, which is reported as [`Outcome::Skipped`](crate::Outcome::Skipped);
     /// the step counter does not advance.
+    #[doc(alias("GradScaler", "apply_if_finite"))]
     Skip,
     /// There is no check, which saves one of two passes over the gradient. NaN reaches x, m and u
     /// and stays there. With a bound on the norm, as in PyTorch and optax, a NaN makes all gradients

@@ -37,6 +37,7 @@ mod nested;
 mod plateau;
 
 use alloc::boxed::Box;
+use core::fmt;
 
 use crate::error::Error;
 #[cfg(doc)]
@@ -82,9 +83,17 @@ pub use plateau::{ReduceOnPlateau, ReduceOnPlateauBuilder, Threshold};
 /// assert_eq!([schedule.scale(0), schedule.scale(10), schedule.scale(100)], [0.1, 1.0, 0.0]);
 /// # Ok::<(), adamax::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
+#[doc(alias("LearningRateSchedule", "lr_scheduler"))]
 pub struct Schedule {
     kind: Kind,
+}
+
+/// As its constructor: `Cosine { steps: 90, end: 0.0 }`.
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.kind.fmt(f)
+    }
 }
 
 impl Schedule {
@@ -119,6 +128,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `scale` is not finite or below 0.
+    #[doc(alias("constant_schedule"))]
     pub fn constant(scale: f64) -> Result<Self, Error> {
         Schedule::new(Kind::Constant { scale })
     }
@@ -138,6 +148,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0 or `factor` is not finite or below 0.
+    #[doc(alias("StepLR"))]
     pub fn step(steps: u64, factor: f64) -> Result<Self, Error> {
         Schedule::new(Kind::Step { steps, factor })
     }
@@ -158,6 +169,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if there is no milestone, if one is not greater than the one
     /// before, or if `factor` is not finite or below 0.
+    #[doc(alias("MultiStepLR"))]
     pub fn multi_step(
         milestones: impl IntoIterator<Item = u64>,
         factor: f64,
@@ -183,6 +195,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0 or `factor` is not finite or not above 0.
+    #[doc(alias("ExponentialLR", "exponential_decay"))]
     pub fn exponential(steps: u64, factor: f64) -> Result<Self, Error> {
         Schedule::new(Kind::Exponential { steps, factor })
     }
@@ -202,6 +215,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0 or `rate` is not finite or below 0.
+    #[doc(alias("InverseTimeDecay"))]
     pub fn inverse_time(steps: u64, rate: f64) -> Result<Self, Error> {
         Schedule::new(Kind::InverseTime { steps, rate })
     }
@@ -247,6 +261,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0 or if `start` or `end` is not finite or below
     /// 0.
+    #[doc(alias("LinearLR", "linear_schedule"))]
     pub fn linear(steps: u64, start: f64, end: f64) -> Result<Self, Error> {
         Schedule::new(Kind::Linear { steps, start, end })
     }
@@ -268,6 +283,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0, if `power` is not finite or not above 0, or
     /// if `end` is not finite or below 0.
+    #[doc(alias("PolynomialLR", "polynomial_schedule"))]
     pub fn polynomial(steps: u64, power: f64, end: f64) -> Result<Self, Error> {
         Schedule::new(Kind::Polynomial { steps, power, end })
     }
@@ -288,6 +304,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0 or `end` is not finite or below 0.
+    #[doc(alias("CosineAnnealingLR", "cosine_decay_schedule"))]
     pub fn cosine(steps: u64, end: f64) -> Result<Self, Error> {
         Schedule::new(Kind::Cosine { steps, end })
     }
@@ -317,6 +334,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` is 0, if `rise` is not in [0, 1), or if `start` or
     /// `end` is not finite or below 0.
+    #[doc(alias("OneCycleLR", "cycle_momentum"))]
     pub fn one_cycle(steps: u64, rise: f64, start: f64, end: f64) -> Result<Self, Error> {
         Schedule::new(Kind::OneCycle { steps, rise, start, end })
     }
@@ -336,6 +354,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if there is no point, if a point is not later than the one
     /// before, or if a value is not finite or below 0.
+    #[doc(alias("piecewise_constant_schedule"))]
     pub fn piecewise_constant(points: impl IntoIterator<Item = (u64, f64)>) -> Result<Self, Error> {
         Schedule::new(Kind::PiecewiseConstant { points: points.into_iter().collect() })
     }
@@ -355,6 +374,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if there is no point, if a point is not later than the one
     /// before, or if a value is not finite or below 0.
+    #[doc(alias("piecewise_interpolate_schedule"))]
     pub fn piecewise_linear(points: impl IntoIterator<Item = (u64, f64)>) -> Result<Self, Error> {
         Schedule::new(Kind::PiecewiseLinear { points: points.into_iter().collect() })
     }
@@ -382,6 +402,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` or `multiplier` is 0 or if `end` is not finite or
     /// below 0.
+    #[doc(alias("CosineAnnealingWarmRestarts", "sgdr_schedule"))]
     pub fn cosine_warm_restarts(steps: u64, multiplier: u64, end: f64) -> Result<Self, Error> {
         Schedule::new(Kind::CosineWarmRestarts { steps, multiplier, end })
     }
@@ -404,6 +425,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `steps` or `multiplier` is 0, if `factor` is not in [0, 1], or
     /// if `end` is not finite or below 0.
+    #[doc(alias("CosineDecayRestarts", "sgdr_schedule"))]
     pub fn cosine_decay_restarts(
         steps: u64,
         multiplier: u64,
@@ -435,6 +457,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `up` or `down` is 0, if `base` is not finite or below 0, or
     /// if the factor of [`Amplitude::Decaying`] is not in [0, 1].
+    #[doc(alias("CyclicLR", "cycle_momentum"))]
     pub fn cyclic(up: u64, down: u64, base: f64, amplitude: Amplitude) -> Result<Self, Error> {
         Schedule::new(Kind::Cyclic { up, down, base, amplitude })
     }
@@ -463,6 +486,7 @@ impl Schedule {
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if `start` is not finite or below 0, or if schedules are nested
     /// more than 8 deep.
+    #[doc(alias("LinearLR", "warmup_constant_schedule"))]
     pub fn warm_up(self, steps: u64, start: f64) -> Result<Self, Error> {
         Schedule::new(Kind::WarmUp { steps, start, then: Box::new(self) })
     }
@@ -482,6 +506,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 8 deep.
+    #[doc(alias("SequentialLR", "join_schedules"))]
     pub fn sequence(
         parts: impl IntoIterator<Item = (u64, Schedule)>,
         last: Schedule,
@@ -520,6 +545,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`ErrorKind::Hyperparameter`] if schedules are nested more than 8 deep.
+    #[doc(alias("ChainedScheduler"))]
     pub fn times(self, other: Schedule) -> Result<Self, Error> {
         Schedule::new(Kind::Product { of: Box::new(self), times: Box::new(other) })
     }

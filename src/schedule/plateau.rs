@@ -70,6 +70,7 @@ use crate::{
 /// # Ok::<(), adamax::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[doc(alias("ReduceLROnPlateau"))]
 pub struct ReduceOnPlateau {
     settings: Settings,
     observed: Observed,

@@ -83,6 +83,7 @@ impl<A: Real> State<A> {
     /// assert_eq!(state.first_moment().strides(), column_major.strides());
     /// ```
     #[must_use]
+    #[doc(alias("init"))]
     pub fn zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Self {
         State::try_zeros_like(param).unwrap_or_else(|_| {
             let [m, u] = [(); 2].map(|()| Array::zeros(IxDyn(&[0])));
@@ -146,6 +147,7 @@ impl<A: Real> State<A> {
 
     /// Returns t, the number of steps taken.
     #[must_use]
+    #[doc(alias("step", "count"))]
     pub fn steps(&self) -> u64 {
         self.steps
     }
@@ -165,6 +167,7 @@ impl<A: Real> State<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     #[must_use]
+    #[doc(alias("exp_avg", "mu"))]
     pub fn first_moment(&self) -> ArrayView<'_, A, IxDyn> {
         self.order.to_logical(self.m.view())
     }
@@ -184,6 +187,7 @@ impl<A: Real> State<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     #[must_use]
+    #[doc(alias("exp_inf", "nu"))]
     pub fn inf_norm(&self) -> ArrayView<'_, A, IxDyn> {
         self.order.to_logical(self.u.view())
     }

@@ -97,6 +97,12 @@ pub fn adamax_step<T: Operand>(
 /// assert_eq!(array, array![[number]]);
 /// # Ok::<(), adamax::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a number nor an owned array of numbers",
+    label = "expected `f64`, `f32`, or an `Array` of them",
+    note = "only the gradient is a reference: `adamax_step(x, &g, m, u, t, &rule)`",
+    note = "`Adamax::step` updates arrays and views in place"
+)]
 pub trait Operand: sealed::Step {}
 
 mod sealed {

@@ -117,6 +117,7 @@ impl Adamax {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     /// Kingma & Ba, *Adam*, §7.1, Algorithm 2, <https://arxiv.org/abs/1412.6980>.
+    #[doc(alias("update", "apply_updates"))]
     pub fn step<A: Real, D: Dimension>(
         &self,
         state: &mut State<A>,

@@ -45,6 +45,7 @@ fn the_textbook_function() {
 #[test]
 fn the_rule() {
     let _: fn() -> Adamax = Default::default;
+    let _: fn(f64) -> Result<Adamax, Error> = Adamax::new;
     let _: fn() -> AdamaxBuilder = Adamax::builder;
     let _: fn(&Adamax) -> AdamaxBuilder = Adamax::to_builder;
 

@@ -129,7 +129,7 @@ fn settings_of_minus_zero_are_zero() -> Result<(), Error> {
 
 #[test]
 fn presets_check_their_argument() {
-    for preset in [Adamax::optax, Adamax::mlx] {
+    for preset in [Adamax::new, Adamax::optax, Adamax::mlx] {
         for bad in [f64::NAN, -1.0, f64::INFINITY, TOO_SMALL] {
             assert_eq!(preset(bad).unwrap_err().kind(), ErrorKind::Hyperparameter, "{bad}");
         }
@@ -690,9 +690,22 @@ fn an_error_is_an_error() {
 
 #[test]
 fn settings_print_as_plain_numbers() -> Result<(), Error> {
-    let text = format!("{:?}", Adamax::default());
-    let start = "Adamax { learning_rate: 0.002, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, ";
-    assert!(text.starts_with(start), "{text}");
+    // Settings only, whatever else a rule holds.
+    let rest = "epsilon: 1e-8, epsilon_placement: Outside, bias_correction: On, \
+                weight_decay: None, clip_value: inf, lower_bound: -inf, upper_bound: inf, \
+                objective: Minimize, non_finite: Error }";
+    assert_eq!(
+        format!("{:?}", Adamax::default()),
+        format!("Adamax {{ learning_rate: 0.002, beta1: 0.9, beta2: 0.999, {rest}")
+    );
+    assert_eq!(
+        format!("{:?}", Adamax::builder().beta1(-1.5).beta2(f64::NAN)),
+        format!("AdamaxBuilder {{ learning_rate: 0.002, beta1: -1.5, beta2: NaN, {rest}")
+    );
+    assert_eq!(
+        format!("{:?}", Schedule::cosine(90, 0.0)?.warm_up(10, 0.1)?),
+        "WarmUp { steps: 10, start: 0.1, then: Cosine { steps: 90, end: 0.0 } }"
+    );
     let text = format!("{:?}", Average::new(0.75, &array![0.0])?);
     assert!(text.starts_with("Average { decay: 0.75, "), "{text}");
     Ok(())

@@ -11,6 +11,7 @@ mod average;
 mod bounds;
 mod clip;
 mod contract;
+mod docs;
 mod equivalence;
 mod errors;
 mod exact;
