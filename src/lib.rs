@@ -1,11 +1,9 @@
 //! The Adamax optimizer for [`ndarray`]: the variant of Adam that uses the infinity norm. It
 //! updates single arrays or all tensors of a model, of any shape and memory layout.
 //!
-//! <div class="formula" data-tex="\begin{aligned}
-//! m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\
-//! u &amp;\leftarrow \max(\beta_2 u,\ |g|) &amp;&amp; \text{infinity norm} \\
-//! x &amp;\leftarrow x - \frac{\alpha}{1-\beta_1^t} \cdot \frac{m}{u+\varepsilon} &amp;&amp; \text{parameter}
-//! \end{aligned}">
+#![cfg_attr(doc, doc = include_str!("doc/formula.html"))]
+//!
+//! <details><summary>As text</summary>
 //!
 //! ```text
 //! m ← β₁·m + (1 − β₁)·g                    first moment
@@ -13,7 +11,7 @@
 //! x ← x − α / (1 − β₁ᵗ) · m / (u + ε)      parameter
 //! ```
 //!
-//! </div>
+//! </details>
 //!
 //! Kingma & Ba, *Adam: A Method for Stochastic Optimization*, §7.1 and Algorithm 2,
 //! <https://arxiv.org/abs/1412.6980>, and the variants of PyTorch, Keras, optax, Paddle and MLX.

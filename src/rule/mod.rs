@@ -17,11 +17,9 @@ use crate::error::Error;
 
 /// A validated set of hyperparameters: the rule by which parameters are updated.
 ///
-/// <div class="formula" data-tex="\begin{aligned}
-/// m &amp;\leftarrow \beta_1 m + (1-\beta_1)\,g &amp;&amp; \text{first moment} \\
-/// u &amp;\leftarrow \max(\beta_2 u,\ |g|) &amp;&amp; \text{infinity norm} \\
-/// x &amp;\leftarrow x - \frac{\alpha}{1-\beta_1^t} \cdot \frac{m}{u+\varepsilon} &amp;&amp; \text{parameter}
-/// \end{aligned}">
+#[cfg_attr(doc, doc = include_str!("../doc/formula.html"))]
+///
+/// <details><summary>As text</summary>
 ///
 /// ```text
 /// m ← β₁·m + (1 − β₁)·g                    first moment
@@ -29,7 +27,7 @@ use crate::error::Error;
 /// x ← x − α / (1 − β₁ᵗ) · m / (u + ε)      parameter
 /// ```
 ///
-/// </div>
+/// </details>
 ///
 /// A rule is a small `Copy` value without state: one rule serves any number of tensors, each with a
 /// [`State`](crate::State) of its own. [`Adamax::new`] takes the learning rate alone,
