@@ -26,7 +26,7 @@
 //! use adamax::{Adamax, State};
 //! use ndarray::array;
 //!
-//! let rule = Adamax::builder().learning_rate(0.1).build()?;
+//! let rule = Adamax::new(0.1)?;                       // the learning rate
 //! let mut x = array![[3.0_f64, -2.0], [1.0, 0.5]];
 //! let mut state = State::zeros_like(&x);
 //! for _ in 0..100 {
@@ -44,7 +44,7 @@
 //! - [`Report`]: what a step did: norms, the clip factor, the largest step.
 //! - [`Average`]: an average of the parameters over the steps, with a decay or with equal weights.
 //! - [`Snapshot`]: the state of an optimizer as plain data, without the parameters.
-//! - `Checkpoint` (feature `safetensors`): a whole run in one file: optimizer, parameters, averages, step
+//! - [`Checkpoint`] (feature `safetensors`): a whole run in one file: optimizer, parameters, averages, step
 //!   number, and values of your own. A crash cannot leave it half written.
 //! - [`Optimizer::check`] and [`Findings`]: a step that several processes take together, or none of
 //!   them.
@@ -52,9 +52,9 @@
 //!
 //! # Further reading
 //! - [`recipes`]: small programs for common tasks.
-//! - `pytorch` (feature `safetensors`): exchange of runs with PyTorch, both ways.
+//! - [`pytorch`] (feature `safetensors`): exchange of runs with PyTorch, both ways.
 //! - [`guide`]: choice of a variant; coming from PyTorch, Keras, optax or argmin; help if the loss
-//!   is NaN, if nothing moves, or if the program is slow.
+//!   is NaN, if nothing moves, or if the program does not compile or is slow.
 //!
 //! # Guarantees
 //! - **All or nothing.** After an error or a skipped step, the parameters, moments and step
@@ -74,8 +74,8 @@
 //! | `std` (default) | selection of SIMD instructions at run time; without it the crate is `no_std` with `alloc` |
 //! | `rayon` | `par_step`, parallel steps on the caller's thread pool |
 //! | `serde` | serialisation of rules, states, snapshots, schedules and averages, validated when read back |
-//! | `safetensors` | state files |
-//! | `argmin` | a solver for the argmin framework; needs Rust 1.87 |
+//! | `safetensors` | [`Checkpoint`]: state files |
+//! | `argmin` | `argmin::AdamaxSolver`: a solver for the argmin framework; needs Rust 1.87 |
 //!
 //! A program with `use adamax::*` and the feature `argmin` must write `::argmin` for the framework: the
 //! module `argmin` has the same name.
@@ -105,7 +105,9 @@
 //! **Documents of strangers.** What is read is checked as building checks it. A document of any depth or
 //! with any claimed length is an error: it takes less than 128 KB of stack, and memory that grows only
 //! with what has been read. (A parser may have faults of its own, and keep what it reads in memory.)
-
+//!
+#![cfg_attr(not(feature = "safetensors"), doc = "[`Checkpoint`]: #features")]
+#![cfg_attr(not(feature = "safetensors"), doc = "[`pytorch`]: #features")]
 #![no_std]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -5,8 +5,8 @@
 //! - [Coming from Keras](#coming-from-keras)
 //! - [Coming from optax](#coming-from-optax)
 //! - [Coming from argmin](#coming-from-argmin)
-//! - [Troubleshooting](#troubleshooting): [the loss is NaN](#the-loss-is-nan),
-//!   [nothing moves](#nothing-moves), [it is slow](#it-is-slow)
+//! - [Troubleshooting](#troubleshooting): [it does not compile](#it-does-not-compile),
+//!   [the loss is NaN](#the-loss-is-nan), [nothing moves](#nothing-moves), [it is slow](#it-is-slow)
 //!
 //! # Which variant should I use?
 //! For new work, use [`Adamax::default`]. To continue a run of another program, or to compare with
@@ -82,7 +82,7 @@
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
-//! To take over a run of PyTorch, or to go on there: `adamax::pytorch` (feature `safetensors`).
+//! To take over a run of PyTorch, or to go on there: [`adamax::pytorch`] (feature `safetensors`).
 //!
 //! # Coming from Keras
 //! | `keras.optimizers.Adamax` | here |
@@ -126,14 +126,39 @@
 //! α·λ that is too small to change 1 (below 3e-8 in f32) has no effect.
 //!
 //! # Coming from argmin
-//! Enable the feature `argmin`, and use `adamax::argmin::AdamaxSolver` like any gradient-based
-//! solver: `Executor::new(problem, AdamaxSolver::new(rule))`. The problem stays as it is. It implements
+//! Enable the feature `argmin`, and use [`AdamaxSolver`] like any gradient-based solver: `Executor::new(problem, AdamaxSolver::new(rule))`. The problem stays as it is. It implements
 //! `CostFunction` and `Gradient` for one type of parameter and gradient: `Vec`, `[f64; N]`, a vector of
 //! nalgebra, an array of ndarray 0.16 or 0.17, or any other type whose elements can be iterated.
 //! Arrays of ndarray 0.17 and `Vec` are updated in place. Without argmin, call [`Adamax::step`] in a
 //! loop.
 //!
 //! # Troubleshooting
+//! ## It does not compile
+//! | the compiler says | remedy |
+//! |---|---|
+//! | ``expected `&ArrayRef<_, _>`, found `&ArrayBase<OwnedRepr<{float}>, ...>` `` | The array is of another release of ndarray. Use 0.17, which is also `adamax::ndarray`, or lend the array as a slice: see below. `cargo tree --invert ndarray` says where a second release comes from. |
+//! | ``expected `&ArrayRef<_, _>`, found `&Vec<{float}>` `` | Lend the vector as a view: `ArrayViewMut1::from(&mut v[..])`, and `aview1(&g)` for the gradient. |
+//! | ``expected `&ArrayRef<f32, …>`, found `&ArrayBase<OwnedRepr<f64>, …>` `` | Parameter and gradient need the same precision: `g.mapv(\|g\| g as f32)`. |
+//! | ``no method named `step` found for struct `AdamaxBuilder` ``, ``expected `Adamax`, found `AdamaxBuilder` `` | End the builder with `.build()?`. [`Adamax::new`] needs no builder. |
+//! | ``expected `u64`, found `usize` `` | Steps are `u64`: write `schedule.scale(epoch as u64)`, or let the loop count in `u64`. |
+//! | `` `{integer}` is not a type of numbers that Adamax can update `` | Write numbers with a point: `array![1.0, 2.0]`. |
+//!
+//! A program whose arrays are of ndarray 0.16, here the crate `ndarray_016`:
+//! ```
+//! use adamax::ndarray::{ArrayView2, ArrayViewMut2};
+//! use adamax::{Adamax, State};
+//!
+//! let mut x = ndarray_016::array![[3.0_f64, -2.0], [1.0, 0.5]];
+//! let (shape, gradient) = (x.dim(), &x * 2.0);
+//!
+//! let gradient = ArrayView2::from_shape(shape, gradient.as_slice().ok_or("has gaps")?)?;
+//! let mut param = ArrayViewMut2::from_shape(shape, x.as_slice_mut().ok_or("has gaps")?)?;
+//! let mut state = State::zeros_like(&param);
+//! Adamax::default().step(&mut state, &mut param, &gradient)?;
+//! assert!((x[[0, 0]] - 2.998).abs() < 1e-9);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! ## The loss is NaN
 //! - A gradient was NaN or infinite, and the rule has [`NonFinite::Propagate`]. Use the default,
 //!   [`NonFinite::Error`]: the error names tensor, index and value, and the parameters do not change.
@@ -166,6 +191,10 @@
 //! - Gradients that are known to be finite: [`NonFinite::Propagate`] saves one read of the gradient.
 //!   With a [`MaxNorm`] nothing is saved, because the norm already proves that they are finite.
 //!
+#![cfg_attr(feature = "argmin", doc = "[`AdamaxSolver`]: crate::argmin::AdamaxSolver")]
+#![cfg_attr(not(feature = "argmin"), doc = "[`AdamaxSolver`]: crate#features")]
+#![cfg_attr(feature = "safetensors", doc = "[`adamax::pytorch`]: crate::pytorch")]
+#![cfg_attr(not(feature = "safetensors"), doc = "[`adamax::pytorch`]: crate#features")]
 //! [`beta1`]: crate::AdamaxBuilder::beta1
 //! [`beta2`]: crate::AdamaxBuilder::beta2
 //! [`clip_value`]: crate::AdamaxBuilder::clip_value
@@ -177,3 +206,35 @@
 use crate::{
     Adamax, Average, EpsilonPlacement, MaxNorm, NonFinite, Objective, Optimizer, State, WeightDecay,
 };
+
+/// Programs that the guide says do not compile.
+///
+/// ```compile_fail,E0308
+/// adamax::State::zeros_like(&ndarray_016::array![1.0, 2.0]);
+/// ```
+/// ```compile_fail,E0308
+/// adamax::State::zeros_like(&vec![1.0, 2.0]);
+/// ```
+/// ```compile_fail,E0308
+/// let mut x = ndarray::array![1.0_f32];
+/// let mut state = adamax::State::zeros_like(&x);
+/// adamax::Adamax::default().step(&mut state, &mut x, &ndarray::array![1.0_f64]);
+/// ```
+/// ```compile_fail,E0599
+/// let mut x = ndarray::array![1.0];
+/// let mut state = adamax::State::zeros_like(&x);
+/// adamax::Adamax::builder().step(&mut state, &mut x, &ndarray::array![1.0]);
+/// ```
+/// ```compile_fail,E0308
+/// adamax::Optimizer::<f64>::new(adamax::Adamax::builder());
+/// ```
+/// ```compile_fail,E0308
+/// fn scale(schedule: &adamax::schedule::Schedule, epoch: usize) -> f64 {
+///     schedule.scale(epoch)
+/// }
+/// ```
+/// ```compile_fail,E0277
+/// adamax::State::zeros_like(&ndarray::array![1, 2]);
+/// ```
+#[cfg(doctest)]
+struct DoesNotCompile;

@@ -2,7 +2,9 @@
 //!
 //! - [A learning rate that warms up and decays](#a-learning-rate-that-warms-up-and-decays)
 //! - [Other settings on a schedule](#other-settings-on-a-schedule)
+//! - [A schedule and a plateau](#a-schedule-and-a-plateau)
 //! - [Different rules for weights and biases](#different-rules-for-weights-and-biases)
+//! - [A learning rate for each layer](#a-learning-rate-for-each-layer)
 //! - [Any number of layers](#any-number-of-layers)
 //! - [Gradient accumulation](#gradient-accumulation)
 //! - [A frozen part of an array](#a-frozen-part-of-an-array)
@@ -73,6 +75,30 @@
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!
+//! # A schedule and a plateau
+//! A schedule follows the step, a [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau) the loss. Their
+//! factors multiply each other.
+//! ```
+//! use adamax::{Adamax, Optimizer, schedule::{ReduceOnPlateau, Schedule}};
+//! use ndarray::array;
+//!
+//! let mut x = array![3.0_f64, -2.0];
+//! let mut optimizer = Optimizer::new(Adamax::new(0.5)?);
+//! let slot = optimizer.register("x", &x)?;
+//!
+//! let warm_up = Schedule::linear(20, 0.05, 1.0)?;
+//! let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(10).build()?;
+//! for t in 0..300 {
+//!     let (loss, gradient) = (x.mapv(f64::abs).sum(), x.mapv(f64::signum));
+//!     let scale = warm_up.scale(t) * plateau.observe(loss);
+//!     optimizer.set_lr_scale(scale)?;
+//!     optimizer.step(&mut [slot.bind(&mut x, &gradient)])?;
+//! }
+//! assert!(plateau.scale() < 0.01);                                // the loss stopped falling
+//! assert!(x.iter().all(|x| x.abs() < 1e-3));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
 //! # Different rules for weights and biases
 //! A [`Group`](crate::Group) is a set of tensors with a rule of their own. Here, weights decay and
 //! biases do not.
@@ -96,6 +122,35 @@
 //! ])?;
 //! assert!(weights.iter().all(|&weight| weight < 1.0));            // although the gradient is 0
 //! assert!(bias.iter().all(|&bias| bias == 1.0));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # A learning rate for each layer
+//! Each group has a rule of its own, and so a learning rate of its own. Here the last layer learns at
+//! 0.01, and each layer at 0.8 times the rate of the next one (layer-wise decay, for fine-tuning). A
+//! schedule scales all of them.
+//! ```
+//! use adamax::{Adamax, Optimizer};
+//! use ndarray::Array2;
+//!
+//! let mut layers = vec![Array2::<f64>::ones((2, 2)); 3];
+//! let mut optimizer = Optimizer::new(Adamax::default());
+//! let (mut slots, mut learning_rate) = (Vec::new(), 0.01);
+//! for (depth, layer) in layers.iter().enumerate().rev() {         // the last layer first
+//!     let group = optimizer.add_group(Adamax::new(learning_rate)?);
+//!     slots.push(optimizer.register_in(group, &format!("layers.{depth}"), layer)?);
+//!     learning_rate *= 0.8;
+//! }
+//! slots.reverse();
+//!
+//! let gradients = layers.clone();
+//! let pairs = layers.iter_mut().zip(&gradients);
+//! let mut batch: Vec<_> = slots.iter().zip(pairs).map(|(slot, (x, g))| slot.bind(x, g)).collect();
+//! optimizer.step(&mut batch)?;
+//! for (layer, learning_rate) in layers.iter().zip([0.0064, 0.008, 0.01]) {
+//!     let step = 1.0 - layer[[0, 0]];                             // the first one: α
+//!     assert!((step - learning_rate).abs() < 1e-9);
+//! }
 //! # Ok::<(), adamax::Error>(())
 //! ```
 //!

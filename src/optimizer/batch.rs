@@ -462,7 +462,7 @@ impl<A: Real> Split for Norms<'_, '_, A> {
 impl<A: Real> Checked<'_, '_, A> {
     /// Takes the step, or skips it if a gradient is not finite and its group's rule says
     /// [`NonFinite::Skip`]. May change the order of the batch if it was checked by
-    /// [`par_check`](Optimizer::par_check).
+    /// `par_check` (feature `rayon`).
     ///
     /// # Allocation
     /// As [`Optimizer::step`].

@@ -535,7 +535,7 @@ impl Schedule {
     /// Multiplies this schedule by another one, step by step.
     ///
     /// The scale is at most `f64::MAX`. Same as PyTorch's `ChainedScheduler` of two schedulers that
-    /// multiply. To multiply by a [`ReduceOnPlateau`], multiply the scales: see its documentation.
+    /// multiply. For a [`ReduceOnPlateau`], see the [recipe](crate::recipes#a-schedule-and-a-plateau).
     /// ```
     /// # use adamax::schedule::Schedule;
     /// let schedule = Schedule::linear(10, 0.0, 1.0)?.times(Schedule::step(5, 0.5)?)?;

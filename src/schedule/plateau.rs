@@ -55,20 +55,8 @@ use crate::{
 /// assert_eq!(plateau.best(), Some(2.0));
 /// # Ok::<(), adamax::Error>(())
 /// ```
-/// Together with a schedule, multiply the two factors:
-/// ```
-/// # use adamax::{Adamax, Optimizer, schedule::{ReduceOnPlateau, Schedule}};
-/// # let mut optimizer = Optimizer::<f64>::new(Adamax::default());
-/// let warm_up = Schedule::linear(4, 0.25, 1.0)?;
-/// let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(0).build()?;
-/// for (epoch, loss) in (0..).zip([3.0, 2.0, 2.0, 1.0]) {
-///     optimizer.set_lr_scale(warm_up.scale(epoch) * plateau.scale())?;
-///     // … the steps of this epoch, which lead to `loss`
-///     plateau.observe(loss);
-/// }
-/// assert_eq!(optimizer.lr_scale(), 0.8125 * 0.5);
-/// # Ok::<(), adamax::Error>(())
-/// ```
+/// To use it together with a schedule, multiply the two factors: see the
+/// [recipe](crate::recipes#a-schedule-and-a-plateau).
 #[derive(Clone, Debug, PartialEq)]
 #[doc(alias("ReduceLROnPlateau"))]
 pub struct ReduceOnPlateau {
