@@ -65,7 +65,6 @@ use crate::{
 /// `A` is the type of the parameter's elements, `M` that of the average's: the same, or `f64` for an
 /// `f32` parameter.
 #[derive(Clone, PartialEq)]
-#[doc(alias("ema", "polyak", "swa"))]
 pub struct Average<A = f64, M = A> {
     decay: Decay,
     mean: Array<M, IxDyn>,
@@ -140,7 +139,7 @@ impl<A: Real> Average<A> {
     /// assert_eq!(average.mean()[[0]], 2.5);
     /// # Ok::<(), adamax::Error>(())
     /// ```
-    #[doc(alias("AveragedModel", "swa", "swa_utils"))]
+    #[doc(alias("AveragedModel", "swa", "swa_utils", "polyak"))]
     pub fn equal<D: Dimension>(param: &ArrayRef<A, D>) -> Result<Self, Error> {
         Self::with_decay(Decay::Equal, param)
     }

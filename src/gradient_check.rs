@@ -75,7 +75,6 @@ use crate::{
 /// ```
 /// The step size is from Dennis & Schnabel, *Numerical Methods for Unconstrained Optimization and
 /// Nonlinear Equations*, algorithm A5.6.4.
-#[doc(alias("gradcheck", "check_grad"))]
 pub fn check_gradient<A: Real, D: Dimension>(
     param: &ArrayRef<A, D>,
     grad: &ArrayRef<A, D>,

@@ -151,7 +151,10 @@ pub use checkpoint::Checkpoint;
 pub use doc::pytorch;
 pub use doc::{guide, recipes};
 pub use error::{Error, ErrorKind};
-pub use gradient_check::{GradientCheck, check_gradient};
+pub use gradient_check::GradientCheck;
+// A re-export loses the aliases of its item.
+#[doc(alias("gradcheck", "check_grad"))]
+pub use gradient_check::check_gradient;
 pub use ndarray;
 pub use optimizer::{
     Optimizer,

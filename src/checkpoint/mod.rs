@@ -265,7 +265,6 @@ use crate::{
 /// with the length of the file before memory is allocated. Errors name the entry, and its file. The
 /// checksum detects accidents, not forgeries.
 #[derive(Clone, Debug, PartialEq)]
-#[doc(alias("state_dict", "resume"))]
 pub struct Checkpoint<A = f64> {
     snapshot: Snapshot<A>,
     parameters: BTreeMap<String, Tensor>,
@@ -283,6 +282,7 @@ impl<A: Real> Checkpoint<A> {
 
     /// Creates a checkpoint of this snapshot, without parameters, averages and notes.
     #[must_use]
+    #[doc(alias("state_dict"))]
     pub fn new(snapshot: Snapshot<A>) -> Self {
         Checkpoint {
             snapshot,
@@ -687,6 +687,7 @@ impl<A: Real> Checkpoint<A> {
     /// assert_eq!(Checkpoint::load(&path)?, start);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(alias("resume", "load_state_dict"))]
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         read::load(path.as_ref())
     }

@@ -36,7 +36,6 @@ use alloc::collections::btree_map::Entry;
 /// # Ok::<(), adamax::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[doc(alias("state_dict"))]
 pub struct Snapshot<A = f64> {
     groups: Vec<Adamax>,
     tensors: BTreeMap<String, TensorSnapshot<A>>,

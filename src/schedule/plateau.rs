@@ -58,7 +58,6 @@ use crate::{
 /// To use it together with a schedule, multiply the two factors: see the
 /// [recipe](crate::recipes#a-schedule-and-a-plateau).
 #[derive(Clone, Debug, PartialEq)]
-#[doc(alias("ReduceLROnPlateau"))]
 pub struct ReduceOnPlateau {
     settings: Settings,
     observed: Observed,
@@ -124,6 +123,7 @@ pub(crate) struct Observed {
 
 impl ReduceOnPlateau {
     /// Returns a builder that starts from PyTorch's defaults.
+    #[doc(alias("ReduceLROnPlateau"))]
     pub fn builder() -> ReduceOnPlateauBuilder {
         ReduceOnPlateauBuilder { settings: Settings::default() }
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Names that are in no table, but that users type.
-const WORDS: [&str; 10] = [
+const WORDS: [&str; 12] = [
     "checkpoint",
     "clip_grad_norm",
     "clip_grad_value",
@@ -14,27 +14,33 @@ const WORDS: [&str; 10] = [
     "freeze",
     "gradcheck",
     "momentum",
+    "polyak",
+    "ReduceLROnPlateau",
     "resume",
     "swa",
     "torch",
 ];
 
-/// Calls `visit` with the text of each file in a folder.
-fn read(folder: &Path, visit: &mut impl FnMut(&str)) -> Result<()> {
+/// Calls `visit` with the path and the text of each file in a folder.
+fn read(folder: &Path, visit: &mut impl FnMut(&Path, &str)) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
             read(&path, visit)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            visit(&fs::read_to_string(path)?);
+            visit(&path, &fs::read_to_string(&path)?);
         }
     }
     Ok(())
 }
 
 /// Adds the names by which the search finds something: aliases, and public items. Case does not matter.
-fn searchable(source: &str, names: &mut BTreeSet<String>) {
-    for aliases in source.split("[doc(alias(").skip(1) {
+///
+/// An item that a file above re-exports loses its aliases, but its methods and variants, which are
+/// indented, keep theirs.
+fn searchable(public: bool, source: &str, names: &mut BTreeSet<String>) {
+    let attribute = if public { "#[doc(alias(" } else { "  #[doc(alias(" };
+    for aliases in source.split(attribute).skip(1) {
         let aliases = aliases.split_once(')').map_or("", |(aliases, _)| aliases);
         names.extend(aliases.split('"').skip(1).step_by(2).map(str::to_lowercase));
     }
@@ -72,10 +78,15 @@ fn names(cell: &str) -> impl Iterator<Item = &str> {
 fn names_of_other_programs_are_found() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut known = BTreeSet::new();
-    read(&folder, &mut |source| searchable(source, &mut known))?;
+    // Items of other files are re-exported.
+    let public = ["lib.rs", "schedule/mod.rs"].map(|file| folder.join(file));
+    read(&folder, &mut |path, source| {
+        searchable(public.iter().any(|file| file == path), source, &mut known);
+    })?;
 
     let guide = fs::read_to_string(folder.join("doc/guide.rs"))?;
     let (_, guide) = guide.split_once("# Coming from PyTorch\n").ok_or("no section on PyTorch")?;
+    let (guide, _) = guide.split_once("# Troubleshooting\n").ok_or("no end of the tables")?;
     let schedules = fs::read_to_string(folder.join("schedule/mod.rs"))?;
 
     let mut asked: Vec<&str> = WORDS.to_vec();
