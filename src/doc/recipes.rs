@@ -1,5 +1,7 @@
 //! Recipes: small programs for common tasks.
 //!
+//! To run one, put it into `fn main() -> Result<(), Box<dyn std::error::Error>> { … Ok(()) }`.
+//!
 //! - [A learning rate that warms up and decays](#a-learning-rate-that-warms-up-and-decays)
 //! - [Other settings on a schedule](#other-settings-on-a-schedule)
 //! - [A schedule and a plateau](#a-schedule-and-a-plateau)
