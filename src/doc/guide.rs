@@ -126,7 +126,8 @@
 //! α·λ that is too small to change 1 (below 3e-8 in f32) has no effect.
 //!
 //! # Coming from argmin
-//! Enable the feature `argmin`, and use [`AdamaxSolver`] like any gradient-based solver: `Executor::new(problem, AdamaxSolver::new(rule))`. The problem stays as it is. It implements
+//! Enable the feature `argmin`, and use [`AdamaxSolver`] like any gradient-based solver:
+//! `Executor::new(problem, AdamaxSolver::new(rule))`. The problem stays as it is. It implements
 //! `CostFunction` and `Gradient` for one type of parameter and gradient: `Vec`, `[f64; N]`, a vector of
 //! nalgebra, an array of ndarray 0.16 or 0.17, or any other type whose elements can be iterated.
 //! Arrays of ndarray 0.17 and `Vec` are updated in place. Without argmin, call [`Adamax::step`] in a
@@ -138,7 +139,7 @@
 //! |---|---|
 //! | ``expected `&ArrayRef<_, _>`, found `&ArrayBase<OwnedRepr<{float}>, ...>` `` | The array is of another release of ndarray. Use 0.17, which is also `adamax::ndarray`, or lend the array as a slice: see below. `cargo tree --invert ndarray` says where a second release comes from. |
 //! | ``expected `&ArrayRef<_, _>`, found `&Vec<{float}>` `` | Lend the vector as a view: `ArrayViewMut1::from(&mut v[..])`, and `aview1(&g)` for the gradient. |
-//! | ``expected `&ArrayRef<f32, …>`, found `&ArrayBase<OwnedRepr<f64>, …>` `` | Parameter and gradient need the same precision: `g.mapv(\|g\| g as f32)`. |
+//! | ``expected `&ArrayRef<f32, Dim<[usize; 1]>>`, found `&ArrayBase<OwnedRepr<f64>, ..., f64>` `` | Parameter and gradient need the same precision: `g.mapv(\|g\| g as f32)`. |
 //! | ``no method named `step` found for struct `AdamaxBuilder` ``, ``expected `Adamax`, found `AdamaxBuilder` `` | End the builder with `.build()?`. [`Adamax::new`] needs no builder. |
 //! | ``expected `u64`, found `usize` `` | Steps are `u64`: write `schedule.scale(epoch as u64)`, or let the loop count in `u64`. |
 //! | `` `{integer}` is not a type of numbers that Adamax can update `` | Write numbers with a point: `array![1.0, 2.0]`. |

@@ -268,7 +268,7 @@ impl<A: Real> State<A> {
         Error::shape((Role::Parameter, param), (Role::State, self.first_moment().shape()))
     }
 
-    /// Refuses a state that has not the shape of this one, which is registered.
+    /// Refuses a state whose shape differs from this one's, which is the registered shape.
     pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), Error> {
         let (this, other) = (self.first_moment(), other.first_moment());
         if same(other.shape(), this.shape()) {
