@@ -80,31 +80,7 @@
 //! A program with `use adamax::*` and the feature `argmin` must write `::argmin` for the framework: the
 //! module `argmin` has the same name.
 //!
-//! # Documents of `serde`
-//! **Old releases.** State files and `serde` documents of old releases stay readable: a setting that is
-//! left out takes its default, and an unknown setting is an error. This needs a format that names
-//! fields, such as JSON, TOML or CBOR. A format without names (postcard, bincode) cannot tell that a
-//! setting is left out. It reads back only documents of a release with the same settings.
-//!
-//! **JSON needs a parser that rounds right.** `serde_json` writes every number exactly, but reads `f64`
-//! exactly only with its feature `float_roundtrip`:
-//!
-//! ```toml
-//! serde_json = { version = "1", features = ["float_roundtrip"] }
-//! ```
-//!
-//! Without it, about every tenth number between 0 and 1 comes back off by one unit in the last place,
-//! 0.9162907318741551 for example, and a resumed run ends with other bits than one that was not
-//! interrupted. Numbers of `f32` are exact without it. The feature `safetensors` switches it on for the
-//! whole program. State files, CBOR, postcard and bincode keep the bits in any case.
-//!
-//! **NaN and infinities.** A state or an average that holds one is not written: the error says where.
-//! JSON's `null` in place of a number is refused. Infinite bounds, which are allowed, come back from every
-//! format.
-//!
-//! **Documents of strangers.** What is read is checked as building checks it. A document of any depth or
-//! with any claimed length is an error: it takes less than 128 KB of stack, and memory that grows only
-//! with what has been read. (A parser may have faults of its own, and keep what it reads in memory.)
+//! Before you save anything as JSON, read [Documents of serde](guide#documents-of-serde).
 //!
 #![cfg_attr(not(feature = "safetensors"), doc = "[`Checkpoint`]: #features")]
 #![cfg_attr(not(feature = "safetensors"), doc = "[`pytorch`]: #features")]

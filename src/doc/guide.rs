@@ -5,6 +5,7 @@
 //! - [Coming from Keras](#coming-from-keras)
 //! - [Coming from optax](#coming-from-optax)
 //! - [Coming from argmin](#coming-from-argmin)
+//! - [Documents of `serde`](#documents-of-serde): old releases, JSON, NaN, strangers
 //! - [Troubleshooting](#troubleshooting): [it does not compile](#it-does-not-compile),
 //!   [the loss is NaN](#the-loss-is-nan), [nothing moves](#nothing-moves), [it is slow](#it-is-slow)
 //!
@@ -133,11 +134,37 @@
 //! Arrays of ndarray 0.17 and `Vec` are updated in place. Without argmin, call [`Adamax::step`] in a
 //! loop.
 //!
+//! # Documents of `serde`
+//! **Old releases.** State files and `serde` documents of old releases stay readable: a setting that is
+//! left out takes its default, and an unknown setting is an error. This needs a format that names
+//! fields, such as JSON, TOML or CBOR. A format without names (postcard, bincode) cannot tell that a
+//! setting is left out. It reads back only documents of a release with the same settings.
+//!
+//! **JSON needs a parser that rounds right.** `serde_json` writes every number exactly, but reads `f64`
+//! exactly only with its feature `float_roundtrip`:
+//!
+//! ```toml
+//! serde_json = { version = "1", features = ["float_roundtrip"] }
+//! ```
+//!
+//! Without it, about every tenth number between 0 and 1 comes back off by one unit in the last place,
+//! 0.9162907318741551 for example, and a resumed run ends with other bits than one that was not
+//! interrupted. Numbers of `f32` are exact without it. The feature `safetensors` switches it on for the
+//! whole program. State files, CBOR, postcard and bincode keep the bits in any case.
+//!
+//! **NaN and infinities.** A state or an average that holds one is not written: the error says where.
+//! JSON's `null` in place of a number is refused. Infinite bounds, which are allowed, come back from every
+//! format.
+//!
+//! **Documents of strangers.** What is read is checked as building checks it. A document of any depth or
+//! with any claimed length is an error: it takes less than 128 KB of stack, and memory that grows only
+//! with what has been read. (A parser may have faults of its own, and keep what it reads in memory.)
+//!
 //! # Troubleshooting
 //! ## It does not compile
 //! | the compiler says | remedy |
 //! |---|---|
-//! | ``expected `&ArrayRef<_, _>`, found `&ArrayBase<OwnedRepr<{float}>, ...>` `` | The array is of another release of ndarray. Use 0.17, which is also `adamax::ndarray`, or lend the array as a slice: see below. `cargo tree --invert ndarray` says where a second release comes from. |
+//! | ``expected `&ArrayRef<_, _>`, found `&ArrayBase<OwnedRepr<{float}>, ...>` `` | The array is of another release of ndarray. Use 0.17, which is also `adamax::ndarray`, or lend the array as a slice: see below. `cargo tree --duplicates` says where a second release comes from. |
 //! | ``expected `&ArrayRef<_, _>`, found `&Vec<{float}>` `` | Lend the vector as a view: `ArrayViewMut1::from(&mut v[..])`, and `aview1(&g)` for the gradient. |
 //! | ``expected `&ArrayRef<f32, Dim<[usize; 1]>>`, found `&ArrayBase<OwnedRepr<f64>, ..., f64>` `` | Parameter and gradient need the same precision: `g.mapv(\|g\| g as f32)`. |
 //! | ``no method named `step` found for struct `AdamaxBuilder` ``, ``expected `Adamax`, found `AdamaxBuilder` `` | End the builder with `.build()?`. [`Adamax::new`] needs no builder. |
