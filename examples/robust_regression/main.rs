@@ -18,22 +18,29 @@
 //!    coefficients.
 //! 2. **The paths.** They show one run of each optimizer at its best learning rate with Cauchy
 //!    noise, and the effect of single outliers on the error.
-//! 3. **The text.** A sign test over the samples, with each optimizer at its best learning rate,
+//! 3. **The report of a run** of Adamax with clipping, from `step_with_report`. At first, the gradients
+//!    are large, nearly all are clipped, and the coefficients move fast. On arrival, the largest change
+//!    falls, while the noise keeps the norms above zero. From then on, only outliers are clipped.
+//!    Where the largest change is near 1.00909·α, the learning rate is the limit.
+//! 4. **The text.** A sign test over the samples, with each optimizer at its best learning rate,
 //!    decides if Adamax is better or worse than another optimizer. The conclusions are computed,
 //!    not fixed text.
 //!
 //! The exit code is not zero if, with the Huber loss, the error of Adamax is too large or its range
-//! of usable learning rates too narrow; `report.rs` has the bounds. Pictures are saved to `FOLDER`,
-//! by default `target/robust_regression`, as PNG and SVG: `sweep` and `paths`. With `--quick` there
-//! are fewer learning rates, and too few samples for a significant sign test.
+//! of usable learning rates too narrow; `report.rs` has the bounds. It is not zero either if the run
+//! with clipping does not arrive. Pictures are saved to `FOLDER`, by default
+//! `target/robust_regression`, as PNG and SVG: `sweep`, `paths` and `report`. With `--quick` there are
+//! fewer learning rates, and too few samples for a significant sign test.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod contest;
 mod duel;
 mod plot;
+mod plot_steps;
 mod regression;
 mod report;
+mod steps;
 
 use std::process::ExitCode;
 
@@ -47,7 +54,9 @@ use crate::{
     },
     contest::Contest,
     plot::{PathFigure, SweepFigure},
+    plot_steps::StepFigure,
     regression::{Loss, Noise, Sample},
+    steps::Run,
 };
 
 /// Numbers of learning rates and samples.
@@ -82,6 +91,11 @@ fn main() -> ExitCode {
         report::print(&outcomes);
         chart::save(&SweepFigure { outcomes: &outcomes, rates: &rates }, folder, "sweep")?;
         chart::save(&PathFigure { outcomes: &outcomes }, folder, "paths")?;
-        Ok(report::check(&outcomes)?)
+
+        let run = Run::take()?;
+        run.print();
+        chart::save(&StepFigure { run: &run }, folder, "report")?;
+        report::check(&outcomes)?;
+        Ok(run.check()?)
     })
 }
