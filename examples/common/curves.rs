@@ -156,5 +156,6 @@ pub(crate) fn draw_legend<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
 pub(crate) fn plain(value: &f64) -> String {
     // Ticks are rounded sums, such as 0.1 + 0.05 = 0.15000000000000002.
     const PRECISION: f64 = 1e9;
-    ((value * PRECISION).round() / PRECISION).to_string()
+    // Adding 0 changes −0 to 0.
+    ((value * PRECISION).round() / PRECISION + 0.0).to_string()
 }
