@@ -17,37 +17,31 @@ pub(crate) const STILL: f64 = 1e-8;
 /// Usual fits take 900 steps.
 const MOST_STEPS: usize = 5_000;
 
-const RATE: (f64, f64) = (0.0, f64::INFINITY);
-const ASYMMETRY: (f64, f64) = (0.0, 1.0);
-/// The detector stands between the direction of the spins and the one across.
-const PHASE: (f64, f64) = (0.0, FRAC_PI_2);
-const NONE: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+/// A smallest and a largest value.
+type Bounds = (f64, f64);
 
-/// The limits of the parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limits {
-    /// Rates are not negative; asymmetry and phase have intervals.
-    Physics,
-    /// There are none.
-    Free,
+/// Bounds that are off.
+const NONE: Bounds = (f64::NEG_INFINITY, f64::INFINITY);
+
+/// The bounds of each kind of parameter.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    rate: Bounds,
+    asymmetry: Bounds,
+    phase: Bounds,
 }
 
 impl Limits {
-    /// Returns the smallest and the largest value of each parameter.
-    fn all(self) -> [(f64, f64); PARAMETERS] {
-        match self {
-            Limits::Physics => [RATE, RATE, RATE, ASYMMETRY, PHASE, NONE],
-            Limits::Free => [NONE; PARAMETERS],
-        }
-    }
+    /// Rates are not negative. The detector stands between the direction of the spins and the one across.
+    pub(crate) const PHYSICS: Self =
+        Limits { rate: (0.0, f64::INFINITY), asymmetry: (0.0, 1.0), phase: (0.0, FRAC_PI_2) };
 
-    /// Returns the rule for parameters with these bounds.
-    fn rule(self, (lower, upper): (f64, f64)) -> Result<Adamax, Error> {
-        let rule = Adamax::builder().learning_rate(LEARNING_RATE);
-        match self {
-            Limits::Physics => rule.bounds(lower, upper).build(),
-            Limits::Free => rule.build(),
-        }
+    /// There are no limits.
+    pub(crate) const FREE: Self = Limits { rate: NONE, asymmetry: NONE, phase: NONE };
+
+    /// Returns the bounds of each parameter.
+    fn all(self) -> [Bounds; PARAMETERS] {
+        [self.rate, self.rate, self.rate, self.asymmetry, self.phase, NONE]
     }
 }
 
@@ -63,7 +57,7 @@ impl Fit {
     /// Fits the parameters, from `start` on. Calls `after_step` with the parameters and the report of each
     /// step.
     ///
-    /// Parameters with the same limits are one tensor, and its group has these limits.
+    /// Parameters of one kind are one tensor, and its group has their bounds. The frequency has none.
     pub(crate) fn of(
         data: &Histogram,
         start: &Array1<f64>,
@@ -71,10 +65,12 @@ impl Fit {
         mut after_step: impl FnMut(&Array1<f64>, &Report),
     ) -> Result<Self, Error> {
         let mut x = start.clone();
-        let mut optimizer = Optimizer::new(limits.rule(NONE)?);
-        let rates = optimizer.add_group(limits.rule(RATE)?);
-        let asymmetries = optimizer.add_group(limits.rule(ASYMMETRY)?);
-        let phases = optimizer.add_group(limits.rule(PHASE)?);
+        let rule = Adamax::builder().learning_rate(LEARNING_RATE).build()?;
+        let within = |(lower, upper)| rule.to_builder().bounds(lower, upper).build();
+        let mut optimizer = Optimizer::new(rule);
+        let rates = optimizer.add_group(within(limits.rate)?);
+        let asymmetries = optimizer.add_group(within(limits.asymmetry)?);
+        let phases = optimizer.add_group(within(limits.phase)?);
         let rates = optimizer.register_in(rates, "n, b, λ", &x.slice(s![..3]))?;
         let asymmetry = optimizer.register_in(asymmetries, "a", &x.slice(s![3..4]))?;
         let phase = optimizer.register_in(phases, "φ", &x.slice(s![4..5]))?;
@@ -162,7 +158,7 @@ mod tests {
         let mut held = 0;
         for seed in 0..4 {
             let data = Histogram::draw(&model::truth(), seed)?;
-            for limits in [Limits::Physics, Limits::Free] {
+            for limits in [Limits::PHYSICS, Limits::FREE] {
                 let fit = Fit::of(&data, &model::start(), limits, |_, _| {})?;
                 fit.check()?;
                 let best = newton(&data, &fit)?;
@@ -187,10 +183,10 @@ mod tests {
         let data = Histogram::draw(&model::truth(), 5)?;
         let mut free = f64::INFINITY;
         let rate = model::RELAXATION;
-        Fit::of(&data, &model::start(), Limits::Free, |x, _| free = free.min(x[rate]))?;
+        Fit::of(&data, &model::start(), Limits::FREE, |x, _| free = free.min(x[rate]))?;
         assert!(free < 0.0, "the free fit does not test the limit");
-        Fit::of(&data, &model::start(), Limits::Physics, |x, _| {
-            for (&value, (lower, upper)) in x.iter().zip(Limits::Physics.all()) {
+        Fit::of(&data, &model::start(), Limits::PHYSICS, |x, _| {
+            for (&value, (lower, upper)) in x.iter().zip(Limits::PHYSICS.all()) {
                 assert!((lower..=upper).contains(&value), "{value} outside {lower} to {upper}");
             }
         })?;

@@ -25,16 +25,18 @@
 //!    parameters that are not held, is far below their errors. And where a parameter is held, the loss
 //!    falls beyond the bound only, not within.
 //! 3. **Errors from the Hessian.** They assume a normal distribution. At a bound this is wrong. Without
-//!    limits, half of the interval is impossible. Within limits, λ has no interval at all, and as λ
-//!    counts as known, the error of its neighbour a is too small.
+//!    limits, a part of the interval is impossible. Within limits, λ has no interval at all, and since
+//!    it counts as known, the error of a, which depends on λ, is too small.
 //! 4. **Errors from a bootstrap.** Counts are simulated many times from the fit with λ = 0, which here
 //!    is the fit itself, and each set is fitted again. The rate has a one-sided distribution: half of
-//!    the refits end at exactly 0. The error of a is smaller than without limits, and honest.
+//!    the refits end at exactly 0. The error of a is smaller than without limits, and larger than the
+//!    Hessian says within them. A bootstrap at a bound assumes that the rate is exactly 0: it is no
+//!    interval for a rate that is small.
 //!
 //! The exit code is not zero if a derivative is wrong, if a fit does not come to rest at an optimum, if an
-//! estimate is more than five errors from the truth, or if the share of refits at the bound is far from one
-//! half. The picture is saved to `FOLDER`, by default `target/muon_spin`, as PNG and SVG: `fit`. With
-//! `--quick` there are fewer refits.
+//! estimate is more than five errors from the truth, if the two kinds of errors without limits differ, or if
+//! the share of refits at the bound is far from one half. The picture is saved to `FOLDER`, by default
+//! `target/muon_spin`, as PNG and SVG: `fit`. With `--quick` there are fewer refits.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -80,7 +82,7 @@ fn main() -> ExitCode {
             return Err(check.to_string().into());
         }
 
-        let runs = [run(&data, Limits::Physics)?, run(&data, Limits::Free)?];
+        let runs = [run(&data, Limits::PHYSICS)?, run(&data, Limits::FREE)?];
         let size = if *quick { 100 } else { 1000 };
         let bar = progress::bar("bootstrap", size)?;
         let mut undisturbed = runs[0].fit.x.clone();
@@ -90,7 +92,7 @@ fn main() -> ExitCode {
 
         let results = Results { data: &data, runs: &runs, bootstrap: &bootstrap };
         results.print();
-        chart::save(&FitFigure { data: &data, runs: &runs, bootstrap: &bootstrap }, folder, "fit")?;
+        chart::save(&FitFigure { results: &results }, folder, "fit")?;
         Ok(results.check()?)
     })
 }

@@ -39,8 +39,8 @@ pub(crate) struct Parameter {
     start: f64,
 }
 
-/// All parameters. With these units their uncertainties are 0.003 to 0.1, so one learning rate is right for
-/// all of them.
+/// All parameters. In these units, their uncertainties are 0.009 to 0.08, so one learning rate is right
+/// for all of them.
 pub(crate) const ALL: [Parameter; PARAMETERS] = [
     Parameter { name: "signal n", unit: "1/ns", truth: 10.0, start: 9.0 },
     Parameter { name: "background b", unit: "1/ns", truth: 0.05, start: 0.2 },

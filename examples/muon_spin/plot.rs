@@ -11,8 +11,9 @@ use crate::{
         curves::{Scale, draw_axes, draw_legend, draw_level, draw_line, layout, plain},
     },
     fit::{LEARNING_RATE, STILL},
-    model::{self, BIN, BINS, Histogram, RELAXATION},
-    uncertainty::{Bootstrap, share, sorted},
+    model::{self, BIN, BINS, RELAXATION},
+    table::Results,
+    uncertainty::{share, sorted},
 };
 
 /// The longest possible step: (1 − β₁)/(1 − β₁/β₂) learning rates.
@@ -26,10 +27,7 @@ const BARS: i32 = 9;
 const BAR: f64 = 0.01;
 
 pub(crate) struct FitFigure<'a> {
-    pub(crate) data: &'a Histogram,
-    /// The fit with limits, and the one without.
-    pub(crate) runs: &'a [Run; 2],
-    pub(crate) bootstrap: &'a Bootstrap,
+    pub(crate) results: &'a Results<'a>,
 }
 
 impl Figure for FitFigure<'_> {
@@ -58,7 +56,7 @@ impl FitFigure<'_> {
             chart.draw_series([PathElement::new(bar, BLACK.mix(0.4))])?;
             chart.draw_series([Circle::new((point.time, point.value), 2, BLACK.filled())])?;
         }
-        for (run, name, colour) in self.styles().into_iter().rev() {
+        for (name, run, colour) in self.styles() {
             let curve = (0..=500).map(|i| {
                 let t = times.end * f64::from(i) / 500.0;
                 (t, model::oscillation(&run.fit.x, t))
@@ -69,10 +67,10 @@ impl FitFigure<'_> {
     }
 
     /// Returns the oscillation in the counts, four bins in each point.
-    fn points(&self) -> impl Iterator<Item = Point> {
+    fn points(&self) -> Vec<Point> {
         const BINS_PER_POINT: usize = 4;
-        let x = &self.runs[0].fit.x;
-        let bins: Vec<_> = model::times().into_iter().zip(&self.data.counts).collect();
+        let x = &self.results.runs[0].fit.x;
+        let bins: Vec<_> = model::times().into_iter().zip(&self.results.data.counts).collect();
         let point = |bins: &[(f64, &f64)]| {
             let counts: f64 = bins.iter().map(|(_, count)| **count).sum();
             let decay: f64 = bins.iter().map(|&(t, _)| model::decay(x, t)).sum();
@@ -83,7 +81,7 @@ impl FitFigure<'_> {
                 error: counts.sqrt() / decay,
             }
         };
-        bins.chunks(BINS_PER_POINT).map(point).collect::<Vec<_>>().into_iter()
+        bins.chunks(BINS_PER_POINT).map(point).collect()
     }
 
     fn draw_path<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
@@ -91,7 +89,7 @@ impl FitFigure<'_> {
             .build_cartesian_2d(self.steps(), -0.1..0.2)?;
         draw_axes(&mut chart, STEP, Scale { name: RATE, tick: plain })?;
         draw_level(&mut chart, &self.steps(), 0.0, "bound, and truth")?;
-        for (run, name, colour) in self.styles().into_iter().rev() {
+        for (name, run, colour) in self.styles() {
             let path = (1_u32..).map(f64::from).zip(run.path.iter().map(|stop| stop.relaxation));
             draw_line(&mut chart, name, colour, path)?;
         }
@@ -104,7 +102,7 @@ impl FitFigure<'_> {
         draw_axes(&mut chart, STEP, Scale { name: "largest change", tick: power_of_ten })?;
         draw_level(&mut chart, &self.steps(), LONGEST, "above: saturated, 1.00909·α")?;
         draw_level(&mut chart, &self.steps(), STILL, "below: the fit stops")?;
-        for (run, name, colour) in self.styles().into_iter().rev() {
+        for (name, run, colour) in self.styles() {
             let path = (1_u32..).map(f64::from).zip(run.path.iter().map(|stop| stop.max_step));
             draw_line(&mut chart, name, colour, path)?;
         }
@@ -113,13 +111,13 @@ impl FitFigure<'_> {
 
     fn draw_bootstrap<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         let end = f64::from(BARS) * BAR;
-        let caption = format!("the bootstrap: {} refits", self.bootstrap.free.len());
+        let caption = format!("the bootstrap: {} refits", self.results.bootstrap.free.len());
         let mut chart = layout(area, &caption).build_cartesian_2d(-end..end, 0.0..0.7)?;
         let y = Scale { name: "share of the refits", tick: plain };
         draw_axes(&mut chart, Scale { name: RATE, tick: plain }, y)?;
 
-        let free = sorted(&self.bootstrap.free, RELAXATION);
-        let limited = sorted(&self.bootstrap.limited, RELAXATION);
+        let free = sorted(&self.results.bootstrap.free, RELAXATION);
+        let limited = sorted(&self.results.bootstrap.limited, RELAXATION);
         let zeros = share(&limited, |rate| rate == 0.0);
         let at_zero = Rectangle::new([(-0.1 * BAR, 0.0), (0.1 * BAR, zeros)], BLUE.filled());
         let name = format!("within limits: {:.0} % exactly 0", 100.0 * zeros);
@@ -131,7 +129,7 @@ impl FitFigure<'_> {
         chart.draw_series(outlines)?.label("without limits").legend(|(x, y)| {
             Rectangle::new([(x + 2, y - 6), (x + 18, y + 6)], VERMILION.stroke_width(2))
         });
-        if let Some(error) = self.runs[1].normal.error(RELAXATION) {
+        if let Some(error) = self.results.runs[1].normal.error(RELAXATION) {
             let density = |z: f64| (-0.5 * z * z).exp() / (TAU.sqrt() * error);
             let curve = (-100..=100).map(|i| end * f64::from(i) / 100.0);
             let curve = curve.map(|rate| (rate, BAR * density(rate / error)));
@@ -140,14 +138,14 @@ impl FitFigure<'_> {
         draw_legend(&mut chart, SeriesLabelPosition::UpperRight)
     }
 
-    /// Returns both fits with their names and colours.
-    fn styles(&self) -> [(&Run, &'static str, RGBColor); 2] {
-        let [limited, free] = self.runs;
-        [(limited, "within limits", BLUE), (free, "without limits", VERMILION)]
+    /// Returns names, fits and colours, in the order of drawing.
+    fn styles(&self) -> [(&'static str, &Run, RGBColor); 2] {
+        let [(limited_name, limited), (free_name, free)] = self.results.named();
+        [(free_name, free, VERMILION), (limited_name, limited, BLUE)]
     }
 
     fn steps(&self) -> Range<f64> {
-        let most = self.runs.iter().map(|run| run.fit.steps).max().unwrap_or(0);
+        let most = self.results.runs.iter().map(|run| run.fit.steps).max().unwrap_or(0);
         0.0..f64::from(u32::try_from(most).unwrap_or(u32::MAX))
     }
 }

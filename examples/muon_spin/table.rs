@@ -33,12 +33,17 @@ pub(crate) struct Results<'a> {
 }
 
 impl Results<'_> {
+    /// Returns both fits with their names.
+    pub(crate) fn named(&self) -> [(&'static str, &Run); 2] {
+        let [limited, free] = self.runs;
+        [("within limits", limited), ("without limits", free)]
+    }
+
     /// Prints headline, table, optimality and intervals.
     pub(crate) fn print(&self) {
-        let [limited, free] = self.runs;
         let (counts, width) = (self.data.counts.sum(), 1000.0 * BIN);
         println!("{counts} simulated counts in {BINS} bins of {width} ns");
-        for (name, run) in [("within limits", limited), ("without limits", free)] {
+        for (name, run) in self.named() {
             let (steps, time) = (run.fit.steps, 1e3 * run.time.as_secs_f64());
             let deviance = self.data.deviance(&run.fit.x);
             println!("  fitted {name:14} {steps:4} steps, {time:5.1} ms, deviance {deviance:.2}");
@@ -46,7 +51,7 @@ impl Results<'_> {
 
         self.print_table();
         println!("\nAt the optimum?");
-        for (name, run) in [("within limits", limited), ("without limits", free)] {
+        for (name, run) in self.named() {
             let gradient = self.data.gradient(&run.fit.x);
             let remaining = run.normal.remaining(&gradient);
             println!("  {name:14} Newton's next step: {remaining:.0e} standard errors");
@@ -59,7 +64,6 @@ impl Results<'_> {
     }
 
     fn print_table(&self) {
-        let [limited, free] = self.runs;
         println!("\n{:20}{:>7} {:^25} {:^25}", "", "", "within limits", "without limits");
         print!("{:20}{:>7}", "", "truth");
         for _ in self.runs {
@@ -70,7 +74,7 @@ impl Results<'_> {
             let model::Parameter { name, unit, .. } = model::ALL[parameter];
             print!("{name:13}{unit:7}{truth:7.3}");
             let refits = [&self.bootstrap.limited, &self.bootstrap.free];
-            for (run, refits) in [limited, free].into_iter().zip(refits) {
+            for (run, refits) in self.runs.iter().zip(refits) {
                 let error = run.normal.error(parameter);
                 let error = error.map_or("held".to_owned(), |error| format!("{error:.4}"));
                 let spread = deviation(refits, parameter);
@@ -82,10 +86,9 @@ impl Results<'_> {
     }
 
     fn print_intervals(&self) {
-        let [limited, free] = self.runs;
         let rates = sorted(&self.bootstrap.limited, RELAXATION);
         println!("\nThe relaxation rate λ in 1/µs, 95 %");
-        for (name, run) in [("within limits", limited), ("without limits", free)] {
+        for (name, run) in self.named() {
             let rate = run.fit.x[RELAXATION];
             match run.normal.error(RELAXATION) {
                 Some(error) => {
@@ -101,13 +104,13 @@ impl Results<'_> {
         println!("  bootstrap, {:13} {:7.4} to {most:.4}, one-sided", "within limits", rates[0]);
         println!("  {zeros:.0} % of {} refits end at exactly 0", rates.len());
 
-        let rate = limited.fit.x[RELAXATION];
+        let rate = self.runs[0].fit.x[RELAXATION];
         let seen = if rate > most { "A relaxation is seen" } else { "No relaxation is seen" };
-        println!("\n{seen}: without one, 95 % of experiments report a rate up to {most:.4},");
+        println!("\n{seen}: without one, 95 % of experiments report a rate");
         println!(
-            "and this one reports {rate:.4}. The bootstrap assumes a rate of exactly 0. It does"
+            "up to {most:.4}, and this one reports {rate:.4}. The bootstrap assumes a rate of"
         );
-        println!("not tell how large a rate could stay unseen.");
+        println!("exactly 0. It does not tell how large a rate could stay unseen.");
     }
 
     /// Returns an error unless both fits are optima, the estimates agree with the truth, and the errors

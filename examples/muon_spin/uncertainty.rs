@@ -77,7 +77,7 @@ impl Bootstrap {
             .collect::<Result<Vec<_>, _>>()?;
         let fits = parallel::map(&experiments, bar, |data| {
             let fit = |limits| Fit::of(data, x, limits, |_, _| {});
-            Ok([fit(Limits::Physics)?, fit(Limits::Free)?])
+            Ok([fit(Limits::PHYSICS)?, fit(Limits::FREE)?])
         })?;
 
         let mut bootstrap = Bootstrap { limited: Vec::new(), free: Vec::new() };
