@@ -21,13 +21,18 @@
 //! 1. **The fit**, in `fit.rs`. Each kind of parameter has a group of the optimizer, and each group has
 //!    its bounds. The fit stops when `max_step` of the report, the largest change of a parameter, is
 //!    below 1e-8. A parameter that is held at a bound does not change, so it does not delay the end.
-//! 2. **The optimum.** Two numbers tell that the fit is there. The next step of Newton's method, for
+//! 2. **A bad start**, with a frequency that is far too low. Bounds do not replace a good one. Without
+//!    limits, the asymmetry passes 0 and becomes negative: a mirror image, as likely as the right
+//!    numbers. Within limits, it runs into its bound and stays there: at a = 0, phase and frequency have
+//!    no effect, so nothing tells where to go. The deviance tells that the fit is bad. Of a good fit, it
+//!    is about as large as the number of bins.
+//! 3. **The optimum.** Two numbers tell that the fit is there. The next step of Newton's method, for
 //!    parameters that are not held, is far below their errors. And where a parameter is held, the loss
 //!    falls beyond the bound only, not within.
-//! 3. **Errors from the Hessian.** They assume a normal distribution. At a bound this is wrong. Without
+//! 4. **Errors from the Hessian.** They assume a normal distribution. At a bound this is wrong. Without
 //!    limits, a part of the interval is impossible. Within limits, λ has no interval at all, and since
 //!    it counts as known, the error of a, which depends on λ, is too small.
-//! 4. **Errors from a bootstrap.** Counts are simulated many times from the fit with λ = 0, which here
+//! 5. **Errors from a bootstrap.** Counts are simulated many times from the fit with λ = 0, which here
 //!    is the fit itself, and each set is fitted again. The rate has a one-sided distribution: half of
 //!    the refits end at exactly 0. The error of a is smaller than without limits, and larger than the
 //!    Hessian says within them. A bootstrap at a bound assumes that the rate is exactly 0: it is no
@@ -52,7 +57,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use adamax::check_gradient;
+use adamax::{check_gradient, ndarray::Array1};
 
 use crate::{
     common::{
@@ -82,7 +87,11 @@ fn main() -> ExitCode {
             return Err(check.to_string().into());
         }
 
-        let runs = [run(&data, Limits::PHYSICS)?, run(&data, Limits::FREE)?];
+        let both = |start| -> Result<_, Box<dyn Error>> {
+            Ok([run(&data, start, Limits::PHYSICS)?, run(&data, start, Limits::FREE)?])
+        };
+        let (runs, bad_runs) = (both(&start)?, both(&model::bad_start())?);
+        let normals = [normal(&runs[0])?, normal(&runs[1])?];
         let size = if *quick { 100 } else { 1000 };
         let bar = progress::bar("bootstrap", size)?;
         let mut undisturbed = runs[0].fit.x.clone();
@@ -90,7 +99,13 @@ fn main() -> ExitCode {
         let bootstrap = Bootstrap::draw(&undisturbed, size, &bar)?;
         bar.finish();
 
-        let results = Results { data: &data, runs: &runs, bootstrap: &bootstrap };
+        let results = Results {
+            data: &data,
+            runs: &runs,
+            normals: &normals,
+            bad_runs: &bad_runs,
+            bootstrap: &bootstrap,
+        };
         results.print();
         chart::save(&FitFigure { results: &results }, folder, "fit")?;
         Ok(results.check()?)
@@ -100,25 +115,27 @@ fn main() -> ExitCode {
 /// A fit to the counts of the experiment.
 struct Run {
     fit: Fit,
-    normal: Normal,
     time: Duration,
-    /// The rate λ after each step, and the largest change of a parameter in it.
     path: Vec<Stop>,
 }
 
+/// The parameters after a step, and the largest change in it.
 struct Stop {
-    relaxation: f64,
+    x: Array1<f64>,
     max_step: f64,
 }
 
-fn run(data: &Histogram, limits: Limits) -> Result<Run, Box<dyn Error>> {
+fn run(data: &Histogram, start: &Array1<f64>, limits: Limits) -> Result<Run, Box<dyn Error>> {
     let mut path = Vec::new();
     let clock = Instant::now();
-    let fit = Fit::of(data, &model::start(), limits, |x, report| {
-        path.push(Stop { relaxation: x[RELAXATION], max_step: report.max_step() });
+    let fit = Fit::of(data, start, limits, |x, report| {
+        path.push(Stop { x: x.clone(), max_step: report.max_step() });
     })?;
     let time = clock.elapsed();
     fit.check()?;
-    let normal = Normal::around(&fit).ok_or("the counts do not determine the parameters")?;
-    Ok(Run { fit, normal, time, path })
+    Ok(Run { fit, time, path })
+}
+
+fn normal(run: &Run) -> Result<Normal, &'static str> {
+    Normal::around(&run.fit).ok_or("the counts do not determine the parameters")
 }

@@ -25,8 +25,8 @@ pub(crate) const PARAMETERS: usize = 6;
 const SIGNAL: usize = 0;
 const BACKGROUND: usize = 1;
 pub(crate) const RELAXATION: usize = 2;
-const ASYMMETRY: usize = 3;
-const PHASE: usize = 4;
+pub(crate) const ASYMMETRY: usize = 3;
+pub(crate) const PHASE: usize = 4;
 const FREQUENCY: usize = 5;
 
 /// A parameter of the model.
@@ -58,6 +58,13 @@ pub(crate) fn truth() -> Array1<f64> {
 /// Returns the values with which a fit starts.
 pub(crate) fn start() -> Array1<f64> {
     ALL.iter().map(|parameter| parameter.start).collect()
+}
+
+/// Returns a bad guess: small asymmetry, a phase at the end of its interval, frequency far too low.
+pub(crate) fn bad_start() -> Array1<f64> {
+    let mut x = start();
+    (x[ASYMMETRY], x[PHASE], x[FREQUENCY]) = (0.1, 0.0, 3.8);
+    x
 }
 
 /// Returns the middle of each bin in µs.

@@ -1,18 +1,24 @@
-//! The picture: the counts, the path of the rate, the largest changes, and the bootstrap.
+//! The picture: the counts, the rate and the largest changes on the way, the bootstrap, and the paths
+//! from a bad start.
 
-use std::{f64::consts::TAU, ops::Range};
+use std::{
+    f64::consts::{FRAC_PI_2, TAU},
+    ops::Range,
+};
 
 use plotters::{coord::Shift, prelude::*};
 
 use crate::{
-    Run,
+    Run, Stop,
     common::{
         chart::{BLUE, Drawn, Figure, VERMILION, power_of_ten},
-        curves::{Scale, draw_axes, draw_legend, draw_level, draw_line, layout, plain},
+        curves::{
+            Axis, Chart, Scale, draw_axes, draw_legend, draw_level, draw_line, layout, plain,
+        },
     },
     fit::{LEARNING_RATE, STILL},
-    model::{self, BIN, BINS, RELAXATION},
-    table::Results,
+    model::{self, ASYMMETRY, BIN, BINS, PHASE, RELAXATION},
+    table::{NAMES, Results},
     uncertainty::{share, sorted},
 };
 
@@ -21,6 +27,9 @@ const LONGEST: f64 = 1.00909 * LEARNING_RATE;
 
 const STEP: Scale = Scale { name: "step", tick: plain };
 const RATE: &str = "relaxation rate λ in 1/µs";
+
+/// Names and colours of the two fits.
+const STYLES: [(&str, RGBColor); 2] = [(NAMES[0], BLUE), (NAMES[1], VERMILION)];
 
 /// Bars of the bootstrap: number on each side of 0, and width in 1/µs.
 const BARS: i32 = 9;
@@ -31,14 +40,16 @@ pub(crate) struct FitFigure<'a> {
 }
 
 impl Figure for FitFigure<'_> {
-    const SIZE: (u32, u32) = (1200, 900);
+    const SIZE: (u32, u32) = (1200, 1300);
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-        let panels = area.split_evenly((2, 2));
+        let panels = area.split_evenly((3, 2));
         self.draw_counts(&panels[0])?;
-        self.draw_path(&panels[1])?;
+        self.draw_rates(&panels[1])?;
         self.draw_changes(&panels[2])?;
-        self.draw_bootstrap(&panels[3])
+        self.draw_bootstrap(&panels[3])?;
+        self.draw_asymmetries(&panels[4])?;
+        self.draw_phases(&panels[5])
     }
 }
 
@@ -56,7 +67,7 @@ impl FitFigure<'_> {
             chart.draw_series([PathElement::new(bar, BLACK.mix(0.4))])?;
             chart.draw_series([Circle::new((point.time, point.value), 2, BLACK.filled())])?;
         }
-        for (name, run, colour) in self.styles() {
+        for ((name, colour), run) in STYLES.into_iter().zip(self.results.runs).rev() {
             let curve = (0..=500).map(|i| {
                 let t = times.end * f64::from(i) / 500.0;
                 (t, model::oscillation(&run.fit.x, t))
@@ -84,28 +95,45 @@ impl FitFigure<'_> {
         bins.chunks(BINS_PER_POINT).map(point).collect()
     }
 
-    fn draw_path<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+    fn draw_rates<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        let steps = steps(self.results.runs);
         let mut chart = layout(area, "the relaxation rate on its way")
-            .build_cartesian_2d(self.steps(), -0.1..0.2)?;
+            .build_cartesian_2d(steps.clone(), -0.1..0.2)?;
         draw_axes(&mut chart, STEP, Scale { name: RATE, tick: plain })?;
-        draw_level(&mut chart, &self.steps(), 0.0, "bound, and truth")?;
-        for (name, run, colour) in self.styles() {
-            let path = (1_u32..).map(f64::from).zip(run.path.iter().map(|stop| stop.relaxation));
-            draw_line(&mut chart, name, colour, path)?;
-        }
+        draw_level(&mut chart, &steps, 0.0, "bound, and truth")?;
+        draw_paths(&mut chart, self.results.runs, |stop| stop.x[RELAXATION])?;
+        draw_legend(&mut chart, SeriesLabelPosition::UpperRight)
+    }
+
+    fn draw_asymmetries<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        let steps = steps(self.results.bad_runs);
+        let mut chart = layout(area, "from a bad start: the asymmetry")
+            .build_cartesian_2d(steps.clone(), -0.4..0.6)?;
+        draw_axes(&mut chart, STEP, Scale { name: "asymmetry a", tick: plain })?;
+        draw_level(&mut chart, &steps, 0.0, "bound")?;
+        draw_paths(&mut chart, self.results.bad_runs, |stop| stop.x[ASYMMETRY])?;
+        draw_legend(&mut chart, SeriesLabelPosition::UpperRight)
+    }
+
+    fn draw_phases<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        let steps = steps(self.results.bad_runs);
+        let mut chart = layout(area, "from a bad start: the phase")
+            .build_cartesian_2d(steps.clone(), -2.5..3.5)?;
+        draw_axes(&mut chart, STEP, Scale { name: "phase φ in rad", tick: plain })?;
+        draw_level(&mut chart, &steps, 0.0, "lower bound")?;
+        draw_level(&mut chart, &steps, FRAC_PI_2, "upper bound")?;
+        draw_paths(&mut chart, self.results.bad_runs, |stop| stop.x[PHASE])?;
         draw_legend(&mut chart, SeriesLabelPosition::UpperRight)
     }
 
     fn draw_changes<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        let steps = steps(self.results.runs);
         let mut chart = layout(area, "max_step: the largest change of a parameter")
-            .build_cartesian_2d(self.steps(), (1e-9..1e-1).log_scale())?;
+            .build_cartesian_2d(steps.clone(), (1e-9..1e-1).log_scale())?;
         draw_axes(&mut chart, STEP, Scale { name: "largest change", tick: power_of_ten })?;
-        draw_level(&mut chart, &self.steps(), LONGEST, "above: saturated, 1.00909·α")?;
-        draw_level(&mut chart, &self.steps(), STILL, "below: the fit stops")?;
-        for (name, run, colour) in self.styles() {
-            let path = (1_u32..).map(f64::from).zip(run.path.iter().map(|stop| stop.max_step));
-            draw_line(&mut chart, name, colour, path)?;
-        }
+        draw_level(&mut chart, &steps, LONGEST, "above: saturated, 1.00909·α")?;
+        draw_level(&mut chart, &steps, STILL, "below: the fit stops")?;
+        draw_paths(&mut chart, self.results.runs, |stop| stop.max_step)?;
         draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)
     }
 
@@ -129,7 +157,7 @@ impl FitFigure<'_> {
         chart.draw_series(outlines)?.label("without limits").legend(|(x, y)| {
             Rectangle::new([(x + 2, y - 6), (x + 18, y + 6)], VERMILION.stroke_width(2))
         });
-        if let Some(error) = self.results.runs[1].normal.error(RELAXATION) {
+        if let Some(error) = self.results.normals[1].error(RELAXATION) {
             let density = |z: f64| (-0.5 * z * z).exp() / (TAU.sqrt() * error);
             let curve = (-100..=100).map(|i| end * f64::from(i) / 100.0);
             let curve = curve.map(|rate| (rate, BAR * density(rate / error)));
@@ -137,17 +165,25 @@ impl FitFigure<'_> {
         }
         draw_legend(&mut chart, SeriesLabelPosition::UpperRight)
     }
+}
 
-    /// Returns names, fits and colours, in the order of drawing.
-    fn styles(&self) -> [(&'static str, &Run, RGBColor); 2] {
-        let [(limited_name, limited), (free_name, free)] = self.results.named();
-        [(free_name, free, VERMILION), (limited_name, limited, BLUE)]
+/// Draws a number on the paths of two fits.
+fn draw_paths<'a, B: DrawingBackend + 'a, X: Axis, Y: Axis>(
+    chart: &mut Chart<'a, B, X, Y>,
+    runs: &[Run; 2],
+    number: impl Fn(&Stop) -> f64,
+) -> Drawn<B> {
+    for ((name, colour), run) in STYLES.into_iter().zip(runs).rev() {
+        let path = (1_u32..).map(f64::from).zip(run.path.iter().map(&number));
+        draw_line(chart, name, colour, path)?;
     }
+    Ok(())
+}
 
-    fn steps(&self) -> Range<f64> {
-        let most = self.results.runs.iter().map(|run| run.fit.steps).max().unwrap_or(0);
-        0.0..f64::from(u32::try_from(most).unwrap_or(u32::MAX))
-    }
+/// Returns the range of steps of two fits.
+fn steps(runs: &[Run; 2]) -> Range<f64> {
+    let most = runs.iter().map(|run| run.fit.steps).max().unwrap_or(0);
+    0.0..f64::from(u32::try_from(most).unwrap_or(u32::MAX))
 }
 
 /// Returns the corners of the bars of a histogram. Exact zeros do not count.
