@@ -92,7 +92,7 @@ impl Decay {
     /// The weight of the latest of `updates` values in their average.
     fn weight(self, updates: u64) -> f64 {
         match self {
-            Decay::Below1(rate) => (1.0 - rate.get()) / rate.total_weight(updates),
+            Decay::Below1(rate) => rate.weight_of_latest(updates),
             #[expect(clippy::cast_precision_loss, reason = "the weight is rounded anyway")]
             Decay::Equal => 1.0 / updates as f64,
         }
@@ -369,7 +369,7 @@ impl<A: Real, M: Real> fmt::Debug for BoundAverage<'_, A, M> {
 /// The weight w of the latest value, as the smaller one of w and 1 − w, rounded to the precision of
 /// the average.
 #[derive(Clone, Copy)]
-enum Weight<M> {
+pub(crate) enum Weight<M> {
     /// w ≤ 1/2.
     OfValue(M),
     /// w > 1/2, and this is 1 − w.
@@ -377,7 +377,7 @@ enum Weight<M> {
 }
 
 impl<M: Real> Weight<M> {
-    fn of_latest(weight: f64) -> Self {
+    pub(crate) fn of_latest(weight: f64) -> Self {
         if weight <= 0.5 {
             Weight::OfValue(M::from_f64(weight))
         } else {
@@ -387,7 +387,7 @@ impl<M: Real> Weight<M> {
 
     /// Returns `mean` moved by w of its distance towards `value`; exactly `value` for w = 1.
     #[inline(always)]
-    fn moved(self, mean: M, value: M) -> M {
+    pub(crate) fn moved(self, mean: M, value: M) -> M {
         match self {
             Weight::OfValue(part) => between(mean, value, part),
             // The product with an infinite mean would be NaN.

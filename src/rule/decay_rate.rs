@@ -42,6 +42,11 @@ impl DecayRate {
     pub(crate) fn total_weight(self, t: u64) -> f64 {
         if t >= self.settled_from { 1.0 } else { total_weight(self.rate, t) }
     }
+
+    /// Returns the weight (1 − β)/(1 − βᵗ) of the latest of t values in their decaying mean, t ≥ 1.
+    pub(crate) fn weight_of_latest(self, t: u64) -> f64 {
+        (1.0 - self.rate) / self.total_weight(t)
+    }
 }
 
 /// Only the rate: the other field follows from it.

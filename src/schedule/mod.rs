@@ -35,6 +35,7 @@ mod kind;
 #[cfg(feature = "serde")]
 mod nested;
 mod plateau;
+mod threshold;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -48,7 +49,8 @@ use kind::Kind;
 pub(crate) use plateau::{Observed, Settings};
 
 pub use kind::Amplitude;
-pub use plateau::{ReduceOnPlateau, ReduceOnPlateauBuilder, Threshold};
+pub use plateau::{ReduceOnPlateau, ReduceOnPlateauBuilder};
+pub use threshold::Threshold;
 
 /// A factor on the learning rate, as a pure function of the step.
 ///

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "serde")]
 use super::kind::check_count;
+use super::threshold::Threshold;
 use crate::{
     error::Error,
     rule::{
@@ -61,18 +62,6 @@ use crate::{
 pub struct ReduceOnPlateau {
     settings: Settings,
     observed: Observed,
-}
-
-/// The improvement over the best loss that makes a loss count as better; finite, ≥ 0. The formulas
-/// are at [`ReduceOnPlateau`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[non_exhaustive]
-pub enum Threshold {
-    /// A fraction of the size of the best loss: PyTorch's `rel`, if that loss is positive.
-    Relative(f64),
-    /// A fixed amount: PyTorch's `abs`.
-    Absolute(f64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,10 +127,10 @@ impl ReduceOnPlateau {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn observe(&mut self, loss: f64) -> f64 {
-        let Settings { factor, patience, cooldown, min_scale, epsilon, .. } = self.settings;
-        let better = self.is_better(loss);
+        let Settings { objective, factor, patience, threshold, cooldown, min_scale, epsilon } =
+            self.settings;
         let observed = &mut self.observed;
-        if better {
+        if threshold.is_better(objective, loss, observed.best) {
             observed.best = Some(loss);
             observed.bad_in_a_row = 0;
         } else {
@@ -173,22 +162,6 @@ impl ReduceOnPlateau {
     #[must_use]
     pub fn best(&self) -> Option<f64> {
         self.observed.best
-    }
-
-    fn is_better(&self, loss: f64) -> bool {
-        let Settings { objective, threshold, .. } = self.settings;
-        // The products have PyTorch's bits if `best` is positive.
-        let gains_on = |best: f64| match (objective, threshold) {
-            (Objective::Minimize, Threshold::Relative(part)) => {
-                loss < best * (1.0 - part.copysign(best))
-            }
-            (Objective::Minimize, Threshold::Absolute(much)) => loss < best - much,
-            (Objective::Maximize, Threshold::Relative(part)) => {
-                loss > best * (1.0 + part.copysign(best))
-            }
-            (Objective::Maximize, Threshold::Absolute(much)) => loss > best + much,
-        };
-        loss.is_finite() && self.observed.best.is_none_or(gains_on)
     }
 
     /// Restores an observer from its parts.
@@ -283,8 +256,7 @@ impl ReduceOnPlateauBuilder {
         let settings = self.settings;
         let Settings { factor, min_scale, .. } = settings;
         check("factor", factor, (0.0..1.0).contains(&factor), "in [0, 1)")?;
-        let (Threshold::Relative(threshold) | Threshold::Absolute(threshold)) = settings.threshold;
-        check_not_negative("threshold", threshold)?;
+        settings.threshold.check()?;
         check_part("min scale", min_scale)?;
         check_not_negative("epsilon", settings.epsilon)?;
         let observed = Observed { scale: 1.0, best: None, bad_in_a_row: 0, rest: 0 };
