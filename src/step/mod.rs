@@ -1,6 +1,7 @@
 //! One step of one tensor, in place: all checks, then the update.
 
 pub(crate) mod functional;
+pub(crate) mod projected;
 pub(crate) mod report;
 
 use ndarray::{ArrayRef, Dimension};

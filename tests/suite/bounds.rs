@@ -6,7 +6,8 @@ use crate::common::{
     repeatable, rules,
 };
 use adamax::{
-    Adamax, AdamaxBuilder, Error, ErrorKind, Optimizer, Outcome, State, WeightDecay, adamax_step,
+    Adamax, AdamaxBuilder, Error, ErrorKind, Objective, Optimizer, Outcome, State, WeightDecay,
+    adamax_step,
 };
 use ndarray::{Array1, array};
 use proptest::{prelude::*, sample::select};
@@ -14,6 +15,8 @@ use proptest::{prelude::*, sample::select};
 const INF: f64 = f64::INFINITY;
 /// Odd, and longer than several SIMD vectors of any instruction set.
 const LENGTH: usize = 37;
+/// Relative tolerance for a norm of at most 40 numbers, whose squares may be added in another order.
+const PROJECTED_NORM: f64 = 40.0 * f64::EPSILON;
 
 /// Bounds of every kind: both, one, none, and equal ones.
 fn bounds() -> impl Strategy<Value = (f64, f64)> {
@@ -195,6 +198,85 @@ fn a_bound_keeps_a_long_step_finite() -> Result<(), Error> {
     assert_eq!(step(long.bounds(-1.7e308, INF), -1.7e308)?, -1.7e308);
     // An infinite parameter is a parameter outside.
     assert_eq!(step(Adamax::builder().bounds(-1.0, 1.0), f64::NEG_INFINITY)?, -1.0);
+    Ok(())
+}
+
+// ---------------------------------------------------------------- the projected gradient
+
+proptest! {
+    #![proptest_config(repeatable(6))]
+
+    /// The part of the gradient along which a short step of descent moves a parameter that is inside.
+    #[test]
+    fn the_projected_gradient_is_what_a_short_step_follows(
+        (lower, upper) in bounds(),
+        maximize in any::<bool>(),
+        // Places at and between the bounds.
+        places in prop::collection::vec((0_u8..4, -5.0..5.0_f64), 1..40),
+    ) {
+        /// Moves each place that is inside; from inside, it cannot reach the other bound.
+        const SHORT: f64 = 1e-9;
+        let objective = if maximize { Objective::Maximize } else { Objective::Minimize };
+        let rule = Adamax::builder().bounds(lower, upper).objective(objective).build()?;
+        let limited = |x: f64| x.max(lower).min(upper);
+        let x = places.iter().map(|&(place, g)| match place {
+            0 => limited(-1e3),
+            1 => limited(1e3),
+            _ => limited(g),
+        });
+        let x = Array1::from_iter(x);
+        let g = Array1::from_iter(places.iter().map(|&(_, g)| g));
+        let uphill = if maximize { -1.0 } else { 1.0 };
+        let free = x.iter().zip(&g).filter(|&(&x, &g)| limited(x - uphill * SHORT * g) != x);
+        let expected = free.map(|(_, g)| g * g).sum::<f64>().sqrt();
+        let found = rule.projected_gradient_norm(&x, &g)?;
+        prop_assert!((found - expected).abs() <= PROJECTED_NORM * expected, "{found} {expected}");
+    }
+}
+
+#[test]
+fn the_projected_gradient_has_special_values() -> Result<(), Error> {
+    let rule = Adamax::builder().bounds(0.0, 1.0).build()?;
+    let norm = |x: f64, g: f64| rule.projected_gradient_norm(&array![x, 0.5], &array![g, 3.0]);
+    assert_eq!([norm(0.0, 4.0)?, norm(-0.0, 4.0)?, norm(1.0, -4.0)?], [3.0; 3]);
+    assert_eq!([norm(0.0, -4.0)?, norm(1.0, 4.0)?, norm(0.5, 4.0)?], [5.0; 3]);
+    // Outside, a step moves the parameter, whatever the gradient is.
+    assert_eq!([norm(-1e-300, 0.0)?, norm(1.5, 0.0)?, norm(INF, -1.0)?], [INF; 3]);
+    for (x, g) in [(0.0, f64::NAN), (0.5, f64::NAN)] {
+        assert!(norm(x, g)?.is_nan());
+    }
+    // Without bounds it is the norm, which neither overflows nor underflows.
+    let free = Adamax::default();
+    assert_eq!(free.projected_gradient_norm(&array![1.0], &array![-1e200])?, 1e200);
+    assert_eq!(free.projected_gradient_norm(&Array1::<f64>::zeros(0), &Array1::zeros(0))?, 0.0);
+    // In f32 the bound 0.1 is another number.
+    let rule = Adamax::builder().bounds(0.1, 1.0).build()?;
+    assert_eq!(rule.projected_gradient_norm(&array![0.1_f32], &array![1.0])?, 0.0);
+
+    let refused = rule.projected_gradient_norm(&array![0.5, 0.5], &array![1.0]).unwrap_err();
+    let message = "gradient has shape [1], but parameter has shape [2]";
+    assert_eq!((refused.kind(), refused.to_string().as_str()), (ErrorKind::Shape, message));
+    let huge = ndarray::arr0(0.5_f64);
+    let huge = huge.broadcast([usize::MAX / 32, 2]).expect("a view");
+    let refused = rule.projected_gradient_norm(&huge, &huge).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Memory);
+    Ok(())
+}
+
+#[test]
+fn the_projected_gradient_has_the_same_bits_in_every_layout() -> Result<(), Error> {
+    let rng = &mut input::rng(7);
+    let rule = Adamax::builder().bounds(-0.5, 0.5).build()?;
+    let shape = [3, 41, 7];
+    let x = input::parameters::<f64, _>(shape, rng).mapv(|x| x.clamp(-0.5, 0.5)).into_dyn();
+    let g = input::gradients::<f64, _>(shape, rng).into_dyn();
+    let expected = rule.projected_gradient_norm(&x, &g)?;
+    for of_x in LAYOUTS {
+        for of_g in LAYOUTS {
+            let found = rule.projected_gradient_norm(&of_x.arrange(&x), &of_g.arrange(&g))?;
+            assert_eq!(found.to_bits(), expected.to_bits(), "{of_x:?} {of_g:?}");
+        }
+    }
     Ok(())
 }
 
