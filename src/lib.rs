@@ -42,6 +42,7 @@
 //!   entry.
 //! - [`AdamaxBuilder::bounds`]: bounds that parameters keep.
 //! - [`Report`]: what a step did: norms, the clip factor, the largest step.
+//! - [`Stop`]: the end of a run: a patience with a loss, and tolerances of steps and gradients.
 //! - [`Average`]: an average of the parameters over the steps, with a decay or with equal weights.
 //! - [`Snapshot`]: the state of an optimizer as plain data, without the parameters.
 //! - [`Checkpoint`] (feature `safetensors`): a whole run in one file: optimizer, parameters, averages, step
@@ -118,6 +119,7 @@ mod serde;
 mod simd;
 mod state;
 mod step;
+mod stop;
 mod update;
 
 pub use average::{Average, BoundAverage};
@@ -150,6 +152,7 @@ pub use step::{
     functional::{Operand, adamax_step},
     report::Report,
 };
+pub use stop::{Stop, StopBuilder, StopReason, Verdict};
 
 /// Runs the programs in README.md as doctests.
 #[cfg(doctest)]

@@ -17,7 +17,7 @@ use ndarray::{Array, CowArray, IxDyn};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 #[cfg(feature = "argmin")]
-use crate::argmin::AdamaxSolver;
+use crate::argmin::{AdamaxSolver, Bounds};
 use crate::{
     average::Average,
     error::{Abbreviated, Detail, Error, escaped, is_control},
@@ -28,6 +28,7 @@ use crate::{
     rule::{Adamax, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
     schedule::{Observed, ReduceOnPlateau, Schedule, Settings},
     state::State,
+    stop::{self, Stop},
 };
 
 /// A document was read that holds no valid value.
@@ -163,13 +164,16 @@ where
             "array has version {v}, but this release reads version 1"
         )));
     }
+    shaped(&dim, data).map(CowArray::from)
+}
+
+fn shaped<A, E: de::Error>(dim: &[usize], data: Vec<A>) -> Result<Array<A, IxDyn>, E> {
     let length = data.len();
-    if let Ok(array) = Array::from_shape_vec(&*dim, data) {
-        return Ok(array.into());
-    }
-    let shape = format!("{dim:?}");
-    let shape = Abbreviated::name(&shape);
-    Err(de::Error::custom(format!("array of shape {shape} has {length} elements")))
+    Array::from_shape_vec(dim, data).map_err(|_| {
+        let shape = format!("{dim:?}");
+        let shape = Abbreviated::name(&shape);
+        de::Error::custom(format!("array of shape {shape} has {length} elements"))
+    })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -419,6 +423,28 @@ impl<'de> Deserialize<'de> for ReduceOnPlateau {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Stop", deny_unknown_fields)]
+struct StopData {
+    settings: stop::Settings,
+    observed: stop::Observed,
+}
+
+impl Serialize for Stop {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (settings, observed) = self.parts();
+        StopData { settings, observed }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stop {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let StopData { settings, observed } =
+            StopData::deserialize(deserializer).map_err(printable)?;
+        Stop::from_parts(settings, observed).map_err(refusal)
+    }
+}
+
 #[cfg(feature = "argmin")]
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "AdamaxSolver", deny_unknown_fields)]
@@ -433,6 +459,46 @@ struct SolverData<'a, A: Real> {
     tolerance_step: f64,
     #[serde(default)]
     state: Option<Cow<'a, State<A>>>,
+    #[serde(default)]
+    bounds: Option<BoundsData<A>>,
+    #[serde(default)]
+    stop: Option<Cow<'a, Stop>>,
+}
+
+/// The bounds of each element as a document holds them, not checked. `None` is for an infinite one, which
+/// some formats (JSON) cannot write.
+#[cfg(feature = "argmin")]
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Bounds", deny_unknown_fields)]
+#[serde(bound(serialize = "A: Serialize", deserialize = "A: Deserialize<'de>"))]
+struct BoundsData<A> {
+    #[serde(deserialize_with = "list::read")]
+    dim: Vec<usize>,
+    #[serde(deserialize_with = "list::read")]
+    lower: Vec<Option<A>>,
+    #[serde(deserialize_with = "list::read")]
+    upper: Vec<Option<A>>,
+}
+
+#[cfg(feature = "argmin")]
+impl<A: Real> BoundsData<A> {
+    fn of(bounds: &Bounds<A>) -> Self {
+        let [lower, upper] = bounds.as_arrays();
+        let finite = |bounds: &Array<A, IxDyn>| {
+            bounds.iter().map(|&bound| Some(bound).filter(|bound| bound.is_finite())).collect()
+        };
+        BoundsData { dim: lower.shape().to_vec(), lower: finite(lower), upper: finite(upper) }
+    }
+
+    /// Returns the lower and the upper bounds.
+    fn read<E: de::Error>(self) -> Result<[Array<A, IxDyn>; 2], E> {
+        let BoundsData { dim, lower, upper } = self;
+        let array = |bounds: Vec<Option<A>>, infinite: A| {
+            let data = bounds.into_iter().map(|bound| bound.unwrap_or(infinite)).collect();
+            shaped(&dim, data)
+        };
+        Ok([array(lower, -A::INFINITY)?, array(upper, A::INFINITY)?])
+    }
 }
 
 #[cfg(feature = "argmin")]
@@ -444,6 +510,8 @@ impl<A: Real + Serialize> Serialize for AdamaxSolver<A> {
             tolerance_grad: self.tolerance_grad(),
             tolerance_step: self.tolerance_step(),
             state: self.state().map(Cow::Borrowed),
+            bounds: self.bounds().map(BoundsData::of),
+            stop: self.stop().map(Cow::Borrowed),
         }
         .serialize(serializer)
     }
@@ -459,6 +527,13 @@ impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for AdamaxSolver<A> {
             .map_err(de::Error::custom)?;
         if let Some(schedule) = data.schedule {
             solver = solver.with_schedule(schedule.into_owned());
+        }
+        if let Some(bounds) = data.bounds {
+            let [lower, upper] = bounds.read()?;
+            solver = solver.with_bounds(&lower, &upper).map_err(de::Error::custom)?;
+        }
+        if let Some(stop) = data.stop {
+            solver = solver.with_stop(stop.into_owned());
         }
         if let Some(state) = data.state {
             solver = solver.with_state(state.into_owned());

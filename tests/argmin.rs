@@ -12,7 +12,7 @@ use std::{
 };
 
 use adamax::{
-    Adamax, NonFinite, State as Moments,
+    Adamax, NonFinite, Objective, State as Moments, Stop, StopBuilder,
     argmin::AdamaxSolver,
     ndarray::{
         ArcArray, Array, Array0, Array1, Array2, Array3, ArrayD, Axis, Dimension, Ix1, IxDyn,
@@ -411,6 +411,9 @@ struct Seen {
     gradient_norm: f64,
     learning_rate: Option<f64>,
     step_norm: Option<f64>,
+    /// The largest entry of the gradient of the step, and the largest change that it made.
+    extremes: Option<[f64; 2]>,
+    outcome: Option<String>,
     t: u64,
 }
 
@@ -422,6 +425,10 @@ impl Seen {
             gradient_norm: kv.get("gradient_norm").unwrap().get_float().unwrap(),
             learning_rate: kv.get("learning_rate").map(|rate| rate.get_float().unwrap()),
             step_norm: kv.get("step_norm").map(|norm| norm.get_float().unwrap()),
+            extremes: kv.get("max_gradient").zip(kv.get("max_step")).map(|(gradient, step)| {
+                [gradient, step].map(|largest| largest.get_float().unwrap())
+            }),
+            outcome: kv.get("outcome").map(|outcome| outcome.get_string().unwrap()),
             t: kv.get("t").unwrap().get_uint().unwrap(),
         }
     }
@@ -451,6 +458,10 @@ fn norm(array: &Array1<f64>) -> f64 {
     array.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
+fn largest(array: &Array1<f64>) -> f64 {
+    array.iter().fold(0.0, |largest, value| value.abs().max(largest))
+}
+
 #[test]
 fn observers_see_cost_norms_and_t() {
     const OVERSHOOTING: f64 = 0.5;
@@ -463,6 +474,8 @@ fn observers_see_cost_norms_and_t() {
         gradient_norm: norm(&problem.slope(&x)),
         learning_rate: None,
         step_norm: None,
+        extremes: None,
+        outcome: None,
         t: 0,
     }];
     for t in 1..=200 {
@@ -476,6 +489,8 @@ fn observers_see_cost_norms_and_t() {
             gradient_norm: norm(&problem.slope(&x)),
             learning_rate: Some(OVERSHOOTING),
             step_norm: Some(norm(&(&x - &before))),
+            extremes: Some([largest(&gradient), largest(&(&x - &before))]),
+            outcome: Some("applied".to_string()),
             t,
         });
     }
@@ -514,6 +529,12 @@ fn observers_see_a_skipped_step() {
     let counts: Vec<u64> = seen.iter().map(|seen| seen.t).collect();
     assert_eq!(counts, [0, 1, 2, 3, 3, 4, 5]);
     assert_eq!(seen[4].step_norm, Some(0.0));
+    let outcomes: Vec<_> = seen.iter().filter_map(|seen| seen.outcome.as_deref()).collect();
+    assert_eq!(outcomes, ["applied", "applied", "applied", "skipped", "applied", "applied"]);
+    // The gradient of the step, which is the reason why it was skipped.
+    let [gradient, step] = seen[4].extremes.unwrap();
+    assert!(gradient.is_nan());
+    assert_eq!(step, 0.0);
     assert!(seen[3].gradient_norm.is_nan());
 }
 
@@ -814,6 +835,458 @@ fn an_infinite_parameter_has_a_step() {
     assert_close(run.step_norm, 0.25, NORM_ROUNDING, 0.0);
 }
 
+// ---------------------------------------------------------------- bounds
+
+const INF: f64 = f64::INFINITY;
+
+/// Bounds of each kind for six elements: both, a lower one, an upper one, none, equal ones, and one at
+/// the start.
+const LOWER: [f64; 6] = [2.0, -0.25, -INF, -INF, 4.5, 2.0];
+const UPPER: [f64; 6] = [3.5, INF, 1.25, INF, 4.5, 9.0];
+
+/// An independent projection: in another order, and by other operations.
+fn inside(x: f64, lower: f64, upper: f64) -> f64 {
+    if x.is_nan() || (lower..=upper).contains(&x) {
+        x
+    } else if x > upper {
+        upper
+    } else {
+        lower
+    }
+}
+
+/// The values that an observer sees with bounds, computed naively.
+#[derive(Debug)]
+struct BoundedStep {
+    x: Vec<f64>,
+    projected_norm: f64,
+    step_norm: f64,
+    max_step: f64,
+}
+
+/// Steps without bounds, each followed by the projection.
+fn bounded_climb(rule: &Adamax, steps: u64) -> Vec<BoundedStep> {
+    let mut x = Array1::from_iter(RUNGS);
+    let mut moments = Moments::zeros_like(&x);
+    let bounds = || LOWER.into_iter().zip(UPPER);
+    let step = |_| {
+        let (before, gradient) = (x.clone(), Ladder::slope(&x));
+        rule.step(&mut moments, &mut x, &gradient).unwrap();
+        x.iter_mut().zip(bounds()).for_each(|(x, (low, up))| *x = inside(*x, low, up));
+        let free = Ladder::slope(&x);
+        let entries = free.iter().zip(&x).zip(bounds()).filter(|((slope, x), (low, up))| {
+            let blocked = if **slope > 0.0 { low } else { up };
+            *x != blocked
+        });
+        BoundedStep {
+            projected_norm: entries.map(|((slope, _), _)| slope * slope).sum::<f64>().sqrt(),
+            step_norm: norm(&(&x - &before)),
+            max_step: largest(&(&x - &before)),
+            x: x.to_vec(),
+        }
+    };
+    (0..steps).map(step).collect()
+}
+
+fn bounded<P: 'static>(lower: &P, upper: &P) -> AdamaxSolver
+where
+    for<'a> &'a P: IntoIterator<Item = &'a f64>,
+{
+    AdamaxSolver::new(rule(0.05)).with_bounds(lower, upper).unwrap()
+}
+
+/// Every type of a parameter, and every type of bounds of the same shape.
+#[test]
+fn each_element_keeps_its_bounds() {
+    const STEPS: u64 = 60;
+    fn check<P>(start: P, solver: AdamaxSolver, expected: &[BoundedStep])
+    where
+        P: Clone + 'static,
+        for<'a> &'a P: IntoIterator<Item = &'a f64>,
+        for<'a> &'a mut P: IntoIterator<Item = &'a mut f64>,
+    {
+        let (mut problem, mut solver) = (Problem::new(Ladder::new()), solver);
+        let state: On<P> = IterState::new().param(start);
+        let (mut state, _) = solver.init(&mut problem, state).unwrap();
+        for expected in expected {
+            let (next, kv) = solver.next_iter(&mut problem, state).unwrap();
+            let kv = kv.unwrap();
+            let float = |key| kv.get(key).unwrap().get_float().unwrap();
+            let found: Vec<f64> = next.get_param().unwrap().into_iter().copied().collect();
+            assert_eq!(found, expected.x);
+            assert_eq!(float("max_step"), expected.max_step);
+            let size = norm(&Array1::from_iter(RUNGS));
+            let rounding = ROUNDED_PARAMETER * size;
+            assert_close(float("step_norm"), expected.step_norm, NORM_ROUNDING, rounding);
+            let projected = float("projected_gradient_norm");
+            assert_close(projected, expected.projected_norm, NORM_ROUNDING, 0.0);
+            state = next;
+        }
+    }
+    let expected = bounded_climb(&rule(0.05), STEPS);
+    let end = &expected[expected.len() - 1].x;
+    assert_eq!([end[0], end[2], end[4]], [2.0, 1.25, 4.5], "no bound was reached");
+
+    let of_vec = || bounded(&LOWER.to_vec(), &UPPER.to_vec());
+    check(RUNGS.to_vec(), of_vec(), &expected);
+    check(RUNGS, bounded(&LOWER, &UPPER), &expected);
+    check(DVector::from_row_slice(&RUNGS), of_vec(), &expected);
+    check(
+        VecDeque::from(RUNGS),
+        bounded(&VecDeque::from(LOWER), &VecDeque::from(UPPER)),
+        &expected,
+    );
+    check(ndarray_016::Array1::from_iter(RUNGS), of_vec(), &expected);
+    check(Array1::from_iter(RUNGS), of_vec(), &expected);
+    let rows = |values: [f64; 6]| Array2::from_shape_vec((2, 3), values.to_vec()).unwrap();
+    let columns = |values: [f64; 6]| {
+        let mut columns = Array2::zeros((2, 3).f());
+        columns.assign(&rows(values));
+        columns
+    };
+    check(rows(RUNGS), bounded(&rows(LOWER), &rows(UPPER)), &expected);
+    check(columns(RUNGS), bounded(&rows(LOWER), &columns(UPPER)), &expected);
+    check(ArcArray::from(rows(RUNGS)), bounded(&rows(LOWER), &rows(UPPER)), &expected);
+}
+
+/// For every kind of rule, in both precisions.
+#[test]
+fn equal_bounds_are_those_of_a_rule() {
+    fn check<A: Float + ArgminFloat + NdFloat>() {
+        let start = Array1::from_iter([0.75, -2.5, 0.125, 3.0].map(A::of));
+        let ends = |solver: &AdamaxSolver<A>| {
+            let mut problem = Problem::new(Bowl::around(start.mapv(|x| -x)));
+            let (mut solver, mut seen) = (solver.clone(), Vec::new());
+            let (mut state, _) =
+                solver.init(&mut problem, IterState::new().param(start.clone())).unwrap();
+            for _ in 0..4 {
+                let (next, kv) = solver.next_iter(&mut problem, state).unwrap();
+                let kv = kv.unwrap();
+                let bits = |key| kv.get(key).and_then(|value| value.get_float()).map(f64::to_bits);
+                let keys = ["gradient_norm", "projected_gradient_norm", "step_norm", "max_step"];
+                seen.push((next.get_param().unwrap().bits(), keys.map(bits)));
+                state = next;
+            }
+            (seen, solver.state().cloned())
+        };
+        for case in rules::one_of_each_kind() {
+            for (lower, upper) in [(-0.5, 0.5), (-0.0, INF), (0.1, 0.1), (-INF, 0.3)] {
+                let rule = case.rule.to_builder().bounds(-INF, INF).build().unwrap();
+                let each = |bound: f64| Array1::from_elem(4, A::of(bound));
+                let solver = AdamaxSolver::new(rule);
+                let found = ends(&solver.with_bounds(&each(lower), &each(upper)).unwrap());
+                let bounded = rule.to_builder().bounds(lower, upper).build().unwrap();
+                let expected = ends(&AdamaxSolver::new(bounded));
+                assert_eq!(found, expected, "{}, [{lower}, {upper}]", case.name);
+                // Bounds of the elements, within one of the rule, and the other way round.
+                let half = rule.to_builder().bounds(-INF, upper).build().unwrap();
+                let solver = AdamaxSolver::new(half);
+                let found = ends(&solver.with_bounds(&each(lower), &each(INF)).unwrap());
+                assert_eq!(found, expected, "{}, [{lower}, {upper}], halved", case.name);
+            }
+        }
+    }
+    check::<f64>();
+    check::<f32>();
+}
+
+/// Different bounds take another way than equal ones.
+#[test]
+fn different_bounds_limit_every_rule() {
+    fn check<A: Float + ArgminFloat + NdFloat>(epsilon: f64) {
+        let start = Array1::from_iter([0.75, -2.5, 0.125, 3.0].map(A::of));
+        let slopes = Bowl::around(start.mapv(|x| -x));
+        let lower = [-0.5, -1.0, -0.0, -INF].map(A::of);
+        let upper = [0.5, INF, 0.125, 2.0].map(A::of);
+        for case in rules::one_of_each_kind() {
+            let rule = case.rule.to_builder().bounds(-INF, INF).build().unwrap();
+            let mut x = start.clone();
+            let mut moments = Moments::zeros_like(&x);
+            let mut problem = Problem::new(Bowl::around(start.mapv(|x| -x)));
+            let mut solver = AdamaxSolver::new(rule).with_bounds(&lower, &upper).unwrap();
+            let state = IterState::new().param(start.clone());
+            let (mut state, _) = solver.init(&mut problem, state).unwrap();
+            for _ in 0..20 {
+                let (before, gradient) = (x.clone(), slopes.slope(&x));
+                rule.step(&mut moments, &mut x, &gradient).unwrap();
+                for ((x, low), up) in x.iter_mut().zip(lower).zip(upper) {
+                    *x = if *x > up {
+                        up
+                    } else if *x < low {
+                        low
+                    } else {
+                        *x
+                    };
+                }
+                let (next, kv) = solver.next_iter(&mut problem, state).unwrap();
+                assert_same_bits(next.get_param().unwrap(), &x);
+                assert_eq!(solver.state(), Some(&moments), "the moments were told");
+                let kv = kv.unwrap();
+                let float = |key| kv.get(key).unwrap().get_float().unwrap();
+                let widened = |x: &Array1<A>| x.mapv(|x| x.wide());
+                assert_eq!(float("max_step"), largest(&widened(&(&x - &before))), "{}", case.name);
+                let (before, after) = (widened(&before), widened(&x));
+                // As for steps without bounds.
+                let absolute = epsilon * (norm(&before) + norm(&after));
+                let expected = norm(&(&after - &before));
+                assert_close(float("step_norm"), expected, 16.0 * epsilon, absolute);
+                state = next;
+            }
+        }
+    }
+    check::<f64>(f64::EPSILON);
+    check::<f32>(f32::EPSILON.into());
+}
+
+/// A parameter at its bounds does not move any more, although its gradient is not 0.
+#[test]
+fn a_run_ends_at_a_bound() {
+    let at_bounds = |solver: AdamaxSolver| {
+        let problem: Ladder<Vec<f64>> = Ladder::new();
+        let start = || vec![3.0, 0.5];
+        let result = Executor::new(problem, solver)
+            .configure(|state| state.param(start()).max_iters(5_000))
+            .run()
+            .unwrap();
+        let state = result.state();
+        let converged = state.get_termination_reason() == Some(&TerminationReason::SolverConverged);
+        (converged, state.get_param().unwrap().clone())
+    };
+    // The minimum is at (1, 2).
+    let in_box = rule(0.05).to_builder().bounds(1.5, 1.75).build().unwrap();
+    let end = (true, vec![1.5, 1.75]);
+    let each = || bounded(&vec![1.5, -INF], &vec![INF, 1.75]);
+    let flat = |solver: AdamaxSolver| solver.with_tolerance_grad(1e-9).unwrap();
+    assert_eq!(at_bounds(flat(AdamaxSolver::new(in_box))), end);
+    assert_eq!(at_bounds(flat(each())), end);
+    let still = |solver: AdamaxSolver| solver.with_tolerance_step(1e-9).unwrap();
+    assert_eq!(at_bounds(still(AdamaxSolver::new(in_box))), end);
+    assert_eq!(at_bounds(still(each())), end);
+    // Without a tolerance the run goes on.
+    assert_eq!(at_bounds(each()), (false, end.1.clone()));
+    // A rule that maximises climbs to the other bounds.
+    let up = in_box.to_builder().objective(Objective::Maximize).build().unwrap();
+    assert_eq!(at_bounds(flat(AdamaxSolver::new(up))), (true, vec![1.75, 1.5]));
+}
+
+/// The start is no solution while it is outside, whatever the gradient is there.
+#[test]
+fn a_start_outside_is_moved_inside_by_the_first_step() {
+    let flat = |gradient: [f64; 2]| {
+        let plane = Plane { gradient: gradient.to_vec(), cost: 0.0 };
+        let solver = bounded(&vec![-INF, 1.0], &vec![2.0, INF]).with_tolerance_grad(1e-9).unwrap();
+        let result = Executor::new(plane, solver)
+            .configure(|state| state.param(vec![5.0, -3.0]).max_iters(9))
+            .run()
+            .unwrap();
+        let state = result.state();
+        (state.get_iter(), state.get_param().unwrap().clone())
+    };
+    assert_eq!(flat([0.0, 0.0]), (1, vec![2.0, 1.0]));
+    assert_eq!(flat([-1.0, 1.0]), (1, vec![2.0, 1.0]));
+}
+
+#[test]
+fn special_values_are_kept_within_bounds() {
+    let start = vec![-0.0, -0.0, f64::NAN, INF];
+    let plane = Plane { gradient: vec![0.0; 4], cost: 0.0 };
+    let solver = bounded(&vec![0.0, -1.0, -1.0, -2.0], &vec![1.0, 0.0, 1.0, 3.0]);
+    let result = Executor::new(plane, solver)
+        .configure(|state| state.param(start).max_iters(2))
+        .run()
+        .unwrap();
+    let end = result.state().get_param().unwrap();
+    let bits: Vec<u64> = end.iter().map(|x| x.to_bits()).collect();
+    let kept = [(-0.0_f64).to_bits(), (-0.0_f64).to_bits(), f64::NAN.to_bits(), 3.0_f64.to_bits()];
+    assert_eq!(bits, kept);
+}
+
+/// In `f32`, 0.1 is above the number. A parameter there stands at its bound.
+#[test]
+fn a_bound_is_rounded_to_the_parameter() {
+    let rule = Adamax::builder().bounds(0.1, 1.0).build().unwrap();
+    let plane = Plane { gradient: vec![1.0_f32], cost: 0.0_f32 };
+    let solver = AdamaxSolver::<f32>::new(rule);
+    let mut problem = Problem::new(plane);
+    let mut solver = solver.with_tolerance_step(1e-12).unwrap();
+    let state: On<Vec<f32>, f32> = IterState::new().param(vec![0.1]);
+    let (state, kv) = solver.init(&mut problem, state).unwrap();
+    assert_eq!(kv.unwrap().get("projected_gradient_norm").unwrap().get_float(), Some(0.0));
+    let (_, kv) = solver.next_iter(&mut problem, state).unwrap();
+    assert_eq!(kv.unwrap().get("step_norm").unwrap().get_float(), Some(0.0));
+}
+
+#[test]
+fn a_skipped_step_is_not_projected() {
+    let skipping = rule(0.05).to_builder().non_finite(NonFinite::Skip).build().unwrap();
+    let plane = Plane { gradient: vec![f64::NAN, 0.0], cost: 0.0 };
+    let solver = AdamaxSolver::new(skipping).with_bounds(&[0.0, 0.0], &[1.0, 2.0]).unwrap();
+    let result = Executor::new(plane, solver)
+        .configure(|state| state.param(vec![5.0, 5.0]).max_iters(3))
+        .run()
+        .unwrap();
+    assert_eq!(result.state().get_param().unwrap(), &vec![5.0, 5.0]);
+}
+
+#[test]
+fn bounds_that_cannot_be_kept_are_refused() {
+    let boxed = rule(0.05).to_builder().bounds(-1.0, 2.0).build().unwrap();
+    let refused = |lower: [f64; 2], upper: [f64; 2]| {
+        let error = failure(AdamaxSolver::new(boxed).with_bounds(&lower, &upper));
+        assert!(matches!(error, ArgminError::InvalidParameter { .. }));
+        error.to_string()
+    };
+    for (lower, upper, message) in [
+        (
+            [0.0, f64::NAN],
+            [1.0, 1.0],
+            "lower bound is NaN at index [1], but must be below infinity",
+        ),
+        (
+            [0.0, 0.0],
+            [f64::NAN, 1.0],
+            "upper bound is NaN at index [0], but must be above -infinity",
+        ),
+        ([0.0, INF], [1.0, INF], "lower bound is inf at index [1], but must be below infinity"),
+        ([-INF, 0.0], [-INF, 1.0], "upper bound is -inf at index [0], but must be above -infinity"),
+        (
+            [0.0, 1.5],
+            [1.0, 1.25],
+            "lower bound is 1.5 at index [1], but must be at most the upper bound, which is 1.25",
+        ),
+        (
+            [0.0, 2.5],
+            [1.0, INF],
+            "lower bound is 2.5 at index [1], but must be at most the upper bound of the rule, \
+             which is 2.0",
+        ),
+        (
+            [-9.0, 0.0],
+            [-4.0, INF],
+            "upper bound is -4.0 at index [0], but must be at least the lower bound of the rule, \
+             which is -1.0",
+        ),
+    ] {
+        let found = refused(lower, upper);
+        assert!(found.contains(message), "{found}");
+    }
+
+    let solver = || AdamaxSolver::new(rule(0.05));
+    let error = failure(solver().with_bounds(&vec![0.0], &vec![1.0, 2.0]));
+    let expected = "upper bound has shape [2], but lower bound has shape [1]";
+    assert!(error.to_string().contains(expected), "{error}");
+    let (low, up) = (Array2::zeros((3, 2)), Array2::ones((3, 2)));
+    for (lower, shown) in [(low.clone(), "[3, 2]"), (Array2::zeros((1, 3)), "[1, 3]")] {
+        let up = if lower.shape() == up.shape() { up.clone() } else { Array2::ones((1, 3)) };
+        let solver = solver().with_bounds(&lower, &up).unwrap();
+        let result = Executor::new(Ladder::new(), solver)
+            .configure(|state| state.param(Array2::<f64>::zeros((2, 3))).max_iters(9))
+            .run();
+        let text = failure(result).to_string();
+        let expected = format!("lower bound has shape {shown}, but parameter has shape [2, 3]");
+        assert!(text.contains(&expected), "{text}");
+    }
+
+    // Without `init`, and with a parameter that changes its length in the middle of a run.
+    let mut problem = Problem::new(Ladder::new());
+    let mut bounded = bounded(&vec![0.0, 1.0], &vec![5.0, 5.0]);
+    let short: On<Vec<f64>> = IterState::new().param(vec![1.0]);
+    let error = failure(bounded.next_iter(&mut problem, short)).to_string();
+    assert!(error.contains("lower bound has shape [2], but parameter has shape [1]"), "{error}");
+    assert_eq!(bounded.state(), None);
+}
+
+// ---------------------------------------------------------------- stop
+
+fn stop() -> StopBuilder {
+    Stop::builder().patience(5)
+}
+
+/// The cost is the loss: at the start, and after each iteration.
+#[test]
+fn a_cost_that_stops_improving_ends_a_run() {
+    const OVERSHOOTING: f64 = 0.5;
+    let criteria = stop().smoothing(0.5).build().unwrap();
+    let (problem, mut x, _) = small();
+    let (mut moments, mut expected) = (Moments::zeros_like(&x), criteria.clone());
+    expected.observe(problem.cost(&x).unwrap());
+    let mut iterations = 0;
+    while expected.reason().is_none() {
+        let gradient = problem.slope(&x);
+        rule(OVERSHOOTING).step(&mut moments, &mut x, &gradient).unwrap();
+        expected.observe(problem.cost(&x).unwrap());
+        iterations += 1;
+    }
+    let solver = AdamaxSolver::new(rule(OVERSHOOTING)).with_stop(criteria.clone());
+    let result = run((problem, small().1, solver), |state| state.max_iters(10_000)).unwrap();
+    let text = "the loss has stopped improving".to_string();
+    assert_ended_by(&result, &TerminationReason::SolverExit(text));
+    assert_eq!(result.state().get_iter(), iterations);
+    assert_same_bits(result.state().get_param().unwrap(), &x);
+    assert_eq!(result.solver().stop(), Some(&expected));
+
+    // In `f32` too, and not before the patience is over.
+    let flat = Plane { gradient: vec![0.0_f32], cost: 1.0_f32 };
+    let result = Executor::new(flat, AdamaxSolver::<f32>::new(rule(0.1)).with_stop(criteria))
+        .configure(|state: On<Vec<f32>, f32>| state.param(vec![1.0]).max_iters(100))
+        .run()
+        .unwrap();
+    assert_eq!(result.state().get_iter(), 6);
+}
+
+#[test]
+fn tolerances_of_a_stop_end_a_run() {
+    let ended = |criteria: StopBuilder, solver: AdamaxSolver| {
+        let criteria = criteria.patience(u64::MAX).build().unwrap();
+        let problem: Ladder<Vec<f64>> = Ladder::new();
+        let result = Executor::new(problem, solver.with_stop(criteria))
+            .configure(|state| state.param(vec![3.0, 0.5]).max_iters(5_000))
+            .run()
+            .unwrap();
+        let state = result.state();
+        let by_solver = state.get_termination_reason() == Some(&TerminationReason::SolverConverged);
+        let [x, before] = [state.get_param(), state.get_prev_param()].map(|x| x.unwrap().clone());
+        (by_solver, Array1::from_vec(x), Array1::from_vec(before))
+    };
+    let solver = || AdamaxSolver::new(rule(0.05));
+    let (by_solver, x, before) = ended(stop().step_tolerance(1e-4), solver());
+    assert!(by_solver && largest(&(&x - &before)) < 1e-4);
+    let (by_solver, x, before) = ended(stop().gradient_tolerance(1e-3), solver());
+    assert!(by_solver && norm(&Ladder::slope(&x)) < 1e-3);
+    assert!(norm(&Ladder::slope(&before)) >= 1e-3);
+    // The minimum is at (1, 2), outside of the bounds.
+    let each = || bounded(&vec![1.5, -INF], &vec![INF, 1.75]);
+    let (by_solver, x, _) = ended(stop().gradient_tolerance(1e-3), each());
+    assert_eq!((by_solver, x), (true, array![1.5, 1.75]));
+    let (by_solver, x, _) = ended(stop().step_tolerance(1e-9), each());
+    assert_eq!((by_solver, x), (true, array![1.5, 1.75]));
+    // Off by default.
+    assert!(!ended(stop(), each()).0);
+}
+
+/// Steps in memory are of length 0 where rounding swallows them, and where they are skipped. Only the
+/// former end a run.
+#[test]
+fn a_stop_looks_at_what_was_written() {
+    let criteria = stop().step_tolerance(1e-6).build().unwrap();
+    let swallowed = slide(&vec![2e17], &vec![1.0], &paper::<f64>(1.0).with_stop(criteria.clone()));
+    assert_eq!((swallowed.converged, swallowed.iterations, swallowed.step_norm), (true, 1, 1.0));
+
+    let (mut problem, start, _) = small();
+    problem.broken = Some(3);
+    let skipping = rule(0.05).to_builder().non_finite(NonFinite::Skip).build().unwrap();
+    let solver = AdamaxSolver::new(skipping).with_stop(criteria);
+    let result = run((problem, start, solver), |state| state.max_iters(10)).unwrap();
+    assert_ended_by(&result, &TerminationReason::MaxItersReached);
+    // The start, given twice, is not a step.
+    let (problem, start, _) = small();
+    let criteria = stop().step_tolerance(1e-6).build().unwrap();
+    let solver = AdamaxSolver::new(rule(0.05)).with_stop(criteria);
+    let again = start.clone();
+    let result = run((problem, start, solver), |state| state.param(again).max_iters(10)).unwrap();
+    assert_ended_by(&result, &TerminationReason::MaxItersReached);
+}
+
 // ---------------------------------------------------------------- errors
 
 fn failure<T>(result: Result<T, Error>) -> ArgminError {
@@ -875,7 +1348,9 @@ fn an_error_leaves_the_solver_as_it_was() {
             problem.problem.as_mut().unwrap().refused = what;
         };
         let begin = || -> On<P> { IterState::new().param(start.clone()) };
-        let mut solver = AdamaxSolver::new(rule(0.05));
+        let criteria = Stop::builder().build().unwrap();
+        let solver = AdamaxSolver::new(rule(0.05)).with_stop(criteria);
+        let mut solver = solver.with_bounds::<[f64; 2]>(&[-9.0, 2.0], &[9.0, INF]).unwrap();
         let whole = {
             let (mut problem, mut solver) = (Problem::new(Ladder::new()), solver.clone());
             let (mut state, _) = solver.init(&mut problem, begin()).unwrap();
@@ -986,11 +1461,15 @@ mod checkpoints {
 
     const ITERATIONS: u64 = 150;
 
-    /// Runs with a step tolerance and a schedule, which a checkpoint must preserve too.
+    /// Runs with a step tolerance, a schedule, bounds and a patience, which a checkpoint must preserve too.
     fn run_with(memory: &Memory, broken: Option<u64>) -> Result<Outcome<f64, Ix1>, Error> {
         let (mut problem, start, solver) = small();
         problem.broken = broken;
-        let solver = solver.with_tolerance_step(1e-9)?.with_schedule(Schedule::step(50, 0.5)?);
+        let solver = solver
+            .with_tolerance_step(1e-9)?
+            .with_schedule(Schedule::step(50, 0.5)?)
+            .with_bounds(&array![-INF, 0.0, -5.0], &array![0.9, INF, 5.0])?
+            .with_stop(Stop::builder().patience(1_000).smoothing(0.9).build()?);
         Executor::new(problem, solver)
             .configure(|state| state.param(start).target_cost(f64::MIN).max_iters(ITERATIONS))
             .checkpointing(memory.clone())

@@ -14,7 +14,7 @@ use std::{fmt::Debug, fs, path::PathBuf};
 
 use adamax::{
     Adamax, Average, BiasCorrection, EpsilonPlacement, Error, MaxNorm, NonFinite, Objective,
-    Optimizer, Snapshot, State, WeightDecay,
+    Optimizer, Snapshot, State, Stop, WeightDecay,
     schedule::{Amplitude, ReduceOnPlateau, Schedule, Threshold},
 };
 use common::{Bits, Float, Layout, Model, layout::LAYOUTS, model::MIXED, rules};
@@ -299,11 +299,14 @@ fn visit_golden(visitor: &mut impl Visit) -> Result<(), Error> {
 
     visitor.visit("plateau_default", &ReduceOnPlateau::builder().build()?);
     visitor.visit("plateau_all_changed", &changed_plateau()?);
+    visitor.visit("stop_default", &Stop::builder().build()?);
+    visitor.visit("stop_all_changed", &changed_stop()?);
     #[cfg(feature = "argmin")]
     {
         let solver = adamax::argmin::AdamaxSolver::<f64>::new(Adamax::default());
         visitor.visit("solver_default", &solver);
-        visitor.visit("solver_all_changed", &changed_solver(without_bounds()?)?);
+        visitor.visit("solver_all_changed", &old_solver(without_bounds()?)?);
+        visitor.visit("solver_bounded", &changed_solver(all_changed()?)?);
     }
     Ok(())
 }
@@ -325,9 +328,35 @@ fn changed_plateau() -> Result<ReduceOnPlateau, Error> {
     Ok(plateau)
 }
 
+/// Criteria that all differ from their defaults, after some losses.
+fn changed_stop() -> Result<Stop, Error> {
+    let mut stop = Stop::builder()
+        .objective(Objective::Maximize)
+        .patience(3)
+        .threshold(Threshold::Absolute(0.125))
+        .smoothing(0.75)
+        .step_tolerance(1e-9)
+        .gradient_tolerance(1e-6)
+        .build()?;
+    for loss in [0.5, 0.75, f64::NAN, 0.1] {
+        stop.observe(loss);
+    }
+    Ok(stop)
+}
+
 /// A solver whose settings all differ from their defaults.
 #[cfg(feature = "argmin")]
 fn changed_solver(rule: Adamax) -> Result<adamax::argmin::AdamaxSolver, Error> {
+    let infinity = f64::INFINITY;
+    let solver = old_solver(rule)?
+        .with_bounds(&array![[-infinity, 0.1, -0.0]], &array![[2.5, 0.1, infinity]])
+        .expect("bounds in order");
+    Ok(solver.with_stop(changed_stop()?))
+}
+
+/// A solver with all settings of the first release, which had no bounds of elements.
+#[cfg(feature = "argmin")]
+fn old_solver(rule: Adamax) -> Result<adamax::argmin::AdamaxSolver, Error> {
     let state = State::from_parts(2, array![0.5].into_dyn(), array![1.0].into_dyn())?;
     let solver = adamax::argmin::AdamaxSolver::new(rule)
         .with_tolerance_grad(1e-6)
@@ -390,7 +419,7 @@ fn documents_of_all_versions_are_read() -> Result<(), Error> {
         let mut read = Read { version, count: 0 };
         visit_golden(&mut read)?;
         let files = fs::read_dir(golden_folder(version)).expect("a folder").count();
-        let solvers = if cfg!(feature = "argmin") { 0 } else { 2 };
+        let solvers = if cfg!(feature = "argmin") { 0 } else { 3 };
         assert_eq!(2 * (read.count + solvers), files, "version {version}");
     }
     Ok(())
@@ -471,11 +500,17 @@ fn settings_that_are_left_out_take_their_defaults() -> Result<(), Error> {
     plateau["observed"] = json!({ "scale": 0.5, "best": 0.75, "bad_in_a_row": 0, "rest": 0 });
     assert_defaults::<ReduceOnPlateau>(&plateau, "/settings", &of_plateau, &[]);
 
+    let of_stop = value(Stop::builder().build()?)["settings"].clone();
+    let mut stop = value(changed_stop()?);
+    let losses = json!({ "last": 0.5, "best": 0.5, "reference": 0.5 });
+    stop["observed"] = json!({ "finite": 1, "losses": losses, "bad_in_a_row": 0 });
+    assert_defaults::<Stop>(&stop, "/settings", &of_stop, &[]);
+
     #[cfg(feature = "argmin")]
     {
         use adamax::argmin::AdamaxSolver;
         let of_solver = value(AdamaxSolver::<f64>::new(Adamax::default()));
-        let settings = ["schedule", "tolerance_grad", "tolerance_step", "state"];
+        let settings = ["schedule", "tolerance_grad", "tolerance_step", "state", "bounds", "stop"];
         assert_defaults::<AdamaxSolver>(
             &value(changed_solver(all_changed()?)?),
             "",
@@ -665,6 +700,45 @@ fn averages_are_checked() -> Result<(), Error> {
     assert_refused::<Average>(&good, "/mean/data/1", &Value::Null, "invalid type: null");
     assert_refused::<Average>(&good, "/updates", &json!(-1), "invalid value");
     assert_fields::<Average>(&good, "", &["decay", "updates", "mean"]);
+    Ok(())
+}
+
+/// A solver is checked as a whole: its bounds among themselves and with the rule.
+#[cfg(feature = "argmin")]
+#[test]
+fn solvers_are_checked() -> Result<(), Error> {
+    use adamax::argmin::AdamaxSolver;
+    let good = serde_json::to_value(changed_solver(all_changed()?)?).unwrap();
+    let refused = |place: &str, bad: Value, message: &str| {
+        assert_refused::<AdamaxSolver>(&good, place, &bad, message);
+    };
+    // The bounds of the rule, −16 and 32, hold for all elements.
+    assert_eq!(good["bounds"]["lower"], json!([-16.0, 0.1, -0.0]));
+    assert_eq!(good["bounds"]["upper"], json!([2.5, 0.1, 32.0]));
+    let message = "lower bound is 0.2 at index [0, 1], but must be at most the upper bound";
+    refused("/bounds/lower/1", json!(0.2), message);
+    let message = "lower bound is 50.0 at index [0, 0], but must be at most the upper bound";
+    refused("/bounds", json!({"dim": [1, 1], "lower": [50.0], "upper": [60.0]}), message);
+    for (dim, count) in [(json!([2]), 3), (json!([3, 2]), 3), (json!([usize::MAX, 2]), 3)] {
+        refused("/bounds/dim", dim, &format!(" has {count} elements"));
+    }
+    refused("/bounds/upper", json!([1.0]), "array of shape [1, 3] has 1 elements");
+    refused("/bounds/lower/0", json!("NaN"), "invalid type");
+    assert_fields::<AdamaxSolver>(&good, "/bounds", &["dim", "lower", "upper"]);
+    refused("/stop/settings/smoothing", json!(1.0), "smoothing is 1, but must be in [0, 1)");
+    assert_fields::<AdamaxSolver>(&good, "/stop", &["settings", "observed"]);
+    // Infinite bounds come back, and the sign of 0.
+    let solver = AdamaxSolver::<f64>::new(Adamax::default());
+    let infinity = f64::INFINITY;
+    let solver = solver.with_bounds(&[-infinity, -0.0], &[0.0, infinity]).expect("in order");
+    let text = serde_json::to_string(&solver).expect("finite");
+    assert!(text.contains(r#""lower":[null,-0.0],"upper":[0.0,null]"#), "{text}");
+    assert_eq!(through_json(&solver), solver);
+    // A number that `f32` does not have is an infinite bound there, which no parameter keeps.
+    let mut wide: Value = serde_json::from_str(&text).expect("just written");
+    wide["bounds"]["lower"][0] = json!(1e300);
+    let error = serde_json::from_value::<AdamaxSolver<f32>>(wide).expect_err("beyond f32");
+    assert!(error.to_string().contains("lower bound is inf at index [0]"), "{error}");
     Ok(())
 }
 

@@ -12,7 +12,7 @@
 use std::fmt::Debug;
 
 use adamax::{
-    Adamax, Average, MaxNorm, Snapshot, State,
+    Adamax, Average, MaxNorm, Snapshot, State, Stop,
     argmin::AdamaxSolver,
     schedule::{ReduceOnPlateau, Schedule},
 };
@@ -36,6 +36,7 @@ fuzz_target!(|input: &[u8]| {
     format.round_trip::<Average<f32>>(document);
     format.round_trip::<Schedule>(document);
     format.round_trip::<ReduceOnPlateau>(document);
+    format.round_trip::<Stop>(document);
     format.round_trip::<AdamaxSolver<f64>>(document);
 });
 

@@ -3,6 +3,7 @@
 //! argmin provides the loop, observers, checkpoints, iteration limits and timeouts. The problem
 //! provides cost and gradient; [`AdamaxSolver`] takes the steps.
 
+mod bounds;
 mod norms;
 mod values;
 
@@ -15,7 +16,8 @@ use ::argmin::core::{
 };
 use ndarray::{ArrayRef, IxDyn};
 
-use self::values::Values;
+pub(crate) use self::bounds::Bounds;
+use self::{bounds::Limits, values::Readable};
 use crate::{
     error::ErrorKind,
     real::Real,
@@ -23,6 +25,7 @@ use crate::{
     schedule::Schedule,
     state::State,
     step::Outcome,
+    stop::{Stop, StopReason},
 };
 
 /// Adamax as a solver of argmin: it takes steps along gradients, without a line search.
@@ -63,7 +66,8 @@ use crate::{
 /// - The Euclidean norm of the gradient is below
 ///   [`with_tolerance_grad`](Self::with_tolerance_grad), or that of the last step is below
 ///   [`with_tolerance_step`](Self::with_tolerance_step). Both are off by default. With noisy
-///   gradients, neither is a reliable criterion.
+///   gradients, neither is a reliable criterion. If there are bounds, the projected gradient counts.
+/// - The cost has stopped improving: [`with_stop`](Self::with_stop).
 /// - The cost, the number of iterations or the time reaches argmin's [`target_cost`], [`max_iters`] or
 ///   [`timeout`]. By default there is no limit of iterations.
 /// - An evaluation or a step fails. argmin returns the error, but not the parameter: use
@@ -76,13 +80,21 @@ use crate::{
 /// | key | value |
 /// |---|---|
 /// | `gradient_norm` | Euclidean norm of the gradient at the new parameter |
+/// | `projected_gradient_norm` | the same of the [projected gradient](Adamax::projected_gradient_norm); only with bounds |
 /// | `learning_rate` | α of the step, times the schedule |
-/// | `step_norm` | Euclidean norm of the step as the rule computes it, up to its bounds; 0 if it was skipped |
+/// | `max_gradient` | largest magnitude in the gradient along which the step was taken: the one at the previous parameter |
+/// | `max_step` | largest change of an element in memory, after decay and bounds; 0 if it was skipped |
+/// | `outcome` | `applied` or `skipped` |
+/// | `step_norm` | Euclidean norm of the step as the rule computes it, up to the bounds; 0 if it was skipped |
 /// | `t` | number of steps taken, without skipped ones |
 ///
-/// The squares of a norm neither overflow nor underflow: gradients of 1e160 or of 1e-170 have one. The
-/// step is taken before it is added to the parameter. In a large parameter, rounding can swallow it:
-/// at x = 2·10¹⁷, a step of 1 changes nothing, but its norm is 1.
+/// At the start, before the first step, there are the norms of the gradient and `t`. The others are the
+/// figures of the step's [`Report`](crate::Report). `max_step / (1.00909·α)` is near 1 if the learning rate
+/// is the limit.
+///
+/// The squares of a norm neither overflow nor underflow: gradients of 1e160 or of 1e-170 have one.
+/// `step_norm` is that of the step before it is added to the parameter. In a large parameter, rounding can
+/// swallow it: at x = 2·10¹⁷, a step of 1 changes nothing. Then `step_norm` is 1 and `max_step` is 0.
 ///
 /// Cost and best cost are in the state that argmin passes to observers.
 ///
@@ -96,7 +108,7 @@ use crate::{
 ///
 /// ## Checkpoints
 ///
-/// With feature `serde` the solver can be saved, with m, u and t. Reading it back makes the same
+/// With feature `serde` the solver can be saved, with m, u and t, its bounds and its `Stop`. Reading it back makes the same
 /// checks as building it. A resumed run gives the same bits as one that was not interrupted. Four
 /// properties of argmin's checkpoints matter:
 ///
@@ -113,15 +125,17 @@ use crate::{
 /// ## Allocation
 ///
 /// Further arrays are allocated once and used again: one holds the previous parameter, and two hold the
-/// moments of the next step, so that an error can change nothing. Parameters of several axes need one
-/// more, for the norm of the step, and parameters that are stepped on a copy two more. With more than 4
+/// moments of the next step, so that an error can change nothing. Parameters of several axes or with bounds
+/// need one more, for norms, and parameters that are stepped on a copy two more. With more than 4
 /// axes, ndarray allocates a few shapes in each step. argmin clones the parameter whenever the cost is
 /// the lowest so far.
 ///
 /// ## Cost
 ///
-/// One [`step`](Adamax::step) in each iteration, and one more read or write of each array: the previous
-/// parameter and the moments are kept, and two norms are computed.
+/// One [`step_with_report`](Adamax::step_with_report) in each iteration, and one more read or write of each
+/// array: the previous parameter and the moments are kept, and two norms are computed. Bounds take one read
+/// more, for the projected gradient. Bounds that differ between elements take three: for the projection,
+/// the largest change and the norm of the step.
 ///
 /// ## Example
 ///
@@ -182,6 +196,8 @@ pub struct AdamaxSolver<A = f64> {
     schedule: Option<Schedule>,
     tol_grad: f64,
     tol_step: f64,
+    bounds: Option<Bounds<A>>,
+    stop: Option<Stop>,
     /// `None` until a run starts or `with_state` sets it.
     state: Option<State<A>>,
     buffers: Buffers<A>,
@@ -195,7 +211,8 @@ struct Buffers<A> {
     /// The moments of the next step, so that those of the last one stay as they are until the problem
     /// has been evaluated.
     moments: Option<State<A>>,
-    step: norms::Buffer<A>,
+    /// Entries whose norm is wanted.
+    entries: norms::Buffer<A>,
     /// Elements of a parameter and a gradient that are no arrays.
     param: Vec<A>,
     grad: Vec<A>,
@@ -205,7 +222,7 @@ impl<A> Default for Buffers<A> {
     fn default() -> Self {
         Buffers {
             moments: None,
-            step: norms::Buffer::default(),
+            entries: norms::Buffer::default(),
             param: Vec::new(),
             grad: Vec::new(),
         }
@@ -241,6 +258,8 @@ impl<A: Real> AdamaxSolver<A> {
             schedule: None,
             tol_grad: 0.0,
             tol_step: 0.0,
+            bounds: None,
+            stop: None,
             state: None,
             buffers: Buffers::default(),
         }
@@ -270,6 +289,10 @@ impl<A: Real> AdamaxSolver<A> {
     /// Finite, ≥ 0. The default, 0, switches the criterion off. A gradient that is smaller than its squares
     /// can be, such as 1e-170, still has its norm.
     ///
+    /// If the rule or the solver has bounds, the
+    /// [projected gradient](Adamax::projected_gradient_norm) counts: the run also stops at a bound. It does
+    /// not stop while an element is outside its bounds.
+    ///
     /// # Errors
     /// `ArgminError::InvalidParameter` if `tol_grad` is NaN, infinite or negative.
     pub fn with_tolerance_grad(mut self, tol_grad: f64) -> Result<Self, Error> {
@@ -287,7 +310,8 @@ impl<A: Real> AdamaxSolver<A> {
     /// Skipped steps do not count.
     ///
     /// The step counts as the rule computes it, before it is added to the parameter. A step that rounding
-    /// swallows is not convergence: at x = 2·10¹⁷, steps of 1 go on, although x does not change.
+    /// swallows is not convergence: at x = 2·10¹⁷, steps of 1 go on, although x does not change. A step
+    /// ends at a bound: a parameter that stands at its bounds takes steps of 0.
     ///
     /// # Errors
     /// `ArgminError::InvalidParameter` if `tol_step` is NaN, infinite or negative.
@@ -295,6 +319,108 @@ impl<A: Real> AdamaxSolver<A> {
         range::check_not_negative("step tolerance", tol_step).map_err(refused)?;
         self.tol_step = tol_step;
         Ok(self)
+    }
+
+    /// Keeps each element of the parameter between bounds of its own: `x ← min(max(x′, lower), upper)`,
+    /// where x′ is the new parameter, after decay and update.
+    ///
+    /// Finite or infinite, `lower` ≤ `upper`. Elements without a bound have −∞ or ∞, fixed ones have equal
+    /// bounds. The bounds are copied. They have the type of the parameter, or another one of the same
+    /// shape: that of the array, or `[n]` for n elements that are no array of ndarray 0.17. The shapes are
+    /// compared when the run starts.
+    ///
+    /// Bounds of the rule ([`AdamaxBuilder::bounds`]) hold too. If all elements have the same bounds, the
+    /// result has the bits of a rule with these bounds; otherwise the projection is one pass more. NaN
+    /// stays NaN, and −0 stays −0 where 0 is allowed.
+    ///
+    /// The moments are not told, so an element leaves its bound as soon as its moment has turned. An
+    /// element that starts outside is moved inside by the first step that is not skipped; cost and gradient
+    /// are evaluated where it starts.
+    ///
+    /// # Errors
+    /// `ArgminError::InvalidParameter`, which names the index, if a bound is NaN, a lower one is ∞, an upper
+    /// one is −∞, or no number is between the bounds of an element and those of the rule; and if the shapes
+    /// of `lower` and `upper` differ. A run ends with it at its start if the shape of the parameter differs.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, argmin::AdamaxSolver};
+    /// use argmin::core::{CostFunction, Error, Executor, Gradient, State};
+    ///
+    /// /// (x + 1)² + (y − 2)², but x is a rate and cannot be negative.
+    /// struct Problem;
+    /// impl CostFunction for Problem {
+    ///     type Param = Vec<f64>;
+    ///     type Output = f64;
+    ///     fn cost(&self, at: &Vec<f64>) -> Result<f64, Error> {
+    ///         Ok((at[0] + 1.0).powi(2) + (at[1] - 2.0).powi(2))
+    ///     }
+    /// }
+    /// impl Gradient for Problem {
+    ///     type Param = Vec<f64>;
+    ///     type Gradient = Vec<f64>;
+    ///     fn gradient(&self, at: &Vec<f64>) -> Result<Vec<f64>, Error> {
+    ///         Ok(vec![2.0 * (at[0] + 1.0), 2.0 * (at[1] - 2.0)])
+    ///     }
+    /// }
+    /// # fn main() -> Result<(), Error> {
+    /// let infinity = f64::INFINITY;
+    /// let solver = AdamaxSolver::new(Adamax::builder().learning_rate(0.05).build()?)
+    ///     .with_bounds(&vec![0.0, -infinity], &vec![infinity, infinity])?
+    ///     .with_tolerance_grad(1e-6)?;
+    /// let result = Executor::new(Problem, solver)
+    ///     .configure(|state| state.param(vec![3.0, 0.0]).max_iters(10_000))
+    ///     .run()?;
+    /// let end = result.state().get_param().unwrap();
+    /// assert_eq!(end[0], 0.0);
+    /// assert!((end[1] - 2.0).abs() < 1e-6);
+    /// assert!(result.state().get_iter() < 2_000);                     // it has converged
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`AdamaxBuilder::bounds`]: crate::AdamaxBuilder::bounds
+    pub fn with_bounds<P: 'static>(mut self, lower: &P, upper: &P) -> Result<Self, Error>
+    where
+        for<'a> &'a P: IntoIterator<Item = &'a A>,
+    {
+        let copy = |values: &P| values::read(values, &mut Vec::new()).to_owned();
+        self.bounds = Some(Bounds::new(copy(lower), copy(upper), &self.rule)?);
+        Ok(self)
+    }
+
+    /// Ends the run when the cost has stopped improving, or by the other criteria of a [`Stop`].
+    ///
+    /// The start counts as the first loss, and each iteration as one more; with noisy costs, set a
+    /// [smoothing](crate::StopBuilder::smoothing). If the patience is over, the run ends with
+    /// `TerminationReason::SolverExit("the loss has stopped improving")`.
+    /// [`best_param`](#results) is the parameter with the lowest cost, whether that is smoothed or not.
+    ///
+    /// Its tolerances end a run with `SolverConverged`. That of the gradient is compared with the norm at
+    /// the new parameter, projected if there are bounds. That of the step is compared with the largest
+    /// change of an element in memory, which is 0 if rounding swallows it;
+    /// [`with_tolerance_step`](Self::with_tolerance_step) has the norm of the step as it was computed.
+    ///
+    /// A solver that is used for another run goes on with what its `Stop` has observed, as it does with its
+    /// moments.
+    ///
+    /// ```
+    /// # use adamax::{Adamax, Stop, argmin::AdamaxSolver};
+    /// let stop = Stop::builder().patience(100).build()?;
+    /// let solver: AdamaxSolver = AdamaxSolver::new(Adamax::default()).with_stop(stop.clone());
+    /// assert_eq!(solver.stop(), Some(&stop));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    /// Returns the criteria of [`with_stop`](Self::with_stop), with what they have observed.
+    #[must_use]
+    pub fn stop(&self) -> Option<&Stop> {
+        self.stop.as_ref()
     }
 
     /// Starts from the moments and the step count of an earlier run, instead of from zero.
@@ -322,8 +448,17 @@ impl<A: Real> AdamaxSolver<A> {
     /// The rule for the next step, after `t` steps.
     fn rule_at(&self, t: u64) -> Result<Adamax, Error> {
         let scale = self.schedule.as_ref().map_or(1.0, |schedule| schedule.scale(t));
-        let learning_rate = self.rule.learning_rate() * scale;
-        Ok(self.rule.to_builder().learning_rate(learning_rate).build().map_err(refused)?)
+        let mut rule = self.rule.to_builder().learning_rate(self.rule.learning_rate() * scale);
+        if let Some((lower, upper)) = self.bounds.as_ref().and_then(Bounds::same) {
+            rule = rule.bounds(lower.widen(), upper.widen());
+        }
+        Ok(rule.build().map_err(refused)?)
+    }
+
+    /// The bounds of each element, if there are any.
+    #[cfg(feature = "serde")]
+    pub(crate) fn bounds(&self) -> Option<&Bounds<A>> {
+        self.bounds.as_ref()
     }
 
     /// The bound on the norm of the gradient; 0 is off.
@@ -365,6 +500,7 @@ where
     ) -> Result<(Iterate<P, A>, Option<KV>), Error> {
         let param = state.take_param().ok_or_else(no_parameter)?;
         let array = values::read(&param, &mut self.buffers.param);
+        self.bounds.as_ref().map_or(Ok(()), |bounds| bounds.check_shape(array.shape()))?;
         // A copy, because everything that follows may fail.
         let moments = match self.state.clone() {
             Some(earlier) => earlier.with_layout_of(&array).map_err(refused)?,
@@ -375,12 +511,10 @@ where
         let grad = gradient(problem, &mut state, &param)?;
 
         let mut kv = KV::new();
-        kv.insert(
-            "gradient_norm",
-            norms::of_array(&values::read(&grad, &mut self.buffers.grad)).into(),
-        );
+        self.note_gradient(&mut kv, &param, &grad);
         kv.insert("t", moments.steps().into());
         self.state = Some(moments);
+        self.observe_cost(cost);
         Ok((state.param(param).cost(cost).gradient(grad), Some(kv)))
     }
 
@@ -400,30 +534,52 @@ where
         };
 
         let rule = self.rule_at(self.state.as_ref().map_or(0, State::steps))?;
-        let Buffers { moments: spare, step, param: x, grad: g } = &mut self.buffers;
-        let (moments, outcome) = values::write(&mut param, x, |param| {
-            let mut moments = copy_of(self.state.as_ref(), spare.take(), param)?;
-            let outcome = rule.step(&mut moments, param, &values::read(&grad, g))?;
-            Ok((moments, outcome))
-        })
-        .map_err(refused)?;
+        let each = each(self.bounds.as_ref());
+        let Buffers { moments: spare, entries, param: x, grad: g } = &mut self.buffers;
+        let (moments, report) = values::write(&mut param, x, |param| {
+            let mut moments = copy_of(self.state.as_ref(), spare.take(), param).map_err(refused)?;
+            each.map_or(Ok(()), |bounds| bounds.check_shape(param.shape()))?;
+            let report = rule.step_with_report(&mut moments, param, &values::read(&grad, g));
+            let report = report.map_err(refused)?;
+            if let (Some(bounds), Outcome::Applied) = (each, report.outcome()) {
+                bounds.project(param);
+            }
+            Ok::<_, ArgminError>((moments, report))
+        })?;
         let (cost, grad) = (problem.cost(&param)?, problem.gradient(&param)?);
 
         // Nothing fails from here on.
-        let step_norm = match outcome {
-            Outcome::Applied => {
-                norms::of_step(&rule, &moments, || values::read(&previous, x), step)
+        let max_step = match (each, report.outcome()) {
+            (Some(_), Outcome::Applied) => {
+                norms::largest_change(&values::read(&previous, x), &values::read(&param, g))
             }
-            Outcome::Skipped => 0.0,
+            _ => report.max_step(),
+        };
+        let (step_norm, outcome) = match report.outcome() {
+            Outcome::Applied => {
+                let norm = norms::of_step(
+                    &rule,
+                    each.map(Bounds::as_arrays),
+                    &moments,
+                    || values::read(&previous, x),
+                    entries,
+                );
+                (norm, "applied")
+            }
+            Outcome::Skipped => (0.0, "skipped"),
         };
         let mut kv = KV::new();
-        kv.insert("gradient_norm", norms::of_array(&values::read(&grad, g)).into());
         kv.insert("learning_rate", rule.learning_rate().into());
+        kv.insert("max_gradient", report.max_gradient().into());
+        kv.insert("max_step", max_step.into());
+        kv.insert("outcome", outcome.into());
         kv.insert("step_norm", step_norm.into());
         kv.insert("t", moments.steps().into());
         *spare = self.state.replace(moments);
+        self.note_gradient(&mut kv, &param, &grad);
+        self.observe_cost(cost);
         // argmin's setter `param` moves the current parameter to the previous one.
-        let state = match outcome {
+        let state = match report.outcome() {
             Outcome::Applied => state.param(previous).param(param),
             Outcome::Skipped => state.param(param),
         };
@@ -432,9 +588,42 @@ where
 
     fn terminate(&mut self, state: &Iterate<P, A>) -> TerminationStatus {
         if self.is_flat(state) || self.is_stuck(state) == Some(true) {
-            TerminationStatus::Terminated(TerminationReason::SolverConverged)
-        } else {
-            TerminationStatus::NotTerminated
+            return TerminationStatus::Terminated(TerminationReason::SolverConverged);
+        }
+        match self.stop_reason(state) {
+            None => TerminationStatus::NotTerminated,
+            Some(reason) => TerminationStatus::Terminated(match reason {
+                StopReason::Patience => TerminationReason::SolverExit(reason.to_string()),
+                StopReason::Step | StopReason::Gradient => TerminationReason::SolverConverged,
+            }),
+        }
+    }
+}
+
+/// The norms that observers and the stopping criteria need.
+impl<A: Real> AdamaxSolver<A> {
+    /// Inserts the norm of the gradient, and that of the projected one if there are bounds.
+    fn note_gradient<P: Readable<A>>(&mut self, kv: &mut KV, param: &P, grad: &P) {
+        let norm = norms::of_array(&values::read(grad, &mut self.buffers.grad));
+        kv.insert("gradient_norm", norm.into());
+        if self.limits().is_some() {
+            kv.insert("projected_gradient_norm", self.free_gradient_norm(param, grad).into());
+        }
+    }
+
+    fn limits(&self) -> Option<Limits<'_, A>> {
+        Limits::of(&self.rule, self.bounds.as_ref())
+    }
+
+    /// Returns the norm of the part of the gradient along which the bounds let the parameter move.
+    fn free_gradient_norm<P: Readable<A>>(&mut self, param: &P, grad: &P) -> f64 {
+        let Buffers { entries, param: x, grad: g, .. } = &mut self.buffers;
+        let grad = values::read(grad, g);
+        match Limits::of(&self.rule, self.bounds.as_ref()) {
+            None => norms::of_array(&grad),
+            Some(limits) => {
+                limits.norm_of_projected(&self.rule, [values::read(param, x), grad], entries)
+            }
         }
     }
 }
@@ -442,23 +631,61 @@ where
 /// The stopping criteria.
 impl<A: Real + ArgminFloat> AdamaxSolver<A> {
     /// Returns true if the norm of the gradient is below its tolerance.
-    fn is_flat<P: Values<A>>(&mut self, state: &Iterate<P, A>) -> bool {
-        let buffer = &mut self.buffers.grad;
-        let mut below = |grad| norms::of_array(&values::read(grad, buffer)) < self.tol_grad;
-        self.tol_grad > 0.0 && state.grad.as_ref().is_some_and(&mut below)
+    fn is_flat<P: Readable<A>>(&mut self, state: &Iterate<P, A>) -> bool {
+        let place = state.param.as_ref().zip(state.grad.as_ref());
+        self.tol_grad > 0.0
+            && place
+                .is_some_and(|(param, grad)| self.free_gradient_norm(param, grad) < self.tol_grad)
     }
 
     /// Returns true if the norm of the last step is below its tolerance; `None` if there was no step.
-    fn is_stuck<P: Values<A>>(&mut self, state: &Iterate<P, A>) -> Option<bool> {
+    fn is_stuck<P: Readable<A>>(&mut self, state: &Iterate<P, A>) -> Option<bool> {
         if self.tol_step == 0.0 {
             return None;
         }
         // There is no previous parameter at the start and after a skipped step.
         let (previous, moments) = state.prev_param.as_ref().zip(self.state.as_ref())?;
         let rule = self.rule_at(moments.steps().checked_sub(1)?).ok()?;
-        let Buffers { step, param: x, .. } = &mut self.buffers;
-        Some(norms::of_step(&rule, moments, || values::read(previous, x), step) < self.tol_step)
+        let Buffers { entries, param: x, .. } = &mut self.buffers;
+        let each = each(self.bounds.as_ref()).map(Bounds::as_arrays);
+        let norm = norms::of_step(&rule, each, moments, || values::read(previous, x), entries);
+        Some(norm < self.tol_step)
     }
+}
+
+/// The criteria of a [`Stop`].
+impl<A: Real + ArgminFloat> AdamaxSolver<A> {
+    fn observe_cost(&mut self, cost: A) {
+        if let Some(stop) = &mut self.stop {
+            stop.observe(cost.widen());
+        }
+    }
+
+    fn stop_reason<P: Readable<A>>(&mut self, state: &Iterate<P, A>) -> Option<StopReason> {
+        let stop = self.stop.as_ref()?;
+        if let Some(reason) = stop.reason() {
+            return Some(reason);
+        }
+        let (looks_at_gradients, looks_at_steps) =
+            (stop.looks_at_gradients(), stop.looks_at_steps());
+        let param = state.param.as_ref()?;
+        let norm = state.grad.as_ref().filter(|_| looks_at_gradients);
+        let norm = norm.map(|grad| self.free_gradient_norm(param, grad));
+        // There is no previous parameter at the start and after a skipped step.
+        let previous = state.prev_param.as_ref().filter(|_| looks_at_steps);
+        let Buffers { param: x, grad: g, .. } = &mut self.buffers;
+        let change = previous.map(|previous| {
+            norms::largest_change(&values::read(previous, g), &values::read(param, x))
+        });
+        let stop = self.stop.as_ref()?;
+        let by_change = change.and_then(|change| stop.judge_change(change));
+        by_change.or(norm.and_then(|norm| stop.judge_gradient(norm)))
+    }
+}
+
+/// Returns the bounds, unless the rule takes them because all are the same.
+fn each<A: Real>(bounds: Option<&Bounds<A>>) -> Option<&Bounds<A>> {
+    bounds.filter(|bounds| bounds.same().is_none())
 }
 
 /// The gradient at `param`: taken from the state if it has one, otherwise evaluated.

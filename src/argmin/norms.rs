@@ -16,7 +16,7 @@ use crate::{
     state::State,
 };
 
-/// Memory for the entries of a step: all, or those of a leaf.
+/// Memory for the entries of a step or of a projected gradient: all, or those of a leaf.
 pub(super) struct Buffer<A> {
     entries: Option<Array<A, IxDyn>>,
     leaf: Vec<A>,
@@ -28,32 +28,65 @@ impl<A> Default for Buffer<A> {
     }
 }
 
+impl<A: Real> Buffer<A> {
+    /// Returns an array of the shape of another, with any values.
+    pub(super) fn like(&mut self, array: &ArrayRef<A, IxDyn>) -> &mut Array<A, IxDyn> {
+        let fitting = self.entries.take().filter(|entries| same(entries.shape(), array.shape()));
+        self.entries.insert(fitting.unwrap_or_else(|| array.to_owned()))
+    }
+}
+
 /// Returns the Euclidean norm of an array. It neither overflows nor underflows on the way.
 pub(super) fn of_array<A: Real>(array: &ArrayRef<A, IxDyn>) -> f64 {
     Norm::of(Sequential, Elements::of(array)).to_f64()
 }
 
-/// Returns the norm of the step under `rule` that led to `state`. `before` returns the parameter before
-/// it; if that has another shape, the norm is NaN.
+/// Returns the largest change of an element, as a report has it: rounded to the precision of the
+/// elements. It is NaN if the shapes differ.
+pub(super) fn largest_change<A: Real>(
+    before: &ArrayRef<A, IxDyn>,
+    after: &ArrayRef<A, IxDyn>,
+) -> f64 {
+    if !same(before.shape(), after.shape()) {
+        return f64::NAN;
+    }
+    let pairs = Zip::from(before).and(after);
+    pairs.fold(A::ZERO, |most, old, new| most.larger_magnitude((*new - *old).abs())).widen()
+}
+
+/// Returns the norm of the step under `rule` that led to `state`. `each` has the lower and upper bounds of
+/// the elements, in place of those of the rule. `before` returns the parameter before the step; if that has another shape, the norm is NaN.
 pub(super) fn of_step<'a, A: Real>(
     rule: &Adamax,
+    each: Option<[&Array<A, IxDyn>; 2]>,
     state: &State<A>,
     before: impl FnOnce() -> ArrayView<'a, A, IxDyn>,
     buffer: &mut Buffer<A>,
 ) -> f64 {
     let (m, u) = (state.first_moment(), state.inf_norm());
-    let step = Step::new(rule, state.steps());
-    let x = step.needs_parameter().then(before);
+    let step = Step::new::<A>(rule, state.steps());
+    let x = (step.needs_parameter() || each.is_some()).then(before);
     if x.as_ref().is_some_and(|x| !same(x.shape(), m.shape())) {
         return f64::NAN;
     }
     // Without decay and bounds the parameter has no effect, and anything can take its place.
     let x = x.as_ref().unwrap_or(&m);
+    if let Some([lower, upper]) = each {
+        if !same(lower.shape(), m.shape()) {
+            return f64::NAN;
+        }
+        let entries = buffer.like(&m);
+        let operands = Zip::from(&mut *entries).and(&m).and(&u).and(x).and(lower).and(upper);
+        operands.for_each(|entry, m, u, x, lower, upper| {
+            let step = step.unbounded(*m, *u, *x);
+            *entry = A::from_f64(within(step, *x, (lower.widen(), upper.widen())));
+        });
+        return of_array(entries);
+    }
     if let (1, Some(m), Some(u), Some(x)) = (m.ndim(), m.as_slice(), u.as_slice(), x.as_slice()) {
         return of_contiguous_step(step, [m, u, x], &mut buffer.leaf);
     }
-    let fitting = buffer.entries.take().filter(|entries| same(entries.shape(), m.shape()));
-    let entries = buffer.entries.insert(fitting.unwrap_or_else(|| m.to_owned()));
+    let entries = buffer.like(&m);
     let operands = Zip::from(&mut *entries).and(&m).and(&u).and(x);
     operands.for_each(|entry, m, u, x| *entry = step.entry(*m, *u, *x));
     of_array(entries)
@@ -85,12 +118,14 @@ struct Step {
     size: f64,
     /// ε outside of the maximum; else 0, because u contains it.
     epsilon: f64,
-    /// The bounds of the parameter.
+    /// The bounds of the parameter, in its precision.
     bounds: (f64, f64),
 }
 
 impl Step {
-    fn new(rule: &Adamax, t: u64) -> Self {
+    fn new<A: Real>(rule: &Adamax, t: u64) -> Self {
+        let (lower, upper) = rule.bounds();
+        let rounded = |bound| A::from_f64(bound).widen();
         Step {
             decay: match rule.weight_decay() {
                 WeightDecay::Decoupled(lambda) => rule.learning_rate() * lambda,
@@ -101,7 +136,7 @@ impl Step {
                 EpsilonPlacement::Outside => rule.epsilon(),
                 EpsilonPlacement::InsideMax | EpsilonPlacement::Accumulated => 0.0,
             },
-            bounds: rule.bounds(),
+            bounds: (rounded(lower), rounded(upper)),
         }
     }
 
@@ -125,19 +160,26 @@ impl Step {
     /// Returns one entry, from the moments after the step and the parameter before it.
     #[inline(always)]
     fn entry<A: Real>(self, m: A, u: A, x: A) -> A {
+        let step = self.unbounded(m, u, x);
+        A::from_f64(if self.is_bounded() { within(step, x, self.bounds) } else { step })
+    }
+
+    /// Returns one entry as if there were no bounds.
+    #[inline(always)]
+    fn unbounded<A: Real>(self, m: A, u: A, x: A) -> f64 {
         let (m, divisor) = (m.widen(), u.widen() + self.epsilon);
         // As in a step: 0/0 is 0.
         let step = if divisor == 0.0 { 0.0 } else { self.size * (m / divisor) };
         // Without a decay, x may be any number: 0·x would be NaN if it is infinite.
         let decay = if self.decay == 0.0 { 0.0 } else { self.decay * x.widen() };
-        let step = decay + step;
-        if !self.is_bounded() {
-            return A::from_f64(step);
-        }
-        // A step ends at a bound: at most x − lower, at least x − upper.
-        let (lower, upper) = self.bounds;
-        let (most, least) = (x.widen() - lower, x.widen() - upper);
-        let step = if step > most { most } else { step };
-        A::from_f64(if step < least { least } else { step })
+        decay + step
     }
+}
+
+/// Returns the part of a step from `x` that ends at a bound: at most x − lower, at least x − upper.
+#[inline(always)]
+fn within<A: Real>(step: f64, x: A, (lower, upper): (f64, f64)) -> f64 {
+    let (most, least) = (x.widen() - lower, x.widen() - upper);
+    let step = if step > most { most } else { step };
+    if step < least { least } else { step }
 }

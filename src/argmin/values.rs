@@ -14,21 +14,23 @@ use ndarray::{
 
 use crate::real::Real;
 
-/// A type whose elements can be iterated, for reading and for writing, in one order.
-pub(super) trait Values<A>: Any {
+/// A type whose elements can be iterated for reading.
+pub(super) trait Readable<A>: Any {
     fn elements<'a>(&'a self) -> impl Iterator<Item = &'a A>
     where
         A: 'a;
+}
 
+/// A type whose elements can be iterated for reading and for writing, in one order.
+pub(super) trait Values<A>: Readable<A> {
     fn elements_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut A>
     where
         A: 'a;
 }
 
-impl<A: 'static, P: 'static> Values<A> for P
+impl<A: 'static, P: 'static> Readable<A> for P
 where
     for<'a> &'a P: IntoIterator<Item = &'a A>,
-    for<'a> &'a mut P: IntoIterator<Item = &'a mut A>,
 {
     fn elements<'a>(&'a self) -> impl Iterator<Item = &'a A>
     where
@@ -36,7 +38,13 @@ where
     {
         self.into_iter()
     }
+}
 
+impl<A: 'static, P: 'static> Values<A> for P
+where
+    for<'a> &'a P: IntoIterator<Item = &'a A>,
+    for<'a> &'a mut P: IntoIterator<Item = &'a mut A>,
+{
     fn elements_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut A>
     where
         A: 'a,
@@ -46,7 +54,7 @@ where
 }
 
 /// Returns the values as an array, which may be a copy in `buffer`.
-pub(super) fn read<'a, A: Real, P: Values<A>>(
+pub(super) fn read<'a, A: Real, P: Readable<A>>(
     values: &'a P,
     buffer: &'a mut Vec<A>,
 ) -> ArrayView<'a, A, IxDyn> {
@@ -72,7 +80,7 @@ pub(super) fn write<A: Real, P: Values<A>, R>(
     result
 }
 
-fn fill<A: Real, P: Values<A>>(buffer: &mut Vec<A>, values: &P) {
+fn fill<A: Real, P: Readable<A>>(buffer: &mut Vec<A>, values: &P) {
     let mut elements = values.elements();
     // Overwriting takes half the time of appending.
     let kept = buffer.iter_mut().zip(&mut elements).map(|(to, from)| *to = *from).count();

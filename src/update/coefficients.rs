@@ -281,7 +281,7 @@ fn flush_norm<A: Real>(value: A) -> A {
 
 /// Limits `value` to `lower..=upper`. NaN stays NaN, and −0 stays −0 where 0 is allowed.
 #[inline(always)]
-fn clamp<A: Real>(value: A, lower: A, upper: A) -> A {
+pub(crate) fn clamp<A: Real>(value: A, lower: A, upper: A) -> A {
     let below = if value > upper { upper } else { value };
     if below < lower { lower } else { below }
 }

@@ -4,7 +4,7 @@
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
     ErrorKind, GradientCheck, Group, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Slot,
-    Snapshot, State, Unmatched, WeightDecay,
+    Snapshot, State, Stop, StopBuilder, StopReason, Unmatched, Verdict, WeightDecay,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 use ndarray::{Ix2, IxDyn};
@@ -57,7 +57,11 @@ fn every_type_has_its_auto_traits() {
     is_free::<Snapshot<f64>>();
     is_free::<State<f32>>();
     is_free::<State<f64>>();
+    is_free::<Stop>();
+    is_free::<StopBuilder>();
+    is_free::<StopReason>();
     is_free::<Unmatched>();
+    is_free::<Verdict>();
     is_free::<Threshold>();
     is_free::<WeightDecay>();
     slots_are_free_in::<Ix2>();
@@ -77,6 +81,7 @@ fn values_copy_and_compare() {
     is_small_value::<Amplitude>();
     is_small_value::<MaxNorm>();
     is_small_value::<Threshold>();
+    is_small_value::<Verdict>();
     is_small_value::<WeightDecay>();
     is_key::<BiasCorrection>();
     is_key::<EpsilonPlacement>();
@@ -85,6 +90,7 @@ fn values_copy_and_compare() {
     is_key::<NonFinite>();
     is_key::<Objective>();
     is_key::<Outcome>();
+    is_key::<StopReason>();
 
     is_value::<Average<f32>>();
     is_value::<Average<f64>>();
@@ -96,6 +102,7 @@ fn values_copy_and_compare() {
     is_value::<Snapshot<f64>>();
     is_value::<State<f32>>();
     is_value::<State<f64>>();
+    is_value::<Stop>();
     is_value::<Unmatched>();
 }
 

@@ -13,7 +13,8 @@ use adamax::ndarray::{
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
     ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Report,
-    Slot, Snapshot, State, Unmatched, WeightDecay, adamax_step,
+    Slot, Snapshot, State, Stop, StopBuilder, StopReason, Unmatched, Verdict, WeightDecay,
+    adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 
@@ -180,6 +181,39 @@ fn the_report() {
     let _: fn(&Report) -> f64 = Report::clip_factor;
     let _: fn(&Report) -> f64 = Report::max_gradient;
     let _: fn(&Report) -> f64 = Report::max_step;
+}
+
+#[test]
+fn the_projected_gradient() {
+    fn takes<A: Real, D: Dimension>() {
+        let _: fn(&Adamax, &ArrayRef<A, D>, &ArrayRef<A, D>) -> Result<f64, Error> =
+            Adamax::projected_gradient_norm::<A, D>;
+    }
+    takes::<f64, Ix0>();
+    takes::<f32, IxDyn>();
+}
+
+#[test]
+fn the_end_of_a_run() {
+    let _: fn() -> StopBuilder = Stop::builder;
+    let _: fn(&mut Stop, f64) -> Verdict = Stop::observe;
+    let _: fn(&Stop, &Report) -> Option<StopReason> = Stop::judge_step;
+    let _: fn(&Stop, f64) -> Option<StopReason> = Stop::judge_gradient;
+    let _: fn(&Stop) -> Option<StopReason> = Stop::reason;
+    let _: fn(&Stop) -> Option<f64> = Stop::best;
+    let _: fn(&Stop) -> Option<f64> = Stop::smoothed;
+    let _: fn(Verdict) -> bool = Verdict::is_best;
+    let _: fn(Verdict) -> Option<StopReason> = Verdict::reason;
+
+    let _: fn(StopBuilder, Objective) -> StopBuilder = StopBuilder::objective;
+    let _: fn(StopBuilder, u64) -> StopBuilder = StopBuilder::patience;
+    let _: fn(StopBuilder, Threshold) -> StopBuilder = StopBuilder::threshold;
+    let _: fn(StopBuilder, f64) -> StopBuilder = StopBuilder::smoothing;
+    let _: fn(StopBuilder, f64) -> StopBuilder = StopBuilder::step_tolerance;
+    let _: fn(StopBuilder, f64) -> StopBuilder = StopBuilder::gradient_tolerance;
+    let _: fn(StopBuilder) -> Result<Stop, Error> = StopBuilder::build;
+
+    let _ = [StopReason::Patience, StopReason::Step, StopReason::Gradient];
 }
 
 #[test]
@@ -390,6 +424,11 @@ mod everything_imported {
         type State =
             ::argmin::core::IterState<ndarray::Array1<f64>, ndarray::Array1<f64>, (), (), (), f64>;
         let solver = self::argmin::AdamaxSolver::<f64>::new(Adamax::default());
+        let bounded = solver.clone().with_bounds(&[0.0], &[1.0]).unwrap();
+        let bounded = bounded.with_bounds(&ndarray::arr1(&[0.0]), &ndarray::arr1(&[1.0])).unwrap();
+        is_solver::<Problem, _, State>(&bounded, &::argmin::core::State::new());
+        let stop = Stop::builder().build().unwrap();
+        let _: Option<&Stop> = bounded.with_stop(stop).stop();
         is_solver::<Problem, _, State>(&solver, &::argmin::core::State::new());
     }
 }

@@ -28,4 +28,5 @@ mod processes;
 mod properties;
 mod schedule;
 mod snapshot;
+mod stop;
 mod value_stability;
