@@ -74,7 +74,7 @@
 //! |---|---|
 //! | `std` (default) | selection of SIMD instructions at run time; without it the crate is `no_std` with `alloc` |
 //! | `rayon` | `par_step`, parallel steps on the caller's thread pool |
-//! | `serde` | serialisation of rules, states, snapshots, schedules and averages, validated when read back |
+//! | `serde` | serialisation of rules, states, snapshots, schedules, averages and [`Stop`], validated when read back |
 //! | `safetensors` | [`Checkpoint`]: state files |
 //! | `argmin` | `argmin::AdamaxSolver`: a solver for the argmin framework; needs Rust 1.87 |
 //!

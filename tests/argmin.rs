@@ -962,7 +962,8 @@ fn equal_bounds_are_those_of_a_rule() {
             for _ in 0..4 {
                 let (next, kv) = solver.next_iter(&mut problem, state).unwrap();
                 let kv = kv.unwrap();
-                let bits = |key| kv.get(key).and_then(|value| value.get_float()).map(f64::to_bits);
+                let bits =
+                    |key| kv.get(key).and_then(argmin::core::KvValue::get_float).map(f64::to_bits);
                 let keys = ["gradient_norm", "projected_gradient_norm", "step_norm", "max_step"];
                 seen.push((next.get_param().unwrap().bits(), keys.map(bits)));
                 state = next;
@@ -1023,7 +1024,7 @@ fn different_bounds_limit_every_rule() {
                 assert_eq!(solver.state(), Some(&moments), "the moments were told");
                 let kv = kv.unwrap();
                 let float = |key| kv.get(key).unwrap().get_float().unwrap();
-                let widened = |x: &Array1<A>| x.mapv(|x| x.wide());
+                let widened = |x: &Array1<A>| x.mapv(Float::wide);
                 assert_eq!(float("max_step"), largest(&widened(&(&x - &before))), "{}", case.name);
                 let (before, after) = (widened(&before), widened(&x));
                 // As for steps without bounds.

@@ -1,4 +1,4 @@
-//! Minimizes Rosenbrock's function with argmin: compares Adamax with steepest descent and L-BFGS.
+//! Minimizes Rosenbrock's function with argmin: compares Adamax with four of argmin's own solvers.
 //!
 //! ```text
 //! cargo run --release --features argmin --example rosenbrock_argmin [-- [--quick] [FOLDER]]
@@ -9,7 +9,8 @@
 //!
 //! 1. **The paths.** Adamax goes into the valley and along it, in steps that are at most about as
 //!    long as the learning rate. A step of steepest descent ends where its line search found a low
-//!    cost, which may be far away. The next step goes across the valley again.
+//!    cost, which may be far away. The next step goes across the valley again. Nelder–Mead needs no
+//!    gradient. It starts with a triangle, and its path begins at the corner with the lowest cost.
 //! 2. **The costs.** They are plotted against the number of evaluations of cost and gradient,
 //!    because a line search needs several per iteration. L-BFGS is best for this problem, which is
 //!    smooth, free of noise and has two variables. Adamax also reaches the minimum, without a line
@@ -25,7 +26,7 @@ mod common;
 mod plot;
 mod problem;
 
-use std::{cell::RefCell, process::ExitCode, rc::Rc};
+use std::{cell::RefCell, process::ExitCode, rc::Rc, time::Instant};
 
 use adamax::{Adamax, argmin::AdamaxSolver, schedule::Schedule};
 use argmin::{
@@ -34,26 +35,44 @@ use argmin::{
         observers::{Observe, ObserverMode},
     },
     solver::{
-        gradientdescent::SteepestDescent, linesearch::MoreThuenteLineSearch, quasinewton::LBFGS,
+        conjugategradient::{NonlinearConjugateGradient, beta::PolakRibiere},
+        gradientdescent::SteepestDescent,
+        linesearch::MoreThuenteLineSearch,
+        neldermead::NelderMead,
+        quasinewton::LBFGS,
     },
 };
 
 use crate::{
     common::{chart, command},
     plot::PathFigure,
-    problem::Rosenbrock,
+    problem::{Rosenbrock, cost},
 };
 
 const START: [f64; 2] = [-1.2, 1.0];
+const MINIMUM: [f64; 2] = [1.0, 1.0];
 const TARGET: f64 = 1e-10;
 const ITERATIONS: u64 = 3_000;
 
 fn main() -> ExitCode {
-    command::run(|arguments| {
-        let paths = [adamax()?, steepest_descent()?, l_bfgs()?];
+    command::run_or_help(include_str!("main.rs"), |arguments| {
+        let clock = Instant::now();
+        let paths =
+            [adamax()?, l_bfgs()?, conjugate_gradient()?, nelder_mead()?, steepest_descent()?];
+        let [x, y] = START;
+        let seconds = clock.elapsed().as_secs_f64();
+        println!("Rosenbrock's function of 2 variables, from ({x}, {y}): cost {:.1}", cost(START));
+        println!("{} solvers in {seconds:.2} s, down to a cost of {TARGET:e},", paths.len());
+        println!("or for {ITERATIONS} iterations");
+        println!();
+        println!(
+            "{:19}{:>9}{:>9}{:>10}{:>12}{:>13}",
+            "solver", "x", "y", "cost", "iterations", "evaluations"
+        );
         for path in &paths {
             path.print();
         }
+        println!();
         chart::save(&PathFigure { paths: &paths }, &arguments.folder, "paths")?;
         if paths[0].end().cost > TARGET {
             return Err(format!("Adamax did not reach a cost of {TARGET:e}").into());
@@ -67,6 +86,17 @@ fn adamax() -> Result<Path, Error> {
     let rule = Adamax::builder().learning_rate(0.05).beta2(0.99).build()?;
     let solver = AdamaxSolver::new(rule).with_schedule(Schedule::cosine(ITERATIONS, 0.0)?);
     run("Adamax", solver)
+}
+
+fn conjugate_gradient() -> Result<Path, Error> {
+    // Without restarts, a direction may lead uphill, which the line search refuses.
+    let solver = NonlinearConjugateGradient::new(line_search(), PolakRibiere::new());
+    run("conjugate gradient", solver.restart_iters(10).restart_orthogonality(0.1))
+}
+
+fn nelder_mead() -> Result<Path, Error> {
+    let [x, y] = START;
+    run("Nelder-Mead", NelderMead::new(vec![vec![x, y], vec![x + 0.5, y], vec![x, y + 0.5]]))
 }
 
 fn steepest_descent() -> Result<Path, Error> {
@@ -104,14 +134,17 @@ impl Path {
     fn print(&self) {
         let Stop { at: [x, y], cost, evaluations } = self.end();
         let (name, iterations) = (self.name, self.stops.len() - 1);
-        print!("{name:16} ({x:.5}, {y:.5}), cost {cost:8.1e} after {iterations:5} iterations, ");
-        println!("{evaluations:6} evaluations");
+        println!("{name:19}{x:>9.5}{y:>9.5}{cost:>10.1e}{iterations:>12}{evaluations:>13}");
     }
 }
 
-type Iterate = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
+/// argmin's state. `G` is the type of the gradient: `()` for a solver that needs none.
+type Iterate<G> = IterState<Vec<f64>, G, (), (), (), f64>;
 
-fn run(name: &'static str, solver: impl Solver<Rosenbrock, Iterate>) -> Result<Path, Error> {
+fn run<G>(name: &'static str, solver: impl Solver<Rosenbrock, Iterate<G>>) -> Result<Path, Error>
+where
+    Iterate<G>: State<Param = Vec<f64>, Float = f64>,
+{
     let log = Log::default();
     Executor::new(Rosenbrock, solver)
         .configure(|state| {
@@ -128,21 +161,27 @@ fn run(name: &'static str, solver: impl Solver<Rosenbrock, Iterate>) -> Result<P
 struct Log(Rc<RefCell<Vec<Stop>>>);
 
 impl Log {
-    fn note(&self, state: &Iterate) {
+    fn note<G>(&self, state: &Iterate<G>)
+    where
+        Iterate<G>: State<Param = Vec<f64>>,
+    {
         let Some(param) = state.get_param() else { return };
         let evaluations = state.get_func_counts().values().sum();
         let at = [param[0], param[1]];
-        self.0.borrow_mut().push(Stop { at, cost: problem::cost(at), evaluations });
+        self.0.borrow_mut().push(Stop { at, cost: cost(at), evaluations });
     }
 }
 
-impl Observe<Iterate> for Log {
-    fn observe_init(&mut self, _: &str, state: &Iterate, _: &KV) -> Result<(), Error> {
+impl<G> Observe<Iterate<G>> for Log
+where
+    Iterate<G>: State<Param = Vec<f64>>,
+{
+    fn observe_init(&mut self, _: &str, state: &Iterate<G>, _: &KV) -> Result<(), Error> {
         self.note(state);
         Ok(())
     }
 
-    fn observe_iter(&mut self, state: &Iterate, _: &KV) -> Result<(), Error> {
+    fn observe_iter(&mut self, state: &Iterate<G>, _: &KV) -> Result<(), Error> {
         self.note(state);
         Ok(())
     }

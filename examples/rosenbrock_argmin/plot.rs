@@ -5,22 +5,25 @@ use std::ops::Range;
 use plotters::{coord::Shift, prelude::*};
 
 use crate::{
-    Path, START, TARGET,
+    MINIMUM, Path, START, TARGET,
     common::{
-        chart::{BLUE, Drawn, Figure, GREEN, VERMILION, power_of_ten},
+        chart::{BLUE, Drawn, FONT, Figure, GREEN, VERMILION, power_of_ten},
         curves::{Scale, draw_axes, draw_legend, draw_level, draw_line, layout, plain},
     },
     problem::STEEPNESS,
 };
 
+// Two more of the colours that colour-blind people can distinguish.
+const ORANGE: RGBColor = RGBColor(230, 159, 0);
+const PURPLE: RGBColor = RGBColor(204, 121, 167);
 /// Colours in the order of the paths.
-const COLOURS: [RGBColor; 3] = [BLUE, VERMILION, GREEN];
+const COLOURS: [RGBColor; 5] = [BLUE, GREEN, PURPLE, ORANGE, VERMILION];
 const X: Range<f64> = -1.7..1.7;
 const Y: Range<f64> = -0.8..2.2;
 const LEVELS: [f64; 6] = [0.1, 1.0, 4.0, 24.2, 100.0, 400.0];
 
 pub(crate) struct PathFigure<'a> {
-    pub(crate) paths: &'a [Path; 3],
+    pub(crate) paths: &'a [Path; 5],
 }
 
 impl Figure for PathFigure<'_> {
@@ -44,8 +47,14 @@ impl PathFigure<'_> {
             let points = path.stops.iter().map(|stop| (stop.at[0], stop.at[1]));
             draw_line(&mut chart, path.name, colour, points)?;
         }
-        let ends = [(START[0], START[1]), (1.0, 1.0)];
-        chart.draw_series(ends.map(|end| Circle::new(end, 5, BLACK.filled())))?;
+        let place = |[x, y]: [f64; 2]| EmptyElement::at((x, y));
+        let label = |text, below: (i32, i32)| Text::new(text, below, (FONT, 16));
+        let ring =
+            [Circle::new((0, 0), 6, WHITE.filled()), Circle::new((0, 0), 6, BLACK.stroke_width(2))];
+        let [inside, ring] = ring;
+        chart.draw_series([place(START) + inside + ring + label("start", (-18, 12))])?;
+        let cross = Cross::new((0, 0), 6, BLACK.stroke_width(3));
+        chart.draw_series([place(MINIMUM) + cross + label("minimum", (10, 8))])?;
         draw_legend(&mut chart, SeriesLabelPosition::LowerLeft)
     }
 

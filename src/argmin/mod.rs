@@ -549,24 +549,20 @@ where
         let (cost, grad) = (problem.cost(&param)?, problem.gradient(&param)?);
 
         // Nothing fails from here on.
-        let max_step = match (each, report.outcome()) {
-            (Some(_), Outcome::Applied) => {
-                norms::largest_change(&values::read(&previous, x), &values::read(&param, g))
-            }
-            _ => report.max_step(),
-        };
-        let (step_norm, outcome) = match report.outcome() {
+        let (outcome, max_step, step_norm) = match report.outcome() {
             Outcome::Applied => {
-                let norm = norms::of_step(
-                    &rule,
-                    each.map(Bounds::as_arrays),
-                    &moments,
-                    || values::read(&previous, x),
-                    entries,
-                );
-                (norm, "applied")
+                // The report does not know of the projection.
+                let max_step = if each.is_some() {
+                    norms::largest_change(&values::read(&previous, x), &values::read(&param, g))
+                } else {
+                    report.max_step()
+                };
+                let each = each.map(Bounds::as_arrays);
+                let norm =
+                    norms::of_step(&rule, each, &moments, || values::read(&previous, x), entries);
+                ("applied", max_step, norm)
             }
-            Outcome::Skipped => (0.0, "skipped"),
+            Outcome::Skipped => ("skipped", 0.0, 0.0),
         };
         let mut kv = KV::new();
         kv.insert("learning_rate", rule.learning_rate().into());
@@ -606,13 +602,9 @@ impl<A: Real> AdamaxSolver<A> {
     fn note_gradient<P: Readable<A>>(&mut self, kv: &mut KV, param: &P, grad: &P) {
         let norm = norms::of_array(&values::read(grad, &mut self.buffers.grad));
         kv.insert("gradient_norm", norm.into());
-        if self.limits().is_some() {
+        if Limits::of(&self.rule, self.bounds.as_ref()).is_some() {
             kv.insert("projected_gradient_norm", self.free_gradient_norm(param, grad).into());
         }
-    }
-
-    fn limits(&self) -> Option<Limits<'_, A>> {
-        Limits::of(&self.rule, self.bounds.as_ref())
     }
 
     /// Returns the norm of the part of the gradient along which the bounds let the parameter move.

@@ -13,6 +13,7 @@
 //! - [Bounds for each element](#bounds-for-each-element)
 //! - [Complex parameters](#complex-parameters)
 //! - [Counting skipped steps](#counting-skipped-steps)
+//! - [Early stopping with the best parameters](#early-stopping-with-the-best-parameters)
 //! - [Averaged parameters](#averaged-parameters)
 //! - [Resuming a run](#resuming-a-run)
 //!
@@ -249,7 +250,8 @@
 //! # Bounds for each element
 //! [`bounds`](crate::AdamaxBuilder::bounds) keeps all entries of a tensor between two numbers. If each
 //! entry has bounds of its own, clamp the parameter after the step. This is the same projection, but
-//! takes a second pass. (`clamp` panics if a bound is NaN, or a lower bound is above its upper one.)
+//! takes a second pass. (`clamp` panics if a bound is NaN, or a lower bound is above its upper one.) The
+//! solver for argmin does all this by itself: `AdamaxSolver::with_bounds`.
 //! ```
 //! use adamax::{Adamax, State};
 //! use ndarray::{Zip, array};
@@ -329,6 +331,50 @@
 //! # assert!(x.iter().all(|x| (x - (1.0 - 9.0 * 0.002)).abs() < 1e-6));
 //! # Ok::<(), adamax::Error>(())
 //! ```
+//!
+//! # Early stopping with the best parameters
+//! A model that learns its training data too well gets worse on other data. Observe the loss of a
+//! validation set with a [`Stop`](crate::Stop): it says when that loss is the best so far, and when it has
+//! stopped improving. The parameters of the best loss are yours to keep.
+//! ```
+//! use adamax::{Adamax, Optimizer, Stop, schedule::Threshold};
+//! use ndarray::{Array1, Array2, array};
+//!
+//! // Polynomials of degree 5. The training set has noise in its values.
+//! let powers = |points: &Array1<f64>| {
+//!     Array2::from_shape_fn((points.len(), 6), |(i, k)| points[i].powi(k as i32))
+//! };
+//! let (train, valid) = (Array1::linspace(-1.0, 1.0, 8), Array1::linspace(-0.9, 0.9, 7));
+//! let noise = array![0.3, -0.3, 0.3, -0.3, 0.3, -0.3, 0.3, -0.3];
+//! let (targets, expected) = (train.mapv(f64::sin) + noise, valid.mapv(f64::sin));
+//! let (train, valid) = (powers(&train), powers(&valid));
+//!
+//! let mut x = Array1::<f64>::zeros(6);
+//! let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.01).build()?);
+//! let slot = optimizer.register("x", &x)?;
+//! let mut stop = Stop::builder().patience(50).threshold(Threshold::Absolute(0.0)).build()?;
+//! let mut best = x.clone();
+//! let loss = |x: &Array1<f64>| (valid.dot(x) - &expected).mapv(|error| error * error).sum();
+//! for _ in 0..5_000 {
+//!     let gradient = train.t().dot(&(train.dot(&x) - &targets)) * 2.0;
+//!     optimizer.step(&mut [slot.bind(&mut x, &gradient)])?;
+//!
+//!     let verdict = stop.observe(loss(&x));
+//!     if verdict.is_best() {
+//!         best.assign(&x);                                        // no allocation
+//!     }
+//!     if verdict.reason().is_some() {
+//!         break;
+//!     }
+//! }
+//! assert_eq!(stop.best(), Some(loss(&best)));
+//! assert!(loss(&best) < loss(&x));
+//! # assert!(stop.reason().is_some() && optimizer.state(slot).unwrap().steps() < 4_000);
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//! A loss of minibatches is noisy: smooth it with
+//! [`smoothing`](crate::StopBuilder::smoothing). A resumed run needs the `Stop` and the best parameters too:
+//! a `Checkpoint` keeps them by `add_value("stop", &stop)` and `add_parameter("best", &best)`.
 //!
 //! # Averaged parameters
 //! An [`Average`](crate::Average) of the parameters over the last steps is less noisy than the
