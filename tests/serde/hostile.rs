@@ -300,7 +300,7 @@ fn control_characters_do_not_reach_messages() -> Result<(), Error> {
         (message::<Schedule>(&json!({ CLEAR: {} })), r"unknown variant `\u{1b}[2J`"),
         (message::<Schedule>(&json!({ "WarmUp": { CLEAR: 1 } })), r"unknown field `\u{1b}[2J`"),
         (message::<adamax::schedule::ReduceOnPlateau>(&field), r"unknown field `\u{1b}[2J`"),
-        (message::<adamax::Stop>(&field), r"unknown field `\u{1b}[2J`"),
+        (message::<adamax::Stop>(&json!({ CLEAR: 1 })), r"unknown field `\u{1b}[2J`"),
         (message::<State>(&json!({ CLEAR: 1 })), r"unknown field `\u{1b}[2J`"),
         (message::<adamax::Average>(&json!({ CLEAR: 1 })), r"unknown field `\u{1b}[2J`"),
         (message::<Snapshot>(&json!({ CLEAR: 1 })), r"unknown field `\u{1b}[2J`"),
