@@ -27,9 +27,10 @@ use crate::{error::Detail, rule::range::check};
 /// [`judge_step`](Stop::judge_step), for the two tolerances. Criteria that the caller never asks for have
 /// no effect. A solver for argmin takes a `Stop` too.
 ///
-/// The loss s is smoothed, and right from the first one: without smoothing (β = 0) it is the loss itself.
-/// The best loss is the lowest s so far, by whatever amount. Patience counts the losses that are not
-/// better by the threshold: slow progress counts as soon as it adds up to the threshold.
+/// s is the smoothed loss, a mean in which recent losses weigh more. It is corrected as an
+/// [`Average`](crate::Average) is: the first s is the first loss. Without smoothing (β = 0) s is the loss
+/// itself. The best loss is the lowest s so far, by whatever amount. Patience counts the losses that are
+/// not better by the threshold. Slow progress counts as soon as it adds up to more than the threshold.
 ///
 /// A loss that is NaN or infinite is bad, never the best, and no part of s. Under
 /// [`Objective::Maximize`] the comparisons become `s > r + threshold·|r|` and `s > r + threshold`, and the
@@ -45,8 +46,8 @@ use crate::{error::Detail, rule::range::check};
 /// | [`gradient_tolerance`](StopBuilder::gradient_tolerance) | 0 (off) | finite, ≥ 0 |
 ///
 /// Patience and threshold count as in [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau). Keras'
-/// `EarlyStopping(patience=n, min_delta=d)` stops at the n-th bad loss: this is `patience(n - 1)` and
-/// `Threshold::Absolute(d)`.
+/// `EarlyStopping(patience=n, min_delta=d)` stops at the n-th bad loss in a row. For n ≥ 1 this is
+/// `patience(n - 1)` and `Threshold::Absolute(d)`.
 ///
 /// # Saving
 /// With feature `serde` it is saved with all it has observed, for instance by `Checkpoint::add_value`. A

@@ -6,7 +6,9 @@ mod common;
 #[path = "common/counting.rs"]
 mod counting;
 
-use adamax::{Adamax, Average, Error, MaxNorm, NonFinite, Optimizer, Outcome, State, adamax_step};
+use adamax::{
+    Adamax, Average, Error, MaxNorm, NonFinite, Optimizer, Outcome, State, Stop, adamax_step,
+};
 use common::{Float, Layout, layout::LAYOUTS, rules};
 use ndarray::{Array, ArrayD, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
 
@@ -255,6 +257,31 @@ fn an_average() -> Result<(), Error> {
                 let (count, result) = allocations(|| Average::update_all(&mut [average.bind(&x)]));
                 assert_eq!((count, result.is_ok()), (0, true), "{name:?}");
             }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_end_of_a_run() -> Result<(), Error> {
+    let mut stop = Stop::builder().smoothing(0.9).step_tolerance(1e-9).build()?;
+    let (count, best) = allocations(|| {
+        let losses = [3.0, f64::NAN, 2.0, 2.5];
+        losses.map(|loss| stop.observe(loss).is_best())
+    });
+    assert_eq!((count, best), (0, [true, false, true, false]));
+    Ok(())
+}
+
+#[test]
+fn a_projected_gradient_takes_one_array() -> Result<(), Error> {
+    let rule = Adamax::builder().bounds(0.0, 1.0).build()?;
+    for shape in SHAPES {
+        for layout in LAYOUTS {
+            let Setting { name, x, g, .. } =
+                Setting::<f64, IxDyn>::new(&rule, shape, [layout, Layout::C, layout])?;
+            let (count, norm) = allocations(|| rule.projected_gradient_norm(&x, &g));
+            assert!(count <= 1 && norm.is_ok(), "{name:?}: {count}");
         }
     }
     Ok(())

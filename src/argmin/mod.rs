@@ -537,8 +537,8 @@ where
         let each = each(self.bounds.as_ref());
         let Buffers { moments: spare, entries, param: x, grad: g } = &mut self.buffers;
         let (moments, report) = values::write(&mut param, x, |param| {
-            let mut moments = copy_of(self.state.as_ref(), spare.take(), param).map_err(refused)?;
             each.map_or(Ok(()), |bounds| bounds.check_shape(param.shape()))?;
+            let mut moments = copy_of(self.state.as_ref(), spare.take(), param).map_err(refused)?;
             let report = rule.step_with_report(&mut moments, param, &values::read(&grad, g));
             let report = report.map_err(refused)?;
             if let (Some(bounds), Outcome::Applied) = (each, report.outcome()) {

@@ -124,6 +124,7 @@ impl Report {
     ///
     /// Δx is the difference of the new and the old value in memory, rounded to the precision of the
     /// tensor. So it is 0 where a step is lost to rounding: no entry has moved.
+    /// [`Stop::judge_step`](crate::Stop::judge_step) compares it with a tolerance.
     #[must_use]
     pub fn max_step(&self) -> f64 {
         self.max_step
