@@ -1188,13 +1188,16 @@ fn bounds_that_cannot_be_kept_are_refused() {
         assert!(text.contains(&expected), "{text}");
     }
 
-    // Without `init`, and with a parameter that changes its length in the middle of a run.
+    // Without `init`, and with a parameter of another length.
     let mut problem = Problem::new(Ladder::new());
-    let mut bounded = bounded(&vec![0.0, 1.0], &vec![5.0, 5.0]);
-    let short: On<Vec<f64>> = IterState::new().param(vec![1.0]);
-    let error = failure(bounded.next_iter(&mut problem, short)).to_string();
-    assert!(error.contains("lower bound has shape [2], but parameter has shape [1]"), "{error}");
-    assert_eq!(bounded.state(), None);
+    for lower in [vec![0.0, 1.0], vec![0.0, 0.0]] {
+        let mut bounded = bounded(&lower, &vec![5.0, 5.0]);
+        let short: On<Vec<f64>> = IterState::new().param(vec![1.0]);
+        let error = failure(bounded.next_iter(&mut problem, short)).to_string();
+        let expected = "lower bound has shape [2], but parameter has shape [1]";
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(bounded.state(), None);
+    }
 }
 
 // ---------------------------------------------------------------- stop

@@ -500,7 +500,7 @@ where
     ) -> Result<(Iterate<P, A>, Option<KV>), Error> {
         let param = state.take_param().ok_or_else(no_parameter)?;
         let array = values::read(&param, &mut self.buffers.param);
-        self.bounds.as_ref().map_or(Ok(()), |bounds| bounds.check_shape(array.shape()))?;
+        check_bounds(self.bounds.as_ref(), &array)?;
         // A copy, because everything that follows may fail.
         let moments = match self.state.clone() {
             Some(earlier) => earlier.with_layout_of(&array).map_err(refused)?,
@@ -537,7 +537,7 @@ where
         let each = each(self.bounds.as_ref());
         let Buffers { moments: spare, entries, param: x, grad: g } = &mut self.buffers;
         let (moments, report) = values::write(&mut param, x, |param| {
-            each.map_or(Ok(()), |bounds| bounds.check_shape(param.shape()))?;
+            check_bounds(self.bounds.as_ref(), param)?;
             let mut moments = copy_of(self.state.as_ref(), spare.take(), param).map_err(refused)?;
             let report = rule.step_with_report(&mut moments, param, &values::read(&grad, g));
             let report = report.map_err(refused)?;
@@ -673,6 +673,14 @@ impl<A: Real + ArgminFloat> AdamaxSolver<A> {
         let by_change = change.and_then(|change| stop.judge_change(change));
         by_change.or(norm.and_then(|norm| stop.judge_gradient(norm)))
     }
+}
+
+/// Refuses a parameter whose shape is not that of the bounds.
+fn check_bounds<A: Real>(
+    bounds: Option<&Bounds<A>>,
+    param: &ArrayRef<A, IxDyn>,
+) -> Result<(), ArgminError> {
+    bounds.map_or(Ok(()), |bounds| bounds.check_shape(param.shape()))
 }
 
 /// Returns the bounds, unless the rule takes them because all are the same.
