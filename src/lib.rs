@@ -152,7 +152,7 @@ pub use step::{
     functional::{Operand, adamax_step},
     report::Report,
 };
-pub use stop::{Stop, StopBuilder, StopReason, Verdict};
+pub use stop::{Stop, StopBuilder, StopReason, StopVerdict};
 
 /// Runs the programs in README.md as doctests.
 #[cfg(doctest)]

@@ -22,7 +22,7 @@ use crate::{error::Detail, rule::range::check};
 /// stop   if bad > patience, or max |Δx| < step tolerance, or the gradient norm < gradient tolerance
 /// ```
 /// It is a value, not a loop. Pass each loss, for instance that of a validation set once per epoch, to
-/// [`observe`](Stop::observe). The [`Verdict`] says if the loss is the best so far, so that the caller
+/// [`observe`](Stop::observe). The [`StopVerdict`] says if the loss is the best so far, so that the caller
 /// keeps the parameters, and if the run has lost its patience. Pass the [`Report`] of a step to
 /// [`judge_step`](Stop::judge_step), for the two tolerances. Criteria that the caller never asks for have
 /// no effect. A solver for argmin takes a `Stop` too.
@@ -126,12 +126,12 @@ impl fmt::Display for StopReason {
 
 /// The result of [`Stop::observe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct StopVerdict {
     best: bool,
     reason: Option<StopReason>,
 }
 
-impl Verdict {
+impl StopVerdict {
     /// Returns true if the loss, after smoothing, is the best so far: time to keep the parameters.
     #[must_use]
     pub fn is_best(self) -> bool {
@@ -221,11 +221,11 @@ impl Stop {
     /// assert_eq!(verdicts.map(|verdict| verdict.reason().is_some()), [false, false, false, true, false]);
     /// # Ok::<(), adamax::Error>(())
     /// ```
-    pub fn observe(&mut self, loss: f64) -> Verdict {
+    pub fn observe(&mut self, loss: f64) -> StopVerdict {
         let (best, better) = if loss.is_finite() { self.take(loss) } else { (false, false) };
         let bad = &mut self.observed.bad_in_a_row;
         *bad = if better { 0 } else { bad.saturating_add(1) };
-        Verdict { best, reason: self.reason() }
+        StopVerdict { best, reason: self.reason() }
     }
 
     /// Takes a finite loss into the smoothed one. Returns true if that is the best, and if it is better by

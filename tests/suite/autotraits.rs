@@ -4,7 +4,7 @@
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
     ErrorKind, GradientCheck, Group, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Slot,
-    Snapshot, State, Stop, StopBuilder, StopReason, Unmatched, Verdict, WeightDecay,
+    Snapshot, State, Stop, StopBuilder, StopReason, StopVerdict, Unmatched, WeightDecay,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 use ndarray::{Ix2, IxDyn};
@@ -61,7 +61,7 @@ fn every_type_has_its_auto_traits() {
     is_free::<StopBuilder>();
     is_free::<StopReason>();
     is_free::<Unmatched>();
-    is_free::<Verdict>();
+    is_free::<StopVerdict>();
     is_free::<Threshold>();
     is_free::<WeightDecay>();
     slots_are_free_in::<Ix2>();
@@ -81,7 +81,7 @@ fn values_copy_and_compare() {
     is_small_value::<Amplitude>();
     is_small_value::<MaxNorm>();
     is_small_value::<Threshold>();
-    is_small_value::<Verdict>();
+    is_small_value::<StopVerdict>();
     is_small_value::<WeightDecay>();
     is_key::<BiasCorrection>();
     is_key::<EpsilonPlacement>();

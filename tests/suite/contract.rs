@@ -13,7 +13,7 @@ use adamax::ndarray::{
 use adamax::{
     Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
     ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Report,
-    Slot, Snapshot, State, Stop, StopBuilder, StopReason, Unmatched, Verdict, WeightDecay,
+    Slot, Snapshot, State, Stop, StopBuilder, StopReason, StopVerdict, Unmatched, WeightDecay,
     adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
@@ -196,14 +196,14 @@ fn the_projected_gradient() {
 #[test]
 fn the_end_of_a_run() {
     let _: fn() -> StopBuilder = Stop::builder;
-    let _: fn(&mut Stop, f64) -> Verdict = Stop::observe;
+    let _: fn(&mut Stop, f64) -> StopVerdict = Stop::observe;
     let _: fn(&Stop, &Report) -> Option<StopReason> = Stop::judge_step;
     let _: fn(&Stop, f64) -> Option<StopReason> = Stop::judge_gradient;
     let _: fn(&Stop) -> Option<StopReason> = Stop::reason;
     let _: fn(&Stop) -> Option<f64> = Stop::best;
     let _: fn(&Stop) -> Option<f64> = Stop::smoothed;
-    let _: fn(Verdict) -> bool = Verdict::is_best;
-    let _: fn(Verdict) -> Option<StopReason> = Verdict::reason;
+    let _: fn(StopVerdict) -> bool = StopVerdict::is_best;
+    let _: fn(StopVerdict) -> Option<StopReason> = StopVerdict::reason;
 
     let _: fn(StopBuilder, Objective) -> StopBuilder = StopBuilder::objective;
     let _: fn(StopBuilder, u64) -> StopBuilder = StopBuilder::patience;
