@@ -87,7 +87,8 @@ pub enum ErrorKind {
     /// A gradient, a part of a state or the value of an objective is NaN or infinite, or a step would
     /// bring an infinity into a state.
     NonFinite,
-    /// There is no memory for an array: a view that repeats its elements can have any shape.
+    /// There is no memory for an array: a view that repeats its elements can have any shape. Or, where
+    /// `usize` has 32 bits, the process has registered four billion tensors.
     Memory,
     /// An infinity norm is negative.
     NegativeNorm,
@@ -95,10 +96,12 @@ pub enum ErrorKind {
     Precision,
     /// The step number is 0, the step counter is at its end, or an average has had no update.
     StepCount,
-    /// A slot or a group belongs to another optimizer.
+    /// A slot or a group belongs to another optimizer, or the tensor of a slot was removed.
     Foreign,
     /// A slot occurs twice in one batch.
     Repeated,
+    /// A registered tensor is not in a batch that should hold all of them.
+    Missing,
     /// A name, or the key of a note, is taken.
     Name,
     /// Another process has refused the step, or the findings of processes do not fit together.
@@ -232,13 +235,21 @@ struct Differences<'a> {
 impl fmt::Display for Differences<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [_, missing @ ..] = self.missing {
-            f.write_str("missing in the snapshot")?;
-            list(f, "; also missing: ", missing)?;
+            write!(f, "missing in the snapshot{}", AlsoMissing(missing))?;
             list(f, "; in the snapshot, but not registered: ", self.unexpected)
         } else {
             f.write_str("in the snapshot, but not registered")?;
             list(f, "; also not registered: ", self.unexpected.get(1..).unwrap_or_default())
         }
+    }
+}
+
+/// The names of tensors that are missing besides the one in front of the message.
+struct AlsoMissing<'a>(&'a [String]);
+
+impl fmt::Display for AlsoMissing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(f, "; also missing: ", self.0)
     }
 }
 
@@ -304,10 +315,18 @@ pub(crate) enum Detail {
     NoUpdates,
     #[error("group belongs to another optimizer")]
     ForeignGroup,
-    #[error("slot at index {place} of the batch belongs to another optimizer")]
-    ForeignSlot { place: usize },
+    #[error("slot belongs to another optimizer, or its tensor was removed")]
+    ForeignSlot,
+    #[error(
+        "slot at index {place} of the batch belongs to another optimizer, or its tensor was removed"
+    )]
+    ForeignInBatch { place: usize },
     #[error("comes twice in one batch")]
     Repeated,
+    #[error("registered, but not in the batch{}", AlsoMissing(others))]
+    NotInBatch { others: Vec<String> },
+    #[error("no more tensors can be registered in this process")]
+    NoMoreIds,
     #[error("name is taken")]
     NameTaken,
     #[error("another process has refused the step")]
@@ -426,8 +445,12 @@ impl Detail {
             Detail::NoUpdates => {
                 Facts { array: Some(Role::Average.name()), ..Facts::of(ErrorKind::StepCount) }
             }
-            Detail::ForeignGroup | Detail::ForeignSlot { .. } => Facts::of(ErrorKind::Foreign),
+            Detail::ForeignGroup | Detail::ForeignSlot | Detail::ForeignInBatch { .. } => {
+                Facts::of(ErrorKind::Foreign)
+            }
             Detail::Repeated => Facts::of(ErrorKind::Repeated),
+            Detail::NotInBatch { .. } => Facts::of(ErrorKind::Missing),
+            Detail::NoMoreIds => Facts::of(ErrorKind::Memory),
             Detail::NameTaken => Facts::of(ErrorKind::Name),
             Detail::RefusedElsewhere | Detail::OtherNorms | Detail::NoFindings => {
                 Facts::of(ErrorKind::Agreement)

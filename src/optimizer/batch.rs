@@ -1,7 +1,7 @@
 //! The two phases of a step of many tensors. The first checks everything and changes nothing; the
 //! second writes and cannot fail.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use ndarray::IxDyn;
@@ -11,6 +11,7 @@ use super::{
     findings::{Findings, Sums, Verdict},
     max_norm::MaxNorm,
     slot::Bound,
+    tensors::Tensor,
 };
 #[cfg(feature = "rayon")]
 use crate::par::Parallel;
@@ -27,21 +28,9 @@ use crate::{
         squares::Squares,
     },
     rule::{Adamax, NonFinite, precision},
-    state::State,
-    step::{Outcome, report::Report},
+    step::Outcome,
     update::{Arrays, coefficients::Coefficients, contiguous::Observe, rehearsal::Obstacle},
 };
-
-/// A tensor of an optimizer.
-pub(super) struct Tensor<A> {
-    pub(super) name: String,
-    pub(super) group: usize,
-    pub(super) state: State<A>,
-    /// The number of the last batch with this tensor.
-    pub(super) batch: u64,
-    /// The figures of its last step with a report.
-    pub(super) report: Option<Report>,
-}
 
 /// The rule of a group, and the coefficients of its latest step: tensors of one group mostly have
 /// one t, and so the same coefficients.
@@ -163,7 +152,7 @@ impl<A: Real> Optimizer<A> {
     pub(super) fn begin<'s, 'a>(&'s mut self, batch: &'s mut [Bound<'a, A>]) -> Checked<'s, 'a, A> {
         Checked {
             groups: &self.groups,
-            tensors: &mut self.tensors,
+            tensors: self.tensors.places_mut(),
             batch,
             lr_scale: self.lr_scale,
             max_norm: self.max_norm,
@@ -182,15 +171,9 @@ impl<A: Real> Optimizer<A> {
         }
         let mut usual = true;
         self.batches += 1;
+        let tensors = self.tensors.places_mut();
         for (place, bound) in batch.iter().enumerate() {
-            let tensor = match self.tensors.get_mut(bound.index) {
-                Some(tensor) if bound.optimizer == self.id => tensor,
-                _ => return Err(Detail::ForeignSlot { place }.into()),
-            };
-            if tensor.batch == self.batches {
-                return Err(Error::from(Detail::Repeated).in_tensor(&tensor.name));
-            }
-            tensor.batch = self.batches;
+            let tensor = enter(tensors, place, bound, self.batches)?;
             let t = bound.pair.check(&tensor.state).map_err(|e| e.in_registered(&tensor.name))?;
             let group = self.groups.get_mut(tensor.group);
             debug_assert!(group.is_some(), "groups are never removed");
@@ -201,6 +184,25 @@ impl<A: Real> Optimizer<A> {
         }
         Ok(usual)
     }
+}
+
+/// Finds the tensor of a member of a batch, and notes that the batch with number `batch` has it.
+#[inline(always)]
+pub(super) fn enter<'s, A>(
+    tensors: &'s mut [Tensor<A>],
+    place: usize,
+    bound: &Bound<'_, A>,
+    batch: u64,
+) -> Result<&'s mut Tensor<A>, Error> {
+    let tensor = match tensors.get_mut(bound.index) {
+        Some(tensor) if tensor.id == Some(bound.id) => tensor,
+        _ => return Err(Detail::ForeignInBatch { place }.into()),
+    };
+    if tensor.batch == batch {
+        return Err(Error::from(Detail::Repeated).in_tensor(&tensor.name));
+    }
+    tensor.batch = batch;
+    Ok(tensor)
 }
 
 impl<'a, A: Real> Checked<'_, 'a, A> {
@@ -516,7 +518,7 @@ impl<A: Real> Checked<'_, '_, A> {
             return Outcome::Skipped;
         }
         if execute.splits(elements(batch)) {
-            // Sorted by tensor, two halves of the batch borrow disjoint halves of `tensors`.
+            // Sorted by place, two halves of the batch borrow disjoint halves of `tensors`.
             batch.sort_unstable_by_key(|bound| bound.index);
         }
         let plan = Plan { groups, lr_scale, clip };
@@ -629,7 +631,7 @@ enum Work<'s, 'a, A> {
     Arrays(Coefficients<A>, Arrays<'s, 'a, A>),
 }
 
-/// Some tensors of a batch, with the tensors of the optimizer from number `first` on.
+/// Some tensors of a batch, with the tensors of the optimizer from place `first` on.
 pub(super) struct Part<'s, 'a, A> {
     pub(super) plan: Plan<'s, A>,
     pub(super) batch: &'s mut [Bound<'a, A>],
@@ -672,7 +674,7 @@ impl<A: Real> Split for Work<'_, '_, A> {
 }
 
 impl<'s, 'a, A: Real> Part<'s, 'a, A> {
-    /// Splits two tensors or more, which are in the order of the optimizer's tensors.
+    /// Splits two tensors or more, which are in the order of their places.
     pub(super) fn halves(self) -> (Self, Self) {
         let Part { plan, batch, tensors, first } = self;
         let (batch, batch2) = batch.split_at_mut(batch.len() / 2);

@@ -4,10 +4,15 @@
 use alloc::{format, string::String, vec::Vec};
 use core::fmt;
 
-use super::{Optimizer, batch::Tensor};
+use super::{
+    Optimizer,
+    slot::Group,
+    tensors::{Tensor, Tensors},
+};
 use crate::{
     error::{Abbreviated, escaped},
     real::Real,
+    state::State,
 };
 
 /// A table of the tensors, with a line for all of them together.
@@ -31,8 +36,8 @@ use crate::{
 impl<A: Real> fmt::Display for Optimizer<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["tensor", "shape", "parameters", "group", "steps"].map(String::from);
-        let lines: Vec<_> = core::iter::once(head).chain(self.tensors.iter().map(line)).collect();
-        let total: usize = self.tensors.iter().map(|tensor| tensor.state.len()).sum();
+        let lines: Vec<_> = core::iter::once(head).chain(self.tensors().map(line)).collect();
+        let total: usize = self.tensors().map(|(_, _, state)| state.len()).sum();
         let last = match self.tensors.len() {
             1 => String::from("1 tensor"),
             count => format!("{count} tensors"),
@@ -50,13 +55,12 @@ impl<A: Real> fmt::Display for Optimizer<A> {
     }
 }
 
-fn line<A: Real>(tensor: &Tensor<A>) -> [String; 5] {
-    let Tensor { name, group, state, .. } = tensor;
+fn line<A: Real>((name, group, state): (&str, Group, &State<A>)) -> [String; 5] {
     [
         escaped(Abbreviated::name(name)),
         format!("{:?}", state.first_moment().shape()),
         format!("{}", state.len()),
-        format!("{group}"),
+        format!("{}", group.index),
         format!("{}", state.steps()),
     ]
 }
@@ -67,18 +71,16 @@ impl<A: Real> fmt::Debug for Optimizer<A> {
         let rules: Vec<_> = self.groups.iter().map(super::GroupRule::rule).collect();
         f.debug_struct("Optimizer")
             .field("groups", &rules)
-            .field("tensors", &Tensors(&self.tensors))
+            .field("tensors", &self.tensors)
             .field("lr_scale", &self.lr_scale)
             .field("max_norm", &self.max_norm)
             .finish_non_exhaustive()
     }
 }
 
-struct Tensors<'s, A>(&'s [Tensor<A>]);
-
-impl<A: Real> fmt::Debug for Tensors<'_, A> {
+impl<A: Real> fmt::Debug for Tensors<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|tensor| (&tensor.name, tensor))).finish()
+        f.debug_map().entries(self.iter().map(|tensor| (&tensor.name, tensor))).finish()
     }
 }
 

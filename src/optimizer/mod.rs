@@ -3,29 +3,25 @@
 pub(crate) mod batch;
 mod display;
 pub(crate) mod findings;
+mod id;
 pub(crate) mod max_norm;
 mod report;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
+mod surgery;
+mod tensors;
 
-use alloc::{
-    borrow::ToOwned,
-    collections::{BTreeMap, BTreeSet},
-    string::String,
-    vec::Vec,
-};
-use core::{
-    marker::PhantomData,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use alloc::{borrow::ToOwned, collections::BTreeSet, vec::Vec};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{ArrayRef, Dimension};
 
 use self::{
-    batch::{Checked, GroupRule, Purpose, Tensor},
+    batch::{Checked, GroupRule, Purpose},
     max_norm::MaxNorm,
     slot::{Bound, Group, Slot},
     snapshot::{Snapshot, TensorSnapshot, Unmatched},
+    tensors::{Tensor, Tensors},
 };
 #[cfg(feature = "rayon")]
 use crate::par::Parallel;
@@ -90,11 +86,10 @@ use crate::{
 /// # Ok::<(), adamax::Error>(())
 /// ```
 pub struct Optimizer<A = f64> {
-    /// The mark of the slots and groups that belong to this optimizer.
+    /// The mark of the groups that belong to this optimizer.
     id: usize,
     groups: Vec<GroupRule<A>>,
-    tensors: Vec<Tensor<A>>,
-    by_name: BTreeMap<String, usize>,
+    tensors: Tensors<A>,
     lr_scale: f64,
     max_norm: Option<MaxNorm>,
     /// The number of batches that have been checked. Tensors of the present batch carry it.
@@ -110,8 +105,7 @@ impl<A: Real> Optimizer<A> {
         Optimizer {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             groups: Vec::from([GroupRule::new(rule)]),
-            tensors: Vec::new(),
-            by_name: BTreeMap::new(),
+            tensors: Tensors::new(),
             lr_scale: 1.0,
             max_norm: None,
             batches: 0,
@@ -247,18 +241,15 @@ impl<A: Real> Optimizer<A> {
         param: &ArrayRef<A, D>,
     ) -> Result<Slot<D>, Error> {
         let group = self.group_index(group)?;
-        if self.by_name.contains_key(name) {
+        if self.tensors.contains(name) {
             return Err(Error::from(Detail::NameTaken).in_tensor(name));
         }
         let state = State::try_zeros_like(param).map_err(|error| error.in_tensor(name))?;
-        let index = self.tensors.len();
-        self.by_name.insert(name.to_owned(), index);
-        let (name, batch) = (name.to_owned(), self.batches);
-        self.tensors.push(Tensor { name, group, state, batch, report: None });
-        Ok(Slot { optimizer: self.id, index, dimension: PhantomData })
+        self.tensors.insert(name, group, state, self.batches).map_err(|e| e.in_tensor(name))
     }
 
-    /// Returns the state of a tensor; `None` if the slot belongs to another optimizer.
+    /// Returns the state of a tensor; `None` if the slot belongs to another optimizer, or its tensor
+    /// was removed.
     ///
     /// ```
     /// # use adamax::{Adamax, Optimizer};
@@ -273,10 +264,7 @@ impl<A: Real> Optimizer<A> {
     /// ```
     #[must_use]
     pub fn state<D: Dimension>(&self, slot: Slot<D>) -> Option<&State<A>> {
-        if slot.optimizer != self.id {
-            return None;
-        }
-        self.tensors.get(slot.index).map(|entry| &entry.state)
+        self.tensors.get(slot).map(|entry| &entry.state)
     }
 }
 
@@ -362,8 +350,8 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Errors
     /// After an error nothing has changed, in any tensor, bit for bit. The error names the tensor.
-    /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if a slot belongs to another optimizer. As
-    ///   the tensor has no name in this one, the error gives the index in the batch instead.
+    /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if a slot belongs to another optimizer, or
+    ///   its tensor was removed. As there is no name for it, the error gives the index in the batch.
     /// - [`ErrorKind::Repeated`](crate::ErrorKind::Repeated) if a slot occurs twice;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a parameter or a gradient does not have the
     ///   registered shape;
@@ -634,7 +622,7 @@ impl<A: Real> Optimizer<A> {
     fn unmatched(&self, snapshot: &Snapshot<A>) -> Unmatched {
         let missing = self.tensors.iter().map(|entry| entry.name.as_str());
         let missing = missing.filter(|&name| snapshot.tensor(name).is_none());
-        let unexpected = snapshot.names().filter(|&name| !self.by_name.contains_key(name));
+        let unexpected = snapshot.names().filter(|&name| !self.tensors.contains(name));
         Unmatched {
             missing: missing.map(str::to_owned).collect(),
             unexpected: unexpected.map(str::to_owned).collect(),
@@ -652,10 +640,9 @@ impl<A: Real> Optimizer<A> {
     /// Takes over the tensors of a snapshot that has been checked, the rules of some groups, and the
     /// settings for all.
     fn take_over(&mut self, snapshot: &Snapshot<A>, takes_rule: impl Fn(usize) -> bool) {
-        for entry in &mut self.tensors {
+        for entry in self.tensors.iter_mut() {
             if let Some(TensorSnapshot { state, .. }) = snapshot.tensor(&entry.name) {
-                entry.state.assign(state);
-                entry.report = None;
+                entry.set_state(state);
             }
         }
         let own = self.groups.iter().map(GroupRule::rule);

@@ -5,10 +5,11 @@ use ndarray::Dimension;
 
 use super::{
     Optimizer,
-    batch::{self, Checked, Clip, Norms, Part, Plan, Tensor},
+    batch::{self, Checked, Clip, Norms, Part, Plan},
     findings::Verdict,
     max_norm::MaxNorm,
     slot::{Bound, Slot},
+    tensors::Tensor,
 };
 #[cfg(feature = "rayon")]
 use crate::par::Parallel;
@@ -101,8 +102,8 @@ impl<A: Real> Optimizer<A> {
     }
 
     /// Returns the figures of a tensor in its last step with a report, also if that was skipped. `None`
-    /// if there has been none since it was registered or restored, or if the slot belongs to another
-    /// optimizer.
+    /// if there has been none since its state was registered, restored or set. `None` also if the slot
+    /// belongs to another optimizer, or its tensor was removed.
     ///
     /// Steps without a report do not change it. Its norm is that of this gradient alone. With
     /// [`MaxNorm::Global`], its clip factor is that of the batch.
@@ -111,10 +112,7 @@ impl<A: Real> Optimizer<A> {
     /// See [`step_with_report`](Optimizer::step_with_report).
     #[must_use]
     pub fn report<D: Dimension>(&self, slot: Slot<D>) -> Option<Report> {
-        if slot.optimizer != self.id {
-            return None;
-        }
-        self.tensors.get(slot.index)?.report
+        self.tensors.get(slot)?.report
     }
 
     #[inline(always)]
@@ -173,7 +171,7 @@ impl<A: Real> Checked<'_, '_, A> {
                 }
             }
             if execute.splits(batch::elements(batch)) {
-                // Sorted by tensor, two halves of the batch borrow disjoint halves of `tensors`.
+                // Sorted by place, two halves of the batch borrow disjoint halves of `tensors`.
                 batch.sort_unstable_by_key(|bound| bound.index);
             }
             let part = Part { plan, batch, tensors, first: 0 };

@@ -5,6 +5,7 @@ use core::{fmt, marker::PhantomData};
 
 use ndarray::{ArrayRef, Dimension};
 
+use super::id::Id;
 use crate::{
     real::Real,
     reduce::norm::Norm,
@@ -36,8 +37,8 @@ pub struct Group {
 
 /// The key of one tensor with dimension `D` in one [`Optimizer`](crate::Optimizer).
 ///
-/// A slot is `Copy`. It works only with the optimizer that returned it, and only with arrays of the
-/// dimension that was registered:
+/// A slot is `Copy`. It works only with the optimizer that returned it, until the tensor is
+/// [removed](crate::Optimizer::remove), and only with arrays of the dimension that was registered:
 ///
 /// ```compile_fail,E0308
 /// use adamax::{Adamax, Optimizer};
@@ -49,7 +50,7 @@ pub struct Group {
 /// matrix.bind(&mut vector, &gradient);    // a Slot<Ix2> does not take an Array1
 /// ```
 pub struct Slot<D> {
-    pub(super) optimizer: usize,
+    pub(super) id: Id,
     pub(super) index: usize,
     pub(super) dimension: PhantomData<fn() -> D>,
 }
@@ -91,7 +92,7 @@ impl<D: Dimension> Slot<D> {
         grad: &'a ArrayRef<A, D>,
     ) -> Bound<'a, A> {
         let pair = Pair::new(param, grad);
-        Bound { optimizer: self.optimizer, index: self.index, pair, norm: Norm::ZERO }
+        Bound { id: self.id, index: self.index, pair, norm: Norm::ZERO }
     }
 }
 
@@ -117,7 +118,7 @@ impl<D: Dimension> Slot<D> {
 /// # Ok::<(), adamax::Error>(())
 /// ```
 pub struct Bound<'a, A> {
-    pub(super) optimizer: usize,
+    pub(super) id: Id,
     pub(super) index: usize,
     /// Views with gaps are in a box, so that a batch of many small tensors takes little memory.
     pub(super) pair: Pair<'a, A, Box<Gapped<'a, A>>>,
@@ -150,7 +151,7 @@ impl<D> Copy for Slot<D> {}
 
 impl<D> PartialEq for Slot<D> {
     fn eq(&self, other: &Self) -> bool {
-        (self.optimizer, self.index) == (other.optimizer, other.index)
+        self.id == other.id
     }
 }
 
@@ -158,7 +159,7 @@ impl<D> Eq for Slot<D> {}
 
 impl<D> core::hash::Hash for Slot<D> {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        (self.optimizer, self.index).hash(state);
+        self.id.hash(state);
     }
 }
 

@@ -85,10 +85,13 @@ impl<A: Real> State<A> {
     #[must_use]
     #[doc(alias("init"))]
     pub fn zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Self {
-        State::try_zeros_like(param).unwrap_or_else(|_| {
-            let [m, u] = [(); 2].map(|()| Array::zeros(IxDyn(&[0])));
-            State { m, u, order: Order::ROW_MAJOR, steps: 0, balanced: true }
-        })
+        State::try_zeros_like(param).unwrap_or_else(|_| State::empty())
+    }
+
+    /// Returns a state of the shape `[0]`, which takes no memory.
+    pub(crate) fn empty() -> Self {
+        let [m, u] = [(); 2].map(|()| Array::zeros(IxDyn(&[0])));
+        State { m, u, order: Order::ROW_MAJOR, steps: 0, balanced: true }
     }
 
     /// As [`zeros_like`](State::zeros_like), but refuses a parameter if there is no memory for its

@@ -290,6 +290,19 @@ fn the_optimizer() {
         let _: fn(&mut Opt<A>, f64) -> Result<(), Error> = Optimizer::set_lr_scale;
         let _: fn(&mut Opt<A>, Option<MaxNorm>) -> Result<(), Error> = Optimizer::set_max_norm;
         let _: fn(&Opt<A>, Slot<D>) -> Option<&State<A>> = Optimizer::state::<D>;
+        let _: fn(&Opt<A>, Slot<D>) -> Option<Group> = Optimizer::group::<D>;
+        let _: fn(&Opt<A>, &str) -> Option<Slot<D>> = Optimizer::slot::<D>;
+        let _: fn(&mut Opt<A>, Slot<D>, &State<A>) -> Result<(), Error> = Optimizer::set_state::<D>;
+        let _: fn(&mut Opt<A>, Slot<D>) -> Result<State<A>, Error> = Optimizer::remove::<D>;
+        let _: fn(&mut Opt<A>, Slot<D>, Group) -> Result<(), Error> = Optimizer::move_to::<D>;
+        let _: fn(&mut Opt<A>, &mut [Bound<'_, A>]) -> Result<Outcome, Error> = Optimizer::step_all;
+        let _: fn(&mut Opt<A>, &[Bound<'_, A>]) -> Result<(), Error> = Optimizer::check_complete;
+        let _ = |optimizer: &Opt<A>| -> Vec<(String, Group, State<A>)> {
+            let owned = |(name, group, state): (&str, Group, &State<A>)| {
+                (String::from(name), group, state.clone())
+            };
+            optimizer.tensors().map(owned).collect()
+        };
         let _: fn(&Opt<A>) -> Snapshot<A> = Optimizer::snapshot;
         let _: fn(&mut Opt<A>, &Snapshot<A>) -> Result<(), Error> = Optimizer::restore;
         let _: fn(&mut Opt<A>, &Snapshot<A>) -> Result<Unmatched, Error> =
@@ -390,7 +403,7 @@ fn errors() {
     fn is_error<E: std::error::Error + Send + Sync + 'static>() {}
     is_error::<Error>();
     let _: fn(&Error) -> ErrorKind = Error::kind;
-    let _ = ErrorKind::Memory;
+    let _ = (ErrorKind::Memory, ErrorKind::Missing);
     let _: for<'a> fn(&'a Error) -> Option<&'a str> = Error::tensor;
 }
 

@@ -29,4 +29,5 @@ mod properties;
 mod schedule;
 mod snapshot;
 mod stop;
+mod surgery;
 mod value_stability;

@@ -575,7 +575,8 @@ fn a_fault_in_one_tensor_changes_none() -> Result<(), Error> {
 fn a_foreign_slot_is_reported_by_its_index() -> Result<(), Error> {
     let mut model = with_policies(|_| NonFinite::Error);
     let (outcome, _) = provoke(Fault::ForeignSlot, &mut model, 5)?;
-    let message = "slot at index 5 of the batch belongs to another optimizer";
+    let message =
+        "slot at index 5 of the batch belongs to another optimizer, or its tensor was removed";
     assert_eq!(outcome.unwrap_err().to_string(), message);
     Ok(())
 }
