@@ -203,6 +203,70 @@ fn a_batch_on_the_stack() -> Result<(), Error> {
     Ok(())
 }
 
+/// To look for tensors that were forgotten takes no memory.
+#[test]
+fn a_batch_of_all_tensors() -> Result<(), Error> {
+    let rule = Adamax::default();
+    let mut a = Setting::<f64, Ix1>::new(&rule, &[700], [Layout::C; 3])?;
+    let mut b = Setting::<f64, Ix2>::new(&rule, &[20, 70], [Layout::C; 3])?;
+    let mut optimizer = Optimizer::new(rule);
+    let removed = optimizer.register("a", &b.x)?;
+    let slot_b = optimizer.register("b", &b.x)?;
+    optimizer.remove(removed)?;
+    let slot_a = optimizer.register("a", &a.x)?;
+    for t in 1..=2 {
+        let (count, outcome) = allocations(|| {
+            optimizer.step_all(&mut [slot_b.bind(&mut b.x, &b.g), slot_a.bind(&mut a.x, &a.g)])
+        });
+        assert_eq!((count, outcome?), (0, Outcome::Applied), "t {t}");
+    }
+    Ok(())
+}
+
+/// The values go to the memory that the optimizer has.
+#[test]
+fn another_state() -> Result<(), Error> {
+    let rule = Adamax::default();
+    for registered in LAYOUTS {
+        for given in LAYOUTS {
+            let word = [registered, registered, given];
+            let Setting { name, x, state, .. } =
+                Setting::<f64, IxDyn>::new(&rule, &[3, 2, 5, 4], word)?;
+            let mut optimizer = Optimizer::new(rule);
+            let slot = optimizer.register("x", &x)?;
+            let (count, result) = allocations(|| optimizer.set_state(slot, &state));
+            assert_eq!((count, result.is_ok()), (0, true), "{name:?}");
+        }
+    }
+    Ok(())
+}
+
+/// However many tensors come and go, an optimizer takes no more memory than they took at one time.
+#[test]
+fn tensors_come_and_go() -> Result<(), Error> {
+    let mut optimizer = Optimizer::<f64>::new(Adamax::default());
+    let x = Array::zeros(9);
+    let mut come_and_go = |rounds: usize| -> Result<usize, Error> {
+        let (allocated, result) = counting::allocated(|| -> Result<(), Error> {
+            for round in 0..rounds {
+                // Places become free in another order than they are taken.
+                let names = [0, 1, 2].map(|i| format!("tensor {:6}", round + i));
+                let [a, b, c] = [0, 1, 2].map(|i| optimizer.register(&names[i], &x));
+                for slot in [b?, a?, c?] {
+                    optimizer.remove(slot)?;
+                }
+            }
+            Ok(())
+        });
+        result.map(|()| allocated.peak)
+    };
+    // Once, so that the lists have their size.
+    come_and_go(1)?;
+    let few = come_and_go(10)?;
+    assert_eq!(come_and_go(10_000)?, few);
+    Ok(())
+}
+
 /// Views with gaps are kept in a box, which keeps the batch small. Nothing else allocates.
 #[test]
 fn a_view_with_gaps_takes_one_box() -> Result<(), Error> {

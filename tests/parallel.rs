@@ -82,12 +82,15 @@ fn a_tensor_is_refused_or_skipped_as_a_whole() -> Result<(), Error> {
 
 // ---------------------------------------------------------------- a batch
 
-/// Returns lists of shapes, each with enough elements in total for a parallel step.
+/// The fewest elements that are stepped on threads without optimisation, as the crate has it.
+const ENOUGH: usize = 32_768;
+
+/// Returns lists of shapes, each with more than [`ENOUGH`] elements in total.
 fn shapes() -> Vec<(&'static str, Vec<&'static [usize]>)> {
-    let many_small: Vec<_> = MIXED.into_iter().cycle().take(2400).collect();
+    let many_small: Vec<_> = MIXED.into_iter().cycle().take(3000).collect();
     let few_large: Vec<&[usize]> = vec![&[20_000], &[151, 149], &[3, 7, 31, 33]];
     let mut mixed: Vec<_> = MIXED.into_iter().cycle().take(300).collect();
-    mixed.insert(100, &[130, 140]);
+    mixed.insert(101, &[130, 140]);
     mixed.push(&[20_000]);
     vec![("many small", many_small), ("few large", few_large), ("mixed", mixed)]
 }
@@ -110,6 +113,16 @@ fn par_step<A: Float>(model: &mut Model<A>, first: usize) -> Result<Outcome, Err
     batch.rotate_left(middle);
     batch.reverse();
     optimizer.par_step(&mut batch)
+}
+
+type Step<A> = fn(&mut Model<A>) -> Result<Outcome, Error>;
+
+fn par_step_with_report<A: Float>(model: &mut Model<A>) -> Result<Outcome, Error> {
+    let Model { optimizer, tensors, .. } = model;
+    let tensors = tensors.iter_mut().rev();
+    let mut batch: Vec<_> =
+        tensors.map(|tensor| tensor.slot.bind(&mut tensor.x, &tensor.g)).collect();
+    Ok(optimizer.par_step_with_report(&mut batch)?.outcome())
 }
 
 #[test]
@@ -172,6 +185,59 @@ fn a_batch_can_be_stepped_again() -> Result<(), Error> {
     twin = model.optimizer.snapshot();
     assert_eq!(twin.state("tensor 0").map(State::steps), Some(3));
     Ok(())
+}
+
+/// Removes every fifth tensor and registers half of them again. Then some places are free, and the order
+/// of places is not that of registration.
+fn operate<A: Float>(model: &mut Model<A>) -> Result<(), Error> {
+    let Model { optimizer, tensors, .. } = model;
+    let mut again = false;
+    for i in (0..tensors.len()).step_by(5).rev() {
+        let mut tensor = tensors.swap_remove(i);
+        optimizer.remove(tensor.slot)?;
+        if again {
+            tensor.slot = optimizer.register(&tensor.name, &tensor.x)?;
+            tensors.push(tensor);
+        }
+        again = !again;
+    }
+    Ok(())
+}
+
+/// Two halves of a batch borrow halves of the list of places, whatever is in it.
+#[test]
+fn free_places_on_any_number_of_threads() -> Result<(), Error> {
+    fn same<A: Float>(pools: &[ThreadPool], max_norm: Option<MaxNorm>) -> Result<(), Error> {
+        for (what, shapes) in shapes() {
+            let mut model = model::<A>(&shapes, max_norm)?;
+            model.run(0..1)?;
+            operate(&mut model)?;
+            model.draw_gradients(1);
+            let elements: usize = model.tensors.iter().map(|tensor| tensor.x.len()).sum();
+            assert!(elements > ENOUGH, "{what} is stepped on threads");
+            let start = model.optimizer.snapshot();
+            let xs: Vec<_> = model.tensors.iter().map(|tensor| tensor.x.clone()).collect();
+            model.step()?;
+            let expected = model.bits();
+            for pool in pools {
+                let mut assert_same = |step: Step<A>, path| -> Result<(), Error> {
+                    model.optimizer.restore(&start)?;
+                    for (tensor, x) in model.tensors.iter_mut().zip(&xs) {
+                        tensor.x.assign(x);
+                    }
+                    assert_eq!(pool.install(|| step(&mut model))?, Outcome::Applied);
+                    assert!(model.bits() == expected, "{path}, {what}, {pool:?}, {max_norm:?}");
+                    Ok(())
+                };
+                assert_same(|model| par_step(model, 0), "par_step")?;
+                assert_same(par_step_with_report, "par_step_with_report")?;
+            }
+        }
+        Ok(())
+    }
+    let pools = [2, 3].map(pool);
+    same::<f64>(&pools, Some(MaxNorm::Global(0.5)))?;
+    same::<f32>(&pools, None)
 }
 
 #[test]
