@@ -10,6 +10,7 @@
 //! - [Any number of layers](#any-number-of-layers)
 //! - [Gradient accumulation](#gradient-accumulation)
 //! - [A frozen part of an array](#a-frozen-part-of-an-array)
+//! - [A model that changes during a run](#a-model-that-changes-during-a-run)
 //! - [Bounds for each element](#bounds-for-each-element)
 //! - [Complex parameters](#complex-parameters)
 //! - [Counting skipped steps](#counting-skipped-steps)
@@ -246,6 +247,49 @@
 //! assert!(embeddings.slice(free).iter().all(|&x| x < 1.0));
 //! # Ok::<(), adamax::Error>(())
 //! ```
+//!
+//! # A model that changes during a run
+//! Fine-tuning often begins with a frozen body and a new head, and thaws the body later. A tensor moves
+//! to another group with [`move_to`](crate::Optimizer::move_to). A layer of another shape is a new
+//! tensor: [`remove`](crate::Optimizer::remove) the old one, and register the new one, with the same name
+//! if you like. [`set_state`](crate::Optimizer::set_state) resets the moments of one tensor.
+//! [`step_all`](crate::Optimizer::step_all) makes sure that the batch forgets none.
+//! ```
+//! use adamax::{Adamax, Optimizer, State};
+//! use ndarray::Array2;
+//!
+//! let (mut body, mut head) = (Array2::<f64>::ones((4, 3)), Array2::<f64>::ones((10, 4)));
+//! let mut optimizer = Optimizer::new(Adamax::default());
+//! let frozen = optimizer.add_group(Adamax::builder().learning_rate(0.0).build()?);
+//! let body_slot = optimizer.register_in(frozen, "body", &body)?;
+//! let head_slot = optimizer.register("head", &head)?;
+//! let (g_body, g_head) = (&body * 0.5, &head * 0.5);
+//! optimizer.step_all(&mut [
+//!     body_slot.bind(&mut body, &g_body),
+//!     head_slot.bind(&mut head, &g_head),
+//! ])?;
+//! assert_eq!(body[[0, 0]], 1.0);                                  // frozen
+//!
+//! // A head for 2 classes in place of 10. The slot of the old one is refused from now on.
+//! optimizer.remove(head_slot)?;
+//! let mut head = Array2::<f64>::ones((2, 4));
+//! let head_slot = optimizer.register("head", &head)?;
+//!
+//! // The body is trained from now on. Its moments come from steps of the old head: start anew.
+//! optimizer.move_to(body_slot, optimizer.default_group())?;
+//! optimizer.set_state(body_slot, &State::zeros_like(&body))?;
+//!
+//! let g_head = &head * 0.5;
+//! optimizer.step_all(&mut [
+//!     body_slot.bind(&mut body, &g_body),
+//!     head_slot.bind(&mut head, &g_head),
+//! ])?;
+//! assert!(body[[0, 0]] < 1.0);
+//! assert!(optimizer.tensors().all(|(_, _, state)| state.steps() == 1));
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//! A snapshot knows the tensors and groups of its time. To restore it, first register the same tensors in
+//! the same groups, or use [`restore_matching`](crate::Optimizer::restore_matching).
 //!
 //! # Bounds for each element
 //! [`bounds`](crate::AdamaxBuilder::bounds) keeps all entries of a tensor between two numbers. If each

@@ -571,7 +571,8 @@ impl<A: Real> Optimizer<A> {
     /// - **Groups** are matched by number, and their numbers may differ: add new groups after the old
     ///   ones. A group gets the rule of the snapshot if one of its tensors is matched. Otherwise it
     ///   keeps its own rule. A matched tensor must be in the same group as before, so that no rule gets
-    ///   to other tensors unnoticed. (To move a tensor, restore first, and then copy the rule.)
+    ///   to other tensors unnoticed. (To move a tensor, restore first, and then call
+    ///   [`move_to`](Optimizer::move_to).)
     /// - The **learning-rate scale** and the **norm bound** are those of the snapshot.
     ///
     /// If all tensors match, this is [`restore`](Optimizer::restore), except for groups without tensors.
