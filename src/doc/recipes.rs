@@ -288,8 +288,9 @@
 //! assert!(optimizer.tensors().all(|(_, _, state)| state.steps() == 1));
 //! # Ok::<(), adamax::Error>(())
 //! ```
-//! A snapshot knows the tensors and groups of its time. To restore it, first register the same tensors in
-//! the same groups, or use [`restore_matching`](crate::Optimizer::restore_matching).
+//! A snapshot knows the tensors and the groups of its time. To restore it, first register the same tensors
+//! in the same groups. If the model has other tensors now, use
+//! [`restore_matching`](crate::Optimizer::restore_matching).
 //!
 //! # Bounds for each element
 //! [`bounds`](crate::AdamaxBuilder::bounds) keeps all entries of a tensor between two numbers. If each

@@ -586,7 +586,7 @@ impl<A: Real> Optimizer<A> {
     /// The states are copied.
     ///
     /// # Allocation
-    /// Names that are not matched, and the list of rules.
+    /// Names that are not matched, and lists of tensors and rules.
     ///
     /// # Examples
     /// ```

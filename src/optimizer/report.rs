@@ -102,8 +102,8 @@ impl<A: Real> Optimizer<A> {
     }
 
     /// Returns the figures of a tensor in its last step with a report, also if that was skipped. `None`
-    /// if there has been none since its state was registered, restored or set. `None` also if the slot
-    /// belongs to another optimizer, or its tensor was removed.
+    /// if there has been none since it was registered, or since its state was restored or set. `None` also
+    /// if the slot belongs to another optimizer, or its tensor was removed.
     ///
     /// Steps without a report do not change it. Its norm is that of this gradient alone. With
     /// [`MaxNorm::Global`], its clip factor is that of the batch.
