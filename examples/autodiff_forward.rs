@@ -1,18 +1,23 @@
-//! Estimates reaction rates, with gradients from forward-mode automatic differentiation.
+//! Estimates reaction rates, with gradients from forward-mode automatic
+//! differentiation.
 //!
 //! ```text
 //! cargo run --release --example autodiff_forward
 //! ```
-//! A substance A turns into B and B into C, at unknown rates. The model integrates the rate
-//! equations in time. Its gradient with respect to the rates is hard to derive by hand. In num-dual
-//! every number also holds its derivative with respect to one parameter. The gradient then takes
-//! one pass of the model per parameter, so this mode is for few parameters.
+//! A substance A turns into B and B into C, at unknown rates. The model
+//! integrates the rate equations in time. Its gradient with respect to the rates
+//! is hard to derive by hand. In num-dual every number also holds its derivative
+//! with respect to one parameter. The gradient then takes one pass of the model
+//! per parameter, so this mode is for few parameters.
 //!
-//! The model is written once, for any kind of number (`loss`). The gradient is checked against
-//! central differences before it is used. The exit code is not zero if a rate differs from the
-//! true rate by more than a relative 1e-5.
+//! The model is written once, for any kind of number (`loss`). The gradient is
+//! checked against central differences before it is used. The exit code is not
+//! zero if a rate differs from the true rate by more than a relative 1e-5.
 
-use std::error::Error;
+#[path = "common/mod.rs"]
+mod common;
+
+use std::{error::Error, process::ExitCode, time::Instant};
 
 use adamax::{
     Adamax, State, check_gradient,
@@ -20,6 +25,11 @@ use adamax::{
     schedule::Schedule,
 };
 use num_dual::{Dual64, DualNum};
+
+use crate::common::{
+    command::{self, AlwaysQuick},
+    headline,
+};
 
 /// The rates per hour of A turning into B and of B turning into C.
 const TRUE_RATES: [f64; 2] = [0.9, 0.35];
@@ -30,7 +40,11 @@ const STEPS: u64 = 1_500;
 /// Largest relative error. The data are exact, so only the integrator causes an error.
 const TOLERANCE: f64 = 1e-5;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    command::run_with(include_str!("autodiff_forward.rs"), |_: &AlwaysQuick| run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let data = measurements();
     let loss = |x: &Array1<f64>| loss(x, &data);
     let gradient = |x: &Array1<f64>| gradient(x, &data);
@@ -43,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("the gradient is wrong".into());
     }
 
+    let clock = Instant::now();
     let rule = Adamax::builder().learning_rate(0.05).build()?;
     let decay = Schedule::cosine(STEPS, 0.0)?;
     let mut state = State::zeros_like(&x);
@@ -55,6 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             .step(&mut state, &mut x, &gradient)?;
     }
 
+    let sizes = format!("{MEASUREMENTS} measurements, 2 rates, {STEPS} steps");
+    headline::print(&sizes, clock.elapsed());
     println!("loss after {STEPS} steps: {:.1e}", loss(&x));
     for (name, found, truth) in
         [("A to B", x[0].exp(), TRUE_RATES[0]), ("B to C", x[1].exp(), TRUE_RATES[1])]

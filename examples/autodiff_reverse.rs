@@ -1,19 +1,25 @@
-//! Trains a small neural network, with gradients from reverse-mode automatic differentiation.
+//! Trains a small neural network, with gradients from reverse-mode automatic
+//! differentiation.
 //!
 //! ```text
 //! cargo run --release --example autodiff_reverse
 //! ```
-//! A network with one hidden layer learns a curve from 48 points. echidna records every operation
-//! on a tape. One backward pass over the tape gives the derivatives with respect to all parameters,
-//! so this mode is for many parameters. ndarray accepts the numbers of echidna as elements, so the
-//! model uses arrays and matrix products.
+//! A network with one hidden layer learns a curve from 48 points. echidna records
+//! every operation on a tape. One backward pass over the tape gives the
+//! derivatives with respect to all parameters, so this mode is for many
+//! parameters. ndarray accepts the numbers of echidna as elements, so the model
+//! uses arrays and matrix products.
 //!
-//! The parameters are two arrays of different shapes in one [`Optimizer`]. echidna takes the
-//! parameters and returns the gradients as one slice (`gradients`). The gradient is checked against
-//! central differences before it is used. The exit code is not zero if the error of the fitted
-//! curve is above 0.1 at any point.
+//! The parameters are two arrays of different shapes in one [`Optimizer`].
+//! echidna takes the parameters and returns the gradients as one slice
+//! (`gradients`). The gradient is checked against central differences before it
+//! is used. The exit code is not zero if the error of the fitted curve is above
+//! 0.1 at any point.
 
-use std::error::Error;
+#[path = "common/mod.rs"]
+mod common;
+
+use std::{error::Error, process::ExitCode, time::Instant};
 
 use adamax::{
     Adamax, Optimizer, check_gradient,
@@ -27,6 +33,11 @@ use ndarray_rand::{
     rand_distr::StandardNormal,
 };
 
+use crate::common::{
+    command::{self, AlwaysQuick},
+    headline,
+};
+
 const POINTS: u32 = 48;
 /// Neurons of the hidden layer.
 const WIDTH: usize = 16;
@@ -36,7 +47,11 @@ const STEPS: u64 = 3_000;
 const TOLERANCE: f64 = 0.1;
 const SEED: u64 = 1;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    command::run_with(include_str!("autodiff_reverse.rs"), |_: &AlwaysQuick| run())
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let data = Data::new();
     let mut random = SmallRng::seed_from_u64(SEED);
     let mut hidden = 3.0 * Array2::random_using((2, WIDTH), StandardNormal, &mut random);
@@ -49,6 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("the gradient is wrong".into());
     }
 
+    let clock = Instant::now();
     let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.1).build()?);
     let hidden_slot = optimizer.register("hidden", &hidden)?;
     let output_slot = optimizer.register("output", &output)?;
@@ -61,8 +77,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             output_slot.bind(&mut output, &for_output),
         ])?;
     }
+    let time = clock.elapsed();
 
     let worst = data.errors(&hidden, &output).fold(0.0, |worst: f64, error| worst.max(error.abs()));
+    let parameters = hidden.len() + output.len();
+    headline::print(&format!("{POINTS} points, {parameters} parameters, {STEPS} steps"), time);
     println!("loss after {STEPS} steps: {:.1e}", data.loss(&hidden, &output));
     println!("largest error: {worst:.4}");
     if worst > TOLERANCE {

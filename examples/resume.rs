@@ -1,23 +1,20 @@
 //! Resumes an interrupted training from a checkpoint, with the same bits.
 //!
 //! ```text
-//! cargo run --release --features safetensors --example resume [-- [--steps N] [--stop-after N] [FILE]]
-//! cargo run --release --features safetensors --example resume -- --quick
+//! cargo run --release --features safetensors --example resume
 //! ```
-//! A small network learns a sine from random points, for about 20 seconds. Every 100 steps the program
-//! saves model, optimizer and step number to `FILE`, by default `target/resume.safetensors`. Stop it
-//! with Ctrl-C, which saves first, or with `kill -9`, which loses the steps since the last save. Start
-//! the program again: it prints the step from which it continues. At the end it prints a fingerprint
-//! of all parameters and moments, which is that of a run without interruption. Remove the file to
-//! start anew. The points of a step are drawn from a generator that is seeded by the step number, so the
-//! order of the data need not be saved.
+//! A small network learns a sine from random points, for about 20 seconds. Every
+//! 100 steps the program saves model, optimizer and step number to one file,
+//! `run.safetensors`. Stop it with Ctrl-C, which saves first, or with `kill -9`,
+//! which loses the steps since the last save. Start the program again: it goes on
+//! from the step that it prints. At the end it prints a fingerprint of all
+//! parameters and moments, which is that of a run without interruption. Remove
+//! the file to start anew. The points of a step are drawn from a generator that
+//! is seeded by the step number, so the order of the data need not be saved.
 //!
-//! - `--steps N`: the number of steps of the whole run;
-//! - `--stop-after N`: a simulated crash after N steps;
-//! - `--quick`: a test. The program starts itself repeatedly for a short run, with a crash each time,
-//!   until the run is complete, and compares the result with an uninterrupted run. The exit code is
-//!   not zero if the fingerprints differ;
-//! - `--help`: this text.
+//! `--quick` is a test. The program starts itself repeatedly for a short run, with
+//! a crash each time, until the run is complete, and compares the result with an
+//! uninterrupted run. The exit code is not zero if the fingerprints differ.
 
 #[path = "common/mod.rs"]
 mod common;
@@ -25,7 +22,6 @@ mod common;
 use std::{
     env,
     error::Error,
-    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio, exit},
@@ -34,20 +30,24 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use adamax::{
     Adamax, Checkpoint, Optimizer, Slot,
     ndarray::{Array, Array1, Array2, Axis, Ix1, Ix2},
 };
+use lexopt::Parser;
 use ndarray_rand::{
     RandomExt,
     rand::{SeedableRng, rngs::StdRng},
     rand_distr::{StandardNormal, Uniform},
 };
 
-use crate::common::{command, progress};
+use crate::common::{
+    command::{self, Options},
+    headline, progress,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -55,6 +55,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const STEPS: u64 = 6_000;
 /// The steps of a run for `--quick`.
 const FEW_STEPS: &str = "600";
+/// The name of the state file.
+const FILE: &str = "run.safetensors";
 const SAVE_EVERY: u64 = 100;
 const HIDDEN: usize = 128;
 /// Number of points in one step.
@@ -63,71 +65,71 @@ const BATCH: u16 = 512;
 const GOOD: f64 = 0.01;
 
 fn main() -> ExitCode {
-    if command::asks_for_help() {
-        print!("{}", command::header(include_str!("resume.rs")));
-        return ExitCode::SUCCESS;
-    }
-    command::exit_code(run())
+    command::run_with(include_str!("resume.rs"), run)
 }
 
-fn run() -> Outcome<()> {
-    let options = Options::parse(env::args_os().skip(1))?;
+fn run(options: &Settings) -> Outcome<()> {
     if options.quick {
         return compare_with_an_uninterrupted_run();
     }
+    command::make_folder(&options.folder)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&interrupted);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-    train(&options, &interrupted)
+    train(options, &interrupted)
 }
 
-struct Options {
-    path: PathBuf,
+struct Settings {
+    folder: PathBuf,
     steps: u64,
     crash_after: Option<u64>,
     quick: bool,
 }
 
-impl Options {
-    fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let path = Path::new("target").join("resume.safetensors");
-        let mut options = Options { path, steps: STEPS, crash_after: None, quick: false };
-        while let Some(argument) = arguments.next() {
-            let mut number = || {
-                let text = arguments.next();
-                let number = text.and_then(|text| text.to_str()?.parse().ok());
-                number.ok_or_else(|| format!("{} needs a number", argument.to_string_lossy()))
-            };
-            match argument.to_str() {
-                Some("--quick") => options.quick = true,
-                Some("--steps") => options.steps = number()?,
-                Some("--stop-after") => options.crash_after = Some(number()?),
-                Some(option) if option.starts_with('-') => {
-                    let usage = "[--quick] [--steps N] [--stop-after N] [FILE]";
-                    return Err(command::unknown_option(&argument, usage));
-                }
-                _ => options.path = argument.into(),
-            }
+impl Default for Settings {
+    fn default() -> Self {
+        let folder = command::own_folder(Path::new("target"));
+        Settings { folder, steps: STEPS, crash_after: None, quick: false }
+    }
+}
+
+impl Options for Settings {
+    fn describe() -> Vec<[String; 2]> {
+        vec![
+            ["--steps N".into(), format!("the steps of the whole run [default: {STEPS}]")],
+            ["--stop-after N".into(), "a simulated crash after N steps [default: none]".into()],
+            ["--out DIR".into(), format!("the file is DIR/resume/{FILE} [default: target]")],
+            ["--quick".into(), "a test with short runs, in a temporary folder".into()],
+        ]
+    }
+
+    fn take(&mut self, name: &str, parser: &mut Parser) -> Result<bool, lexopt::Error> {
+        match name {
+            "steps" => self.steps = command::number(name, parser)?,
+            "stop-after" => self.crash_after = Some(command::number(name, parser)?),
+            "out" => self.folder = command::own_folder(&command::folder(name, parser)?),
+            "quick" => self.quick = true,
+            _ => return Ok(false),
         }
-        Ok(options)
+        Ok(true)
     }
 }
 
 /// Trains to the end of the run, starting from the file if it exists.
-fn train(options: &Options, interrupted: &AtomicBool) -> Outcome<()> {
-    let Options { path, steps, crash_after, .. } = options;
-    if let Some(folder) = path.parent() {
-        command::make_folder(folder)?;
-    }
+fn train(options: &Settings, interrupted: &AtomicBool) -> Outcome<()> {
+    let Settings { folder, steps, crash_after, .. } = options;
+    let path = &folder.join(FILE);
     let mut training = Training::new()?;
     if path.exists() {
         training.take_over(&Checkpoint::load(path)?)?;
-        println!("continuing from step {} of {steps}, read from {}", training.step, path.display());
-    } else {
-        println!("starting at step 0 of {steps}; stop with Ctrl-C");
+        println!("read {}", path.display());
     }
-    let bar = progress::bar("train", *steps)?;
+    if training.step < *steps {
+        println!("going on from step {} of {steps}; Ctrl-C saves and stops", training.step);
+    }
     let first = training.step;
+    let clock = Instant::now();
+    let bar = progress::bar("train", *steps)?;
     while training.step < *steps {
         if crash_after.is_some_and(|steps| training.step - first >= steps) {
             exit(CRASHED);
@@ -137,7 +139,9 @@ fn train(options: &Options, interrupted: &AtomicBool) -> Outcome<()> {
         if interrupted.load(Ordering::Relaxed) {
             training.checkpoint()?.save(path)?;
             bar.abandon();
-            println!("stopped at step {}; start again to continue", training.step);
+            println!("stopped at step {}, saved to", training.step);
+            println!("  {}", path.display());
+            println!("To go on, start the program again. To start anew, remove the file first.");
             return Ok(());
         }
         if training.step % SAVE_EVERY == 0 || training.step == *steps {
@@ -145,10 +149,16 @@ fn train(options: &Options, interrupted: &AtomicBool) -> Outcome<()> {
         }
     }
     bar.finish();
-    let error = training.network.error(&points(*steps, 1_000));
+    if training.step > first {
+        let (steps, parameters) = (training.step - first, training.network.size());
+        let sizes = format!("{BATCH} points a step, {parameters} parameters, {steps} steps");
+        headline::print(&sizes, clock.elapsed());
+    }
+    let error = training.network.error(&points(training.step, 1_000));
     println!("mean square error {error:.1e}");
     println!("{FINGERPRINT}{:016x}", training.fingerprint()?);
-    println!("the run is complete; to start anew, remove {}", path.display());
+    println!("The run is complete at step {}. To start anew, remove its file:", training.step);
+    println!("  {}", path.display());
     if error < GOOD { Ok(()) } else { Err("the network did not learn the sine".into()) }
 }
 
@@ -163,24 +173,29 @@ fn compare_with_an_uninterrupted_run() -> Outcome<()> {
     let folder = env::temp_dir().join(format!("adamax-resume-{}", std::process::id()));
     command::make_folder(&folder)?;
     let result = compare_in(&folder);
-    fs::remove_dir_all(&folder)?;
+    fs::remove_dir_all(&folder)
+        .map_err(|error| format!("cannot remove {}: {error}", folder.display()))?;
     result
 }
 
 fn compare_in(folder: &Path) -> Outcome<()> {
     let program = env::current_exe()?;
-    let start = |path: &Path| {
+    let start = |folder: &Path| {
         let mut command = Command::new(&program);
-        command.args(["--steps", FEW_STEPS]).arg(path);
+        command.args(["--steps", FEW_STEPS, "--out"]).arg(folder);
         command
     };
-    let whole = start(&folder.join("whole.safetensors")).output()?;
+    let whole = start(&folder.join("whole")).output()?;
+    if !whole.status.success() {
+        return Err(failure(&whole.stderr));
+    }
     let expected = String::from_utf8(whole.stdout)?;
-    print!("uninterrupted: {expected}");
+    println!("uninterrupted:\n{}", indented(&expected));
 
-    let path = folder.join("interrupted.safetensors");
+    let folder = folder.join("interrupted");
+    let path = command::own_folder(&folder).join(FILE);
     // Kill the process from outside at an arbitrary moment.
-    let mut killed = start(&path).stdout(Stdio::null()).spawn()?;
+    let mut killed = start(&folder).stdout(Stdio::null()).spawn()?;
     while !path.exists() && killed.try_wait()?.is_none() {
         thread::sleep(Duration::from_millis(1));
     }
@@ -189,19 +204,29 @@ fn compare_in(folder: &Path) -> Outcome<()> {
     // Then simulate crashes, at different distances from the last save.
     for starts in 1.. {
         let crash_after = (120 + 31 * starts).to_string();
-        let output = start(&path).args(["--stop-after", &crash_after]).output()?;
+        let output = start(&folder).args(["--stop-after", &crash_after]).output()?;
         let found = String::from_utf8(output.stdout)?;
-        print!("restart {starts} after a crash: {found}");
+        println!("restart {starts}:\n{}", indented(&found));
         match output.status.code() {
             Some(CRASHED) => {}
             Some(0) if fingerprint(&found).is_some_and(|it| fingerprint(&expected) == Some(it)) => {
                 println!("same bits as the uninterrupted run");
                 return Ok(());
             }
-            _ => return Err("the interrupted run gave another result".into()),
+            Some(0) => return Err("the interrupted run gave another result".into()),
+            _ => return Err(failure(&output.stderr)),
         }
     }
     Ok(())
+}
+
+/// Returns the error for a run that failed, with what the run wrote to stderr.
+fn failure(message: &[u8]) -> Box<dyn Error> {
+    format!("a run failed: {}", String::from_utf8_lossy(message).trim_end()).into()
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
 fn fingerprint(text: &str) -> Option<&str> {
@@ -216,6 +241,11 @@ struct Network {
 }
 
 impl Network {
+    /// Returns the number of parameters.
+    fn size(&self) -> usize {
+        self.w.len() + self.b.len() + self.v.len()
+    }
+
     /// Returns the hidden layer and the output at these points.
     fn forward(&self, x: &Array1<f64>) -> (Array2<f64>, Array1<f64>) {
         let x = x.view().insert_axis(Axis(1));

@@ -1,18 +1,20 @@
 //! Plots every learning-rate schedule in a grid of small charts.
 //!
 //! ```text
-//! cargo run --release --example schedules [-- [FOLDER]]
+//! cargo run --release --example schedules
 //! ```
-//! Prints a table of scales (the factors of the learning rate) and plots them over 200 steps. The
-//! last chart shows [`ReduceOnPlateau`] with artificial losses. The exit code is not zero if the
-//! first or last scale of a schedule is not the expected one.
+//! Prints a table of scales (the factors of the learning rate) and plots them
+//! over 200 steps. The last two charts show [`ReduceOnPlateau`] with artificial
+//! losses: by itself, and times a schedule. The exit code is not zero if the
+//! first or last scale of a schedule is not the expected one. Every run is short:
+//! `--quick` changes nothing.
 //!
-//! The picture goes to `FOLDER`, by default `target/schedules`, as PNG and SVG: `schedules`.
+//! The picture is saved as PNG and SVG: `schedules`.
 
 #[path = "common/mod.rs"]
 mod common;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Instant};
 
 use adamax::schedule::{Amplitude, ReduceOnPlateau, Schedule};
 use plotters::{coord::Shift, prelude::*};
@@ -20,6 +22,7 @@ use plotters::{coord::Shift, prelude::*};
 use crate::common::{
     chart::{self, BLUE, Drawn, FONT, Figure, VERMILION},
     command::{self, Arguments},
+    headline,
 };
 
 /// The last step shown.
@@ -31,8 +34,10 @@ const SHOWN: [u32; 6] = [0, 10, 50, 100, 150, LAST];
 const TOLERANCE: f64 = 0.001;
 
 fn main() -> ExitCode {
-    command::run(|Arguments { folder, .. }| {
+    command::run_or_help(include_str!("schedules.rs"), |Arguments { folder, .. }| {
+        let clock = Instant::now();
         let panels = panels()?;
+        headline::print(&format!("{} schedules of {LAST} steps", panels.len()), clock.elapsed());
         print(&panels);
         chart::save(&Grid { panels: &panels }, folder, "schedules")?;
         panels.iter().try_for_each(Panel::check)
@@ -55,11 +60,16 @@ impl Panel {
         Panel { title, scales, losses: Vec::new(), ends }
     }
 
-    fn plateau() -> Result<Self, Box<dyn Error>> {
+    /// The scales of [`ReduceOnPlateau`], times those of a schedule.
+    fn plateau(
+        title: &'static str,
+        schedule: &Schedule,
+        ends: [f64; 2],
+    ) -> Result<Self, Box<dyn Error>> {
         let mut plateau = ReduceOnPlateau::builder().factor(0.5).patience(25).build()?;
         let losses: Vec<_> = (0..=LAST).map(made_up_loss).collect();
-        let scales = losses.iter().map(|&loss| plateau.observe(loss)).collect();
-        Ok(Panel { title: "reduce on plateau", scales, losses, ends: [1.0, 0.063] })
+        let scales = (0..).zip(&losses).map(|(t, &loss)| plateau.observe(loss) * schedule.scale(t));
+        Ok(Panel { title, scales: scales.collect(), losses, ends })
     }
 
     fn check(&self) -> Result<(), Box<dyn Error>> {
@@ -117,6 +127,11 @@ fn panels() -> Result<Vec<Panel>, Box<dyn Error>> {
             &Schedule::cosine_warm_restarts(29, 2, 0.1)?,
             [1.0, 0.101],
         ),
+        Panel::new(
+            "cosine with restarts, decaying",
+            &Schedule::cosine_decay_restarts(29, 2, 0.6, 0.1)?,
+            [1.0, 0.1],
+        ),
         Panel::new("cyclic", &cycle(Amplitude::Constant)?, [0.1, 0.1]),
         Panel::new("cyclic, halving", &cycle(Amplitude::Halving)?, [0.1, 0.1]),
         Panel::new("cyclic, decaying", &cycle(Amplitude::Decaying(0.99))?, [0.1, 0.1]),
@@ -131,12 +146,19 @@ fn panels() -> Result<Vec<Panel>, Box<dyn Error>> {
             &Schedule::sequence(parts, Schedule::constant(0.1)?)?,
             [0.1, 0.1],
         ),
-        Panel::plateau()?,
+        Panel::new("cosine, scaled by 0.6", &Schedule::cosine(150, 0.1)?.scaled(0.6)?, [0.6, 0.06]),
+        Panel::new(
+            "cyclic times exponential",
+            &cycle(Amplitude::Constant)?.times(Schedule::exponential(80, 0.5)?)?,
+            [0.1, 0.018],
+        ),
+        Panel::plateau("reduce on plateau", &Schedule::constant(1.0)?, [1.0, 0.063])?,
+        Panel::plateau("plateau times warm-up", &Schedule::linear(30, 0.1, 1.0)?, [0.1, 0.063])?,
     ])
 }
 
 fn print(panels: &[Panel]) {
-    let row = |name, cells: [String; SHOWN.len()]| println!("{name:<26}{}", cells.concat());
+    let row = |name, cells: [String; SHOWN.len()]| println!("{name:<32}{}", cells.concat());
     row("scale at step", SHOWN.map(|t| format!("{t:>8}")));
     for Panel { title, scales, .. } in panels {
         row(title, SHOWN.map(|t| format!("{:8.3}", scales[t as usize])));
@@ -148,10 +170,10 @@ struct Grid<'a> {
 }
 
 const COLUMNS: usize = 4;
-const ROWS: usize = 5;
+const ROWS: usize = 6;
 
 impl Figure for Grid<'_> {
-    const SIZE: (u32, u32) = (1200, 1150);
+    const SIZE: (u32, u32) = (1200, 1380);
 
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         let cells = area.split_evenly((ROWS, COLUMNS));
@@ -207,4 +229,20 @@ impl Panel {
 /// Returns a function that draws a line in the legend.
 fn sample(colour: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
     move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(2))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_schedule_has_a_panel() {
+        let library = include_str!("../src/schedule/mod.rs");
+        let functions = library.lines().filter_map(|line| line.trim().strip_prefix("pub fn "));
+        let names: Vec<_> = functions.filter_map(|line| line.split('(').next()).collect();
+        assert!(names.contains(&"constant") && names.contains(&"times"), "{names:?}");
+        let panels = include_str!("schedules.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        for name in names {
+            let is_called = ["::", "."].iter().any(|dot| panels.contains(&format!("{dot}{name}(")));
+            assert!(is_called, "no panel shows {name}");
+        }
+    }
 }

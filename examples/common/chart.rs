@@ -1,6 +1,6 @@
 //! Saves charts as PNG and SVG, without system libraries or system fonts.
 
-use std::{error::Error, path::Path};
+use std::{error::Error, fs, path::Path};
 
 use plotters::{
     coord::Shift,
@@ -8,6 +8,8 @@ use plotters::{
     prelude::*,
     style::{FontStyle, register_font},
 };
+
+use super::smooth::Bitmap;
 
 /// Colours that colour-blind people can distinguish (Okabe & Ito 2008).
 pub(crate) const BLUE: RGBColor = RGBColor(0, 114, 178);
@@ -34,11 +36,13 @@ pub(crate) fn save<F: Figure>(figure: &F, folder: &Path, name: &str) -> Result<(
     register_font(FONT, FontStyle::Normal, dejavu::sans::regular())
         .map_err(|_| "the embedded font cannot be read")?;
 
-    let png = folder.join(name).with_extension("png");
-    render(figure, BitMapBackend::new(&png, F::SIZE))?;
-    let svg = folder.join(name).with_extension("svg");
-    render(figure, SVGBackend::new(&svg, F::SIZE))?;
-    println!("wrote {} and {}", png.display(), svg.display());
+    let path = folder.join(name);
+    let png = Bitmap::draw(F::SIZE, |backend| render(figure, backend))?.to_png()?;
+    write(&path.with_extension("png"), &png)?;
+    let mut svg = String::new();
+    render(figure, SVGBackend::with_string(&mut svg, F::SIZE))?;
+    write(&path.with_extension("svg"), svg.as_bytes())?;
+    println!("wrote {}.png and .svg", path.display());
     Ok(())
 }
 
@@ -49,9 +53,13 @@ where
     let area = backend.into_drawing_area();
     area.fill(&WHITE)?;
     figure.draw(&area)?;
-    // Dropping the area would also write the file, but ignore errors.
     area.present()?;
     Ok(())
+}
+
+/// Writes a file. An error names it.
+fn write(path: &Path, content: &[u8]) -> Result<(), String> {
+    fs::write(path, content).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Formats a tick label of a logarithmic axis, such as 10⁻³.

@@ -1,26 +1,28 @@
-//! Trains a small convolutional network to read digits, with all features of the optimizer.
+//! Trains a small convolutional network to read digits, with all features of the
+//! optimizer.
 //!
 //! ```text
-//! cargo run --release --features safetensors --example digits_conv [-- [--quick] [FOLDER]]
+//! cargo run --release --features safetensors --example digits_conv
 //! ```
-//! One optimizer has parameters of ranks 4, 1, 2 and 1: the kernels of a convolution, the weights
-//! of a dense layer, and the biases of both. The derivatives are written by hand. There are two
-//! groups (with weight decay, and without it for biases), a learning rate with a warm-up and a
-//! cosine decay, a bound on the global norm of the gradients, and an average of all parameters.
+//! One optimizer has parameters of ranks 4, 1, 2 and 1: the kernels of a
+//! convolution, the weights of a dense layer, and the biases of both. The
+//! derivatives are written by hand. There are two groups (with weight decay, and
+//! without it for biases), a learning rate with a warm-up and a cosine decay, a
+//! bound on the global norm of the gradients, and an average of all parameters.
 //!
 //! 1. **Derivatives.** They are compared with differences of the loss.
-//! 2. **Training.** After each epoch, test pictures give a score of the weights and of their
-//!    averages. The averages are worse at first. Then they vary less than the weights as long as
-//!    the learning rate is high. Near the end the learning rate is close to zero, and weights and
-//!    averages agree.
-//! 3. **Resumption.** After half of the epochs, everything is saved to one file: weights, averages,
-//!    optimizer and epoch. After the training, a new optimizer continues from this file and must
-//!    reach the same numbers, bit for bit.
+//! 2. **Training.** After each epoch, test pictures give a score of the weights
+//!    and of their averages. The averages are worse at first. Then they vary less
+//!    than the weights as long as the learning rate is high. Near the end the
+//!    learning rate is close to zero, and weights and averages agree.
+//! 3. **Resumption.** After half of the epochs, everything is saved to one file:
+//!    weights, averages, optimizer and epoch. After the training, a new optimizer
+//!    continues from this file and must reach the same numbers, bit for bit.
 //!
-//! The exit code is not zero if a derivative is wrong, if a bit differs, or if the accuracy is
-//! below 94 %. Pictures are saved to `FOLDER`, by default `target/digits_conv`, as PNG and SVG:
-//! `training`, `confusion` and `kernels`. The state file, `half.safetensors`, is in the same folder.
-//! With `--quick` there are fewer epochs. `--help` prints this text.
+//! The exit code is not zero if a derivative is wrong, if a bit differs, or if
+//! the accuracy is below 94 %. Pictures are saved as PNG and SVG: `training`,
+//! `confusion` and `kernels`. The state file, `half.safetensors`, is in the same
+//! folder. With `--quick` there are fewer epochs.
 
 // Only counts of pictures and pixels are cast, and they are far below 2⁵³.
 #![allow(clippy::cast_precision_loss)]
@@ -34,7 +36,7 @@ mod plot;
 mod score;
 mod training;
 
-use std::{error::Error, iter::zip, process::ExitCode};
+use std::{error::Error, iter::zip, process::ExitCode, time::Instant};
 
 use adamax::{Checkpoint, check_gradient};
 use ndarray_rand::rand::{SeedableRng, rngs::SmallRng};
@@ -44,7 +46,7 @@ use crate::{
     common::{
         chart,
         command::{self, Arguments},
-        progress,
+        headline, progress,
     },
     data::Digits,
     network::Network,
@@ -71,7 +73,6 @@ fn main() -> ExitCode {
 
 fn run(Arguments { quick, folder }: &Arguments) -> Result<(), Box<dyn Error>> {
     let (train, test) = Digits::load()?.split(SEED);
-    println!("{} training pictures, {} test pictures", train.len(), test.len());
     let network = Network::random(&mut SmallRng::seed_from_u64(SEED));
     check_derivatives(&network, &train)?;
 
@@ -84,12 +85,14 @@ fn run(Arguments { quick, folder }: &Arguments) -> Result<(), Box<dyn Error>> {
         scores.push(ScorePair::of(training, &test)?);
         Ok(())
     };
+    let parameters = network.size();
+    let clock = Instant::now();
     let mut training = Training::start(network, epochs, train.len())?;
     training.train_until(half, &train, &mut after_epoch)?;
     let path = folder.join("half.safetensors");
     training.saved().to_checkpoint()?.save(&path)?;
-    println!("wrote {}", path.display());
     training.train_until(epochs, &train, &mut after_epoch)?;
+    let time = clock.elapsed();
     let (averaged, uninterrupted) = (training.averaged()?, training.saved());
     drop(training);
 
@@ -103,6 +106,9 @@ fn run(Arguments { quick, folder }: &Arguments) -> Result<(), Box<dyn Error>> {
     })?;
     bar.finish();
 
+    println!("wrote {}", path.display());
+    let sizes = format!("{} pictures, {parameters} parameters", train.len());
+    headline::print(&format!("{sizes}, {epochs} epochs with {} tests each", test.len()), time);
     score::print(&scores, [1, half, epochs]);
     let confusion = score::confusion(&averaged, &test);
     chart::save(&TrainingFigure { scores: &scores }, folder, "training")?;
@@ -128,10 +134,7 @@ fn check_derivatives(network: &Network, digits: &Digits) -> Result<(), Box<dyn E
         }
         worst = worst.max(check.deviation());
     }
-    println!(
-        "{} derivatives: largest deviation from differences of the loss, beyond rounding: {worst}",
-        network.size()
-    );
+    println!("{} derivatives: relative error at most {worst}, beyond rounding", network.size());
     Ok(())
 }
 

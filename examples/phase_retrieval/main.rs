@@ -1,34 +1,38 @@
 //! Phase retrieval: recovers a complex light field from pictures of intensities.
 //!
 //! ```text
-//! cargo run --release --example phase_retrieval [-- [--quick] [FOLDER]]
+//! cargo run --release --example phase_retrieval
 //! ```
-//! A camera behind a lens records the amplitudes of the Fourier transform of a field, but not its
-//! phases, so half of the information is lost. Masks in the beam delay the light by random phases.
-//! Ten pictures through ten masks contain enough information to recover all 1024 complex numbers.
-//! The program uses only the pictures and starts from random noise.
+//! A camera behind a lens records the amplitudes of the Fourier transform of a
+//! field, but not its phases, so half of the information is lost. Masks in the
+//! beam delay the light by random phases. Ten pictures through ten masks contain
+//! enough information to recover all 1024 complex numbers. The program uses only
+//! the pictures and starts from random noise.
 //!
-//! 1. **Complex parameters**, in [`recover`]. For Adamax, a complex number is two real numbers. The
-//!    field and its gradient are complex arrays. `split_complex` gives views of their real and
-//!    imaginary parts, with every second number in memory, and the optimizer steps both views in
-//!    one batch. A common phase of the field mixes the two parts. It therefore changes the path of
-//!    Adamax, unlike that of gradient descent, but this does no harm here.
-//! 2. **Minibatches of one picture.** They give ten times as many steps for the same work as
-//!    batches of all ten pictures. Near the solution all pictures agree, so the noise of the
-//!    minibatches vanishes. The error falls to rounding errors even with a constant learning rate.
-//! 3. **The plot.** It shows phase as colour and amplitude as brightness, and the errors of all
-//!    starts. Each error curve has a plateau of a different length, and the same slope after it.
+//! 1. **Complex parameters**, in [`recover`]. For Adamax, a complex number is two
+//!    real numbers. The field and its gradient are complex arrays. `split_complex`
+//!    gives views of their real and imaginary parts, with every second number in
+//!    memory, and the optimizer steps both views in one batch. A common phase of
+//!    the field mixes the two parts. It therefore changes the path of Adamax,
+//!    unlike that of gradient descent, but this does no harm here.
+//! 2. **Minibatches of one picture.** They give ten times as many steps for the
+//!    same work as batches of all ten pictures. Near the solution all pictures
+//!    agree, so the noise of the minibatches vanishes. The error falls to rounding
+//!    errors even with a constant learning rate.
+//! 3. **The plot.** It shows phase as colour and amplitude as brightness, and the
+//!    errors of all starts. Each error curve has a plateau of a different length,
+//!    and the same slope after it.
 //!
-//! The exit code is not zero if a run ends farther from the truth, up to a common phase, than 1e-9.
-//! The picture is saved to `FOLDER`, by default `target/phase_retrieval`, as PNG and SVG: `field`.
-//! With `--quick` there are fewer starts.
+//! The exit code is not zero if a run ends farther from the truth, up to a common
+//! phase, than 1e-9. The picture is saved as PNG and SVG: `field`. With `--quick`
+//! there are fewer starts.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod optics;
 mod plot;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 use adamax::{Adamax, Error, Optimizer};
 use ndarray_rand::rand::{SeedableRng, rngs::SmallRng};
@@ -38,7 +42,7 @@ use crate::{
     common::{
         chart,
         command::{self, Arguments},
-        progress,
+        headline, progress,
     },
     optics::{Camera, Field},
     plot::FieldFigure,
@@ -56,13 +60,14 @@ const LEARNING_RATE: f64 = 0.1;
 const TOLERANCE: f64 = 1e-9;
 
 fn main() -> ExitCode {
-    command::run(|Arguments { quick, folder }| {
+    command::run_or_help(include_str!("main.rs"), |Arguments { quick, folder }| {
         let starts = if *quick { 2 } else { 8 };
         let mut rng = SmallRng::seed_from_u64(0);
         let truth = optics::vortices();
         let camera = Camera::observe(&truth, MASKS, &mut rng)?;
 
         let bar = progress::bar("phase retrieval", starts)?;
+        let clock = Instant::now();
         let mut runs = Vec::new();
         for _ in 0..starts {
             let mut errors = Vec::new();
@@ -74,6 +79,8 @@ fn main() -> ExitCode {
         }
         bar.finish();
 
+        let sizes = format!("{MASKS} pictures, {} complex numbers", truth.len());
+        headline::print(&format!("{sizes}, {starts} starts of {PASSES} passes"), clock.elapsed());
         runs.iter().for_each(Run::print);
         chart::save(&FieldFigure { truth: &truth, camera: &camera, runs: &runs }, folder, "field")?;
         let missed = runs.iter().filter(|run| !run.has_arrived()).count();

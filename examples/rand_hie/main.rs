@@ -1,23 +1,27 @@
-//! Poisson regression on the RAND Health Insurance Experiment, fitted by Adamax in minibatches.
+//! Poisson regression on the RAND Health Insurance Experiment, fitted by Adamax in
+//! minibatches.
 //!
 //! ```text
-//! cargo run --release --example rand_hie [-- [--quick] [FOLDER]]
+//! cargo run --release --example rand_hie
 //! ```
-//! The regression explains the number of visits to a doctor by the terms of the insurance and by
-//! health: 20 190 person-years, nine covariates, heavy-tailed counts. The problem has an exact
-//! solution for comparison, and noisy gradients: one person with 77 visits dominates a minibatch.
+//! The regression explains the number of visits to a doctor by the terms of the
+//! insurance and by health: 20 190 person-years, nine covariates, heavy-tailed
+//! counts. The problem has an exact solution for comparison, and noisy gradients:
+//! one person with 77 visits dominates a minibatch.
 //!
-//! 1. **The fit.** Adamax uses a decaying learning rate and a fixed seed. Its coefficients are
-//!    printed beside the maximum-likelihood optimum, which is found by Newton's method. The exit
-//!    code is not zero if their difference is above the tolerances in `fit.rs`.
-//! 2. **The sweep.** Adamax, Adam and SGD with momentum run for three epochs at constant learning
-//!    rates over more than five decades. Compare not only the minimum of each curve but also its
-//!    width, the range of usable learning rates. The covariates are standardised. SGD needs this
-//!    more than the others, because it has one step length for all coefficients.
+//! 1. **The fit.** Adamax uses a decaying learning rate and a fixed seed. Its
+//!    coefficients are printed beside the maximum-likelihood optimum, which is
+//!    found by Newton's method. The exit code is not zero if their difference is
+//!    above the tolerances in `fit.rs`.
+//! 2. **The sweep.** Adamax, Adam and SGD with momentum run for three epochs at
+//!    constant learning rates over more than five decades. Compare not only the
+//!    minimum of each curve but also its width, the range of usable learning
+//!    rates. The covariates are standardised. SGD needs this more than the others,
+//!    because it has one step length for all coefficients.
 //!
-//! Pictures are saved to `FOLDER`, by default `target/rand_hie`, as PNG and SVG: `fit`, `sweep`
-//! and `loss_curves`. With `--quick` the sweep has fewer learning rates and fewer seeds.
-//! `--fit-only` is for `benches/peers/rand_hie.py`, which compares the time of the fit with the
+//! Pictures are saved as PNG and SVG: `fit`, `sweep` and `loss_curves`. With
+//! `--quick` the sweep has fewer learning rates and fewer seeds. `--fit-only` is
+//! for `benches/peers/rand_hie.py`, which compares the time of the fit with the
 //! same fit in PyTorch.
 
 #[path = "../common/mod.rs"]
@@ -29,16 +33,22 @@ mod plot;
 mod poisson;
 mod sweep;
 
-use std::{env, error::Error, path::Path, process::ExitCode, time::Instant};
+use std::{
+    error::Error,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use adamax::ndarray::Array1;
+use lexopt::Parser;
 
 use crate::{
     common::{
         chart,
-        command::{self, Arguments},
+        command::{self, Arguments, Options},
         descent::Method,
-        progress,
+        headline, progress,
         sweep::{Sweep, rates},
     },
     contest::Contest,
@@ -52,17 +62,43 @@ use crate::{
 /// release of its crate, so the tolerances of the fit also allow for other seeds.
 const SEED: u64 = 1;
 
-fn main() -> ExitCode {
-    if env::args().skip(1).eq(["--fit-only"]) {
-        return command::exit_code(time_fit());
-    }
-    command::run(|Arguments { quick, folder }| {
-        let data = Data::load()?;
-        let optimum = data.optimum()?;
+type Outcome = Result<(), Box<dyn Error>>;
 
-        fit_and_compare(&data, &optimum, folder)?;
-        sweep_and_compare(&data, &optimum, if *quick { QUICK } else { FULL }, folder)
-    })
+fn main() -> ExitCode {
+    command::run_with(include_str!("main.rs"), run)
+}
+
+#[derive(Default)]
+struct Settings {
+    arguments: Arguments,
+    fit_only: bool,
+}
+
+impl Options for Settings {
+    fn describe() -> Vec<[String; 2]> {
+        let own = ["--fit-only".into(), "print only the time and the errors of the fit".into()];
+        Arguments::describe().into_iter().chain([own]).collect()
+    }
+
+    fn take(&mut self, name: &str, parser: &mut Parser) -> Result<bool, lexopt::Error> {
+        if name == "fit-only" {
+            self.fit_only = true;
+            return Ok(true);
+        }
+        self.arguments.take(name, parser)
+    }
+}
+
+fn run(Settings { arguments: Arguments { quick, folder }, fit_only }: &Settings) -> Outcome {
+    if *fit_only {
+        return time_fit();
+    }
+    command::make_folder(folder)?;
+    let data = Data::load()?;
+    let optimum = data.optimum()?;
+
+    fit_and_compare(&data, &optimum, folder)?;
+    sweep_and_compare(&data, &optimum, if *quick { QUICK } else { FULL }, folder)
 }
 
 /// Numbers of learning rates and seeds of the sweep.
@@ -75,22 +111,29 @@ const FULL: Effort = Effort { rates_per_decade: 8, seeds: 11 };
 const QUICK: Effort = Effort { rates_per_decade: 4, seeds: 3 };
 
 /// Fits the regression and compares it with the optimum.
-fn fit_and_compare(
-    data: &Data,
-    optimum: &Array1<f64>,
-    folder: &Path,
-) -> Result<(), Box<dyn Error>> {
+fn fit_and_compare(data: &Data, optimum: &Array1<f64>, folder: &Path) -> Outcome {
     let sample = &data.sample;
     let floor = sample.loss(optimum);
     let bar = progress::bar("fit", fit::EPOCHS.into())?;
     let mut excesses = Vec::new();
+    let clock = Instant::now();
+    let mut watching = Duration::ZERO;
     let fitted = fit::fit(sample, SEED, |beta| {
+        let start = Instant::now();
         let excess = sample.loss(beta) - floor;
         excesses.push(excess);
         bar.set_message(format!("excess {excess:.1e}"));
         bar.inc(1);
+        watching += start.elapsed();
     })?;
+    let time = clock.elapsed().saturating_sub(watching);
     bar.finish();
+
+    let (rows, coefficients) = (sample.counts.len(), sample.coefficients());
+    headline::print(
+        &format!("{rows} person-years, {coefficients} coefficients, {} epochs", fit::EPOCHS),
+        time,
+    );
 
     let comparison = Comparison { data, fitted: &fitted, optimum };
     comparison.print();
@@ -99,7 +142,7 @@ fn fit_and_compare(
 }
 
 /// Runs the fit only. Prints its seconds and both deviations from the optimum.
-fn time_fit() -> Result<(), Box<dyn Error>> {
+fn time_fit() -> Outcome {
     let data = Data::load()?;
     let start = Instant::now();
     let fitted = fit::fit(&data.sample, SEED, |_| {})?;
@@ -117,7 +160,7 @@ fn sweep_and_compare(
     optimum: &Array1<f64>,
     Effort { rates_per_decade, seeds }: Effort,
     folder: &Path,
-) -> Result<(), Box<dyn Error>> {
+) -> Outcome {
     let rates = rates(-5 * rates_per_decade..=rates_per_decade / 2, rates_per_decade);
     let contest = Contest { sample: &data.sample, floor: data.sample.loss(optimum), seeds };
     let settings = Method::ALL.len() * (rates.len() + MULTIPLES.len());

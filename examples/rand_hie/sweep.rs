@@ -51,20 +51,18 @@ impl LossCurve {
 
 /// Prints the comparison and the widest usable range.
 pub(crate) fn print(sweeps: &[Sweep], curves: &[LossCurve]) {
-    println!("\nExcess after {EPOCHS} epochs, at the best learning rate and at multiples of it:");
-    print!("{:16}{:>10}", "", "best rate");
-    for multiple in MULTIPLES {
-        print!("{:>10}", format!("{multiple} ×"));
-    }
-    println!("    usable: excess < {USABLE}");
+    println!("\nExcess after {EPOCHS} epochs, at the best learning rate and at multiples of it.");
+    println!("A rate is usable if its excess is below {USABLE}.\n");
+    let multiples = MULTIPLES.map(|multiple| format!("{:>9}", format!("{multiple} ×"))).concat();
+    println!("{:15}{:>9}{multiples}{:>18}{:>9}", "", "best rate", "usable rates", "decades");
     for sweep in sweeps {
-        print!("{:16}{:>10.1e}", sweep.method.name(), sweep.best_rate());
+        print!("{:15}{:>9.1e}", sweep.method.name(), sweep.best_rate());
         for curve in curves.iter().filter(|curve| curve.method == sweep.method) {
-            print!("{:>10}", describe(curve.last()));
+            print!("{:>9}", describe(curve.last()));
         }
-        let usable = sweep.usable(USABLE);
-        let decades = sweep.usable_decades(USABLE);
-        println!("    {:.1e} to {:.1e}, {decades:.2} decades", usable.start, usable.end);
+        let (usable, decades) = (sweep.usable(USABLE), sweep.usable_decades(USABLE));
+        let usable = format!("{:.1e} to {:.1e}", usable.start, usable.end);
+        println!("{usable:>18}{decades:>9.2}");
     }
     println!(
         "\nWidest usable range, up to one step of the sweep: {}.",

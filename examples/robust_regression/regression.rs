@@ -12,7 +12,7 @@ const BATCH: u32 = 16;
 
 /// Number of minibatches of a sample.
 pub(crate) const STEPS: u32 = 2000;
-const OBSERVATIONS: usize = (STEPS * BATCH) as usize;
+pub(crate) const OBSERVATIONS: usize = (STEPS * BATCH) as usize;
 
 /// The distribution of the noise, of scale 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

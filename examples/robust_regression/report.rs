@@ -23,8 +23,10 @@ const DECADES: f64 = 1.0;
 /// Prints the numbers of all contests and the conclusions from them.
 pub(crate) fn print(outcomes: &[Outcome]) {
     println!(
-        "Optimizer, best learning rate, its error |β̂ − β|/|β|, rates with an error < {USABLE}"
+        "\nThe error is |β̂ − β|/|β|; a learning rate is usable if its error is below {USABLE}.\n"
     );
+    print!("{:16}{:>9}{:>8}{:>17}", "", "best rate", "error", "quartiles");
+    println!("{:>19}{:>9}", "usable rates", "decades");
     for outcome in outcomes {
         println!("\n{}", title(outcome));
         outcome.sweeps.iter().for_each(print_sweep);
@@ -43,24 +45,27 @@ pub(crate) fn print(outcomes: &[Outcome]) {
     for outcome in outcomes {
         println!("  {}: {}", title(outcome), widest_usable(outcome));
     }
-    println!(
-        "\nLowest error of all optimizers with least squares, divided by that with the Huber loss"
-    );
+    println!("\nRatios of errors, with each optimizer at its best learning rate");
+    println!("{:24}{:>15}{:>26}", "", "least squares", "worst / best optimizer");
+    println!("{:24}{:>15}{:>17}{:>9}", "", "/ Huber loss", "least squares", "Huber");
     for noise in Noise::ALL {
-        let [squares, huber] = Loss::ALL.map(|loss| lowest(outcomes, noise, loss));
-        println!("  {}: {:.1}", noise.name(), squares / huber);
+        let [(squares, by_squares), (huber, by_huber)] =
+            Loss::ALL.map(|loss| lowest_and_spread(outcomes, noise, loss));
+        print!("  {:23}{:>14.1}", noise.name(), squares / huber);
+        println!("{by_squares:>17.1}{by_huber:>9.1}");
     }
 }
 
 fn print_sweep(sweep: &Sweep) {
     let (rate, best) = (sweep.best_rate(), sweep.best());
-    print!("  {:14} {rate:7.1e} {:8.4}", sweep.method.name(), best.median);
-    print!(" (quartiles {:.4}, {:.4})", best.low, best.high);
+    print!("  {:14}{rate:>9.1e}{:>8.4}", sweep.method.name(), best.median);
+    print!("{:>17}", format!("{:.4}, {:.4}", best.low, best.high));
     if best.median < USABLE {
         let (usable, decades) = (sweep.usable(USABLE), sweep.usable_decades(USABLE));
-        println!("  {:.1e} to {:.1e}, {decades:.2} decades", usable.start, usable.end);
+        let usable = format!("{:.1e} to {:.1e}", usable.start, usable.end);
+        println!("{usable:>19}{decades:>9.2}");
     } else {
-        println!("  none");
+        println!("{:>19}", "none");
     }
 }
 
@@ -93,11 +98,16 @@ fn widest_usable(outcome: &Outcome) -> String {
     if found { widest(&outcome.sweeps, USABLE).join(", ") } else { "none is usable".to_owned() }
 }
 
-/// Returns the lowest median error of all methods and learning rates.
-fn lowest(outcomes: &[Outcome], noise: Noise, loss: Loss) -> f64 {
+/// Returns the lowest median error of all methods, each at its best learning rate, and the ratio of the
+/// highest to the lowest.
+fn lowest_and_spread(outcomes: &[Outcome], noise: Noise, loss: Loss) -> (f64, f64) {
     let contests = outcomes.iter().filter(|outcome| outcome.noise == noise && outcome.loss == loss);
     let errors = contests.flat_map(|outcome| &outcome.sweeps).map(|sweep| sweep.best().median);
-    errors.fold(f64::INFINITY, f64::min)
+    let (lowest, highest) = errors
+        .fold((f64::INFINITY, 0.0), |(lowest, highest): (f64, f64), error| {
+            (lowest.min(error), highest.max(error))
+        });
+    (lowest, highest / lowest)
 }
 
 pub(crate) fn title(outcome: &Outcome) -> String {

@@ -1,25 +1,30 @@
-//! Minimizes Rosenbrock's function with argmin: compares Adamax with four of argmin's own solvers.
+//! Minimizes Rosenbrock's function with argmin: compares Adamax with four of
+//! argmin's own solvers.
 //!
 //! ```text
-//! cargo run --release --features argmin --example rosenbrock_argmin [-- [--quick] [FOLDER]]
+//! cargo run --release --features argmin --example rosenbrock_argmin
 //! ```
-//! The function is f(x, y) = (1 − x)² + 100·(y − x²)², with the usual start (−1.2, 1). All solvers
-//! minimize one problem, whose parameter is a `Vec`. Executor and observer are the same, too: to change
-//! the solver is to change one line.
+//! The function is f(x, y) = (1 − x)² + 100·(y − x²)², with the usual start
+//! (−1.2, 1). All solvers minimize one problem, whose parameter is a `Vec`.
+//! Executor and observer are the same, too: to change the solver is to change one
+//! line.
 //!
-//! 1. **The paths.** Adamax goes into the valley and along it, in steps that are at most about as
-//!    long as the learning rate. A step of steepest descent ends where its line search found a low
-//!    cost, which may be far away. The next step goes across the valley again. Nelder–Mead needs no
-//!    gradient. It starts with a triangle, and its path begins at the corner with the lowest cost.
-//! 2. **The costs.** They are plotted against the number of evaluations of cost and gradient,
-//!    because a line search needs several per iteration. L-BFGS is best for this problem, which is
-//!    smooth, free of noise and has two variables. Adamax also reaches the minimum, without a line
-//!    search; with noisy gradients, a line search is not possible. The cost of Adamax oscillates,
-//!    because momentum carries it across the valley, until the schedule shortens the steps.
+//! 1. **The paths.** Adamax goes into the valley and along it, in steps that are
+//!    at most about as long as the learning rate. A step of steepest descent ends
+//!    where its line search found a low cost, which may be far away. The next step
+//!    goes across the valley again. Nelder–Mead needs no gradient. It starts with
+//!    a triangle, and its path begins at the corner with the lowest cost.
+//! 2. **The costs.** They are plotted against the number of evaluations of cost
+//!    and gradient, because a line search needs several per iteration. L-BFGS is
+//!    best for this problem, which is smooth, free of noise and has two variables.
+//!    Adamax also reaches the minimum, without a line search; with noisy
+//!    gradients, a line search is not possible. The cost of Adamax oscillates,
+//!    because momentum carries it across the valley, until the schedule shortens
+//!    the steps.
 //!
-//! The exit code is not zero if Adamax does not reach a cost of 1e-10 within the given number of
-//! iterations. The picture is saved to `FOLDER`, by default `target/rosenbrock_argmin`, as PNG and
-//! SVG: `paths`. The example takes a second, with or without `--quick`.
+//! The exit code is not zero if Adamax does not reach a cost of 1e-10 within the
+//! given number of iterations. The picture is saved as PNG and SVG: `paths`. The
+//! example takes a second, with or without `--quick`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -44,7 +49,7 @@ use argmin::{
 };
 
 use crate::{
-    common::{chart, command},
+    common::{chart, command, headline},
     plot::PathFigure,
     problem::{Rosenbrock, cost},
 };
@@ -59,11 +64,13 @@ fn main() -> ExitCode {
         let clock = Instant::now();
         let paths =
             [adamax()?, l_bfgs()?, conjugate_gradient()?, nelder_mead()?, steepest_descent()?];
+        let sizes = format!("2 variables, {} solvers, up to {ITERATIONS} iterations", paths.len());
+        headline::print(&sizes, clock.elapsed());
         let [x, y] = START;
-        let seconds = clock.elapsed().as_secs_f64();
-        println!("Rosenbrock's function of 2 variables, from ({x}, {y}): cost {:.1}", cost(START));
-        println!("{} solvers in {seconds:.2} s, down to a cost of {TARGET:e},", paths.len());
-        println!("or for {ITERATIONS} iterations");
+        println!(
+            "From ({x}, {y}) with a cost of {:.1}, down to a cost of {TARGET:e}:",
+            cost(START)
+        );
         println!();
         println!(
             "{:19}{:>9}{:>9}{:>10}{:>12}{:>13}",

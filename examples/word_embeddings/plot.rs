@@ -6,8 +6,9 @@ use crate::{
     common::{
         chart::{BLUE, Drawn, FONT, Figure, GREEN, VERMILION},
         curves::{Scale, draw_axes, draw_legend, draw_line, layout, plain},
+        labels,
     },
-    meaning::{Directions, GROUPS},
+    meaning::{Directions, GROUPS, Member},
     train::{Training, Update},
 };
 
@@ -35,16 +36,27 @@ impl WordFigure<'_> {
         let members = self.directions.members();
         let places = self.directions.map(&members);
         let reach = places.iter().fold(0.0, |reach: f64, (x, y)| reach.max(x.abs()).max(y.abs()));
-        let side = -1.15 * reach..1.15 * reach;
+        let side = -1.3 * reach..1.3 * reach;
         let mut chart = layout(area, "words in the plane of two principal components")
             .build_cartesian_2d(side.clone(), side)?;
         let axis = |name| Scale { name, tick: tenths };
         draw_axes(&mut chart, axis("first component"), axis("second component"))?;
-        for (member, place) in members.iter().zip(places) {
-            let style = (FONT, 15).into_font().color(&COLOURS[member.group]);
-            chart.draw_series([EmptyElement::at(place)
-                + Circle::new((0, 0), 3, COLOURS[member.group].filled())
-                + Text::new(member.word, (5, -7), style)])?;
+        let map = chart.plotting_area();
+        for (member, place) in members.iter().zip(&places) {
+            map.draw(&Circle::new(*place, 3, COLOURS[member.group].filled()))?;
+        }
+        // Labels are placed in pixels of the map.
+        let pixels = map.strip_coord_spec();
+        let (left, top) = pixels.get_base_pixel();
+        let points = places.iter().map(|place| map.map_coordinate(place));
+        let points: Vec<_> = points.map(|(x, y)| (x - left, y - top)).collect();
+        let style = |member: &Member| (FONT, 15).into_font().color(&COLOURS[member.group]);
+        let sizes =
+            members.iter().map(|member| pixels.estimate_text_size(member.word, &style(member)));
+        let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
+        let corners = labels::places(&points, &sizes, pixels.dim_in_pixel());
+        for (member, corner) in members.iter().zip(corners) {
+            pixels.draw(&Text::new(member.word, corner, style(member)))?;
         }
         for (group, colour) in GROUPS.iter().zip(COLOURS) {
             let nothing: [Circle<(f64, f64), i32>; 0] = [];
@@ -59,7 +71,8 @@ impl WordFigure<'_> {
     fn draw_losses<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         // The first loss is that of untrained vectors, which is far above the others.
         let points = |training: &Training| {
-            (0_u32..).map(f64::from).zip(training.losses.clone()).skip(1).collect::<Vec<_>>()
+            let losses = training.losses.iter().map(|loss| loss.total());
+            (0_u32..).map(f64::from).zip(losses).skip(1).collect::<Vec<_>>()
         };
         let all: Vec<_> = self.trainings.iter().flat_map(points).collect();
         let epochs = all.iter().fold(1.0, |last: f64, (epoch, _)| last.max(*epoch));

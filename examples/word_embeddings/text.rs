@@ -20,11 +20,21 @@ const WINDOW: usize = 4;
 /// Some occurrences of words with a larger share of the text than this are left out at random.
 const FREQUENT: f64 = 1e-3;
 
+/// So many of the most frequent words are told apart from the others in the held-out loss.
+pub(crate) const MOST_FREQUENT: usize = 5;
+
 /// Two neighbouring words of a verse, as numbers in the vocabulary.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair {
     pub(crate) word: usize,
     pub(crate) context: usize,
+}
+
+impl Pair {
+    /// Returns true if one of the words is among the [`MOST_FREQUENT`].
+    pub(crate) fn has_frequent_word(&self) -> bool {
+        self.word.min(self.context) < MOST_FREQUENT
+    }
 }
 
 /// The text.
@@ -78,10 +88,15 @@ impl Text {
         &self.counts
     }
 
+    /// Returns the number of words of the text that are in the vocabulary.
+    pub(crate) fn length(&self) -> u32 {
+        self.counts.iter().sum()
+    }
+
     /// Returns the pairs of one epoch in random order: all pairs of the training verses after most
     /// occurrences of frequent words have been removed.
     pub(crate) fn epoch(&self, rng: &mut SmallRng) -> Vec<Pair> {
-        let total = f64::from(self.counts.iter().sum::<u32>());
+        let total = f64::from(self.length());
         let keep =
             |word: &usize| (FREQUENT * total / f64::from(self.counts[*word])).sqrt().min(1.0);
         let mut pairs = Vec::new();

@@ -110,7 +110,7 @@ pub(crate) struct Training {
     pub(crate) update: Update,
     pub(crate) vectors: Vectors,
     /// The mean loss of the held-out pairs, before the first epoch and after each epoch.
-    pub(crate) losses: Vec<f64>,
+    pub(crate) losses: Vec<Loss>,
     /// The mean share of rows that a minibatch touches.
     pub(crate) touched: f64,
 }
@@ -130,7 +130,7 @@ pub(crate) fn train(
     let mut gradient = Gradient::zeros_like(&vectors);
     let schedule = Schedule::cosine(epochs, 0.0)?;
 
-    let held_out = HeldOut { pairs: text.held_out(), noise };
+    let held_out = HeldOut::new(text, noise);
     let mut losses = vec![held_out.loss(&vectors)];
     let (mut steps, mut touched) = (0.0, 0.0);
     for epoch in 0..epochs {
@@ -147,15 +147,48 @@ pub(crate) fn train(
     Ok(Training { update, vectors, losses, touched: touched / steps })
 }
 
+/// The mean loss of the held-out pairs, as a sum over two kinds of pairs.
+#[derive(Clone, Copy)]
+pub(crate) struct Loss {
+    /// What the pairs with one of the most frequent words contribute.
+    pub(crate) frequent: f64,
+    /// What all other pairs contribute.
+    pub(crate) others: f64,
+}
+
+impl Loss {
+    pub(crate) fn total(self) -> f64 {
+        self.frequent + self.others
+    }
+}
+
 /// Pairs that are not used in training.
 struct HeldOut<'a> {
-    pairs: Vec<Pair>,
+    /// The pairs with one of the most frequent words.
+    frequent: Vec<Pair>,
+    others: Vec<Pair>,
     noise: &'a Noise,
 }
 
-impl HeldOut<'_> {
-    /// Returns the mean loss, always with the same random words.
-    fn loss(&self, vectors: &Vectors) -> f64 {
-        mean_loss(vectors, &self.pairs, self.noise, &mut SmallRng::seed_from_u64(0))
+impl<'a> HeldOut<'a> {
+    fn new(text: &Text, noise: &'a Noise) -> Self {
+        let (frequent, others) = text.held_out().into_iter().partition(Pair::has_frequent_word);
+        HeldOut { frequent, others, noise }
     }
+
+    /// Returns the mean loss, always with the same random words.
+    fn loss(&self, vectors: &Vectors) -> Loss {
+        let all = size(&self.frequent) + size(&self.others);
+        let part = |pairs: &[Pair]| {
+            let mut rng = SmallRng::seed_from_u64(0);
+            size(pairs) / all * mean_loss(vectors, pairs, self.noise, &mut rng)
+        };
+        Loss { frequent: part(&self.frequent), others: part(&self.others) }
+    }
+}
+
+/// Returns the number of pairs as a floating-point number, for divisions.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2⁵³ pairs")]
+fn size(pairs: &[Pair]) -> f64 {
+    pairs.len() as f64
 }

@@ -15,6 +15,7 @@ mod docs;
 mod equivalence;
 mod errors;
 mod exact;
+mod examples;
 mod golden;
 mod gradient_check;
 mod layouts;
