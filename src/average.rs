@@ -308,10 +308,7 @@ impl<A: Real + Into<M>, M: Real> Average<A, M> {
     /// # Allocation
     /// None, for at most 4 axes.
     pub fn assign_to<D: Dimension>(&self, param: &mut ArrayRef<A, D>) -> Result<(), Error> {
-        self.check(param.shape())?;
-        if self.updates == 0 {
-            return Err(Detail::NoUpdates.into());
-        }
+        self.check_assign(param.shape())?;
         // `Zip` takes arrays of one dimension type.
         Zip::from(&mut param.view_mut().into_dyn())
             .and(&self.mean)
@@ -336,7 +333,17 @@ impl<A: Real + Into<M>, M: Real> Average<A, M> {
         finite::check(Sequential, Role::Average, &self.mean)
     }
 
-    fn check(&self, shape: &[usize]) -> Result<(), Error> {
+    /// Refuses to be assigned to a parameter of another shape, or without any update.
+    pub(crate) fn check_assign(&self, shape: &[usize]) -> Result<(), Error> {
+        self.check(shape)?;
+        if self.updates == 0 {
+            return Err(Detail::NoUpdates.into());
+        }
+        Ok(())
+    }
+
+    /// Refuses a parameter of another shape.
+    pub(crate) fn check(&self, shape: &[usize]) -> Result<(), Error> {
         Error::check_shapes((Role::Parameter, shape), (Role::Average, self.mean.shape()))
     }
 }

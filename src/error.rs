@@ -104,6 +104,8 @@ pub enum ErrorKind {
     Missing,
     /// A name, or the key of a note, is taken.
     Name,
+    /// A model, or its gradients, has other tensors than those that were registered.
+    Model,
     /// Another process has refused the step, or the findings of processes do not fit together.
     Agreement,
     /// A snapshot does not fit the optimizer: tensors or groups are missing, surplus, or assigned
@@ -329,6 +331,12 @@ pub(crate) enum Detail {
     NoMoreIds,
     #[error("name is taken")]
     NameTaken,
+    #[error("{made}, but missing in {place}")]
+    Missing { made: &'static str, place: &'static str },
+    #[error("in {place}, but not {made}")]
+    Surplus { made: &'static str, place: &'static str },
+    #[error("in {place} at another position than {made}")]
+    Moved { made: &'static str, place: &'static str },
     #[error("another process has refused the step")]
     RefusedElsewhere,
     #[error("processes have different norm bounds, or different numbers of tensors")]
@@ -452,6 +460,9 @@ impl Detail {
             Detail::NotInBatch { .. } => Facts::of(ErrorKind::Missing),
             Detail::NoMoreIds => Facts::of(ErrorKind::Memory),
             Detail::NameTaken => Facts::of(ErrorKind::Name),
+            Detail::Missing { .. } | Detail::Surplus { .. } | Detail::Moved { .. } => {
+                Facts::of(ErrorKind::Model)
+            }
             Detail::RefusedElsewhere | Detail::OtherNorms | Detail::NoFindings => {
                 Facts::of(ErrorKind::Agreement)
             }

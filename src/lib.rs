@@ -100,6 +100,7 @@ extern crate std;
 #[cfg(feature = "argmin")]
 pub mod argmin;
 mod average;
+mod averages;
 #[cfg(feature = "safetensors")]
 mod checkpoint;
 mod doc;
@@ -120,9 +121,11 @@ mod simd;
 mod state;
 mod step;
 mod stop;
+mod tensors;
 mod update;
 
 pub use average::{Average, BoundAverage};
+pub use averages::Averages;
 #[cfg(feature = "safetensors")]
 pub use checkpoint::Checkpoint;
 #[cfg(feature = "safetensors")]
@@ -139,6 +142,7 @@ pub use optimizer::{
     batch::Checked,
     findings::Findings,
     max_norm::MaxNorm,
+    model::Slots,
     slot::{Bound, Group, Slot},
     snapshot::{Snapshot, Unmatched},
 };
@@ -153,6 +157,7 @@ pub use step::{
     report::Report,
 };
 pub use stop::{Stop, StopBuilder, StopReason, StopVerdict};
+pub use tensors::visit::{Tensors, Visitor, VisitorMut};
 
 /// Runs the programs in README.md as doctests.
 #[cfg(doctest)]

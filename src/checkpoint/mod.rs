@@ -5,6 +5,7 @@ mod average;
 mod entry_names;
 mod error;
 mod header;
+mod model;
 mod read;
 mod record;
 mod regular;
@@ -45,8 +46,9 @@ use crate::{
 /// | content | put in by | taken out by |
 /// |---|---|---|
 /// | the optimizer: rules, moments, step counts | [`new`](Checkpoint::new) | [`snapshot`](Checkpoint::snapshot) |
-/// | parameters, and any other arrays | [`add_parameter`](Checkpoint::add_parameter) | [`assign_parameter`](Checkpoint::assign_parameter), [`parameter`](Checkpoint::parameter) |
-/// | averages of parameters | [`add_average`](Checkpoint::add_average) | [`average`](Checkpoint::average) |
+/// | a whole model, and its averages | [`add_parameters`](Checkpoint::add_parameters), [`add_averages`](Checkpoint::add_averages) | [`assign_parameters`](Checkpoint::assign_parameters), [`averages`](Checkpoint::averages) |
+/// | single parameters, and any other arrays | [`add_parameter`](Checkpoint::add_parameter) | [`assign_parameter`](Checkpoint::assign_parameter), [`parameter`](Checkpoint::parameter) |
+/// | averages of single parameters | [`add_average`](Checkpoint::add_average) | [`average`](Checkpoint::average) |
 /// | the step number, a [`Schedule`](crate::schedule::Schedule), a [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau), a type of your own | [`add_value`](Checkpoint::add_value) | [`value`](Checkpoint::value) |
 /// | text | [`add_note`](Checkpoint::add_note) | [`note`](Checkpoint::note) |
 ///
@@ -504,10 +506,7 @@ impl<A: Real> Checkpoint<A> {
         param: &mut ArrayRef<B, D>,
     ) -> Result<(), Error> {
         let saved: Array<B, D> = self.parameter(name)?;
-        if !same(saved.shape(), param.shape()) {
-            let (found, expected) = (saved.shape().to_vec(), param.shape().to_vec());
-            return Err(Error::from(FileError::Shape { found, expected }).in_tensor(name));
-        }
+        check_saved_shape(name, saved.shape(), param.shape())?;
         param.assign(&saved);
         Ok(())
     }
@@ -834,6 +833,15 @@ impl<A: Real> Snapshot<A> {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         Checkpoint::load(path).map(|checkpoint| checkpoint.snapshot)
     }
+}
+
+/// Refuses a saved parameter that has another shape than the one in use.
+fn check_saved_shape(name: &str, found: &[usize], expected: &[usize]) -> Result<(), Error> {
+    if same(found, expected) {
+        return Ok(());
+    }
+    let (found, expected) = (found.to_vec(), expected.to_vec());
+    Err(Error::from(FileError::Shape { found, expected }).in_tensor(name))
 }
 
 fn save<A: Real>(file: &Writable<'_, A>, path: &Path, previous: Previous) -> Result<(), Error> {

@@ -10,8 +10,8 @@ use super::{
     Optimizer,
     findings::{Findings, Sums, Verdict},
     max_norm::MaxNorm,
+    places::Tensor,
     slot::Bound,
-    tensors::Tensor,
 };
 #[cfg(feature = "rayon")]
 use crate::par::Parallel;
@@ -188,7 +188,7 @@ impl<A: Real> Optimizer<A> {
 
 /// Finds the tensor of a member of a batch, and notes that the batch with number `batch` has it.
 #[inline(always)]
-pub(super) fn enter<'s, A>(
+pub(super) fn enter<'s, A: Real>(
     tensors: &'s mut [Tensor<A>],
     place: usize,
     bound: &Bound<'_, A>,
@@ -196,7 +196,7 @@ pub(super) fn enter<'s, A>(
 ) -> Result<&'s mut Tensor<A>, Error> {
     let tensor = match tensors.get_mut(bound.index) {
         Some(tensor) if tensor.id == Some(bound.id) => tensor,
-        _ => return Err(Detail::ForeignInBatch { place }.into()),
+        _ => return Err(bound.not_found(place)),
     };
     if tensor.batch == batch {
         return Err(Error::from(Detail::Repeated).in_tensor(&tensor.name));

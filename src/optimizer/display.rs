@@ -6,8 +6,8 @@ use core::fmt;
 
 use super::{
     Optimizer,
+    places::{Places, Tensor},
     slot::Group,
-    tensors::{Tensor, Tensors},
 };
 use crate::{
     error::{Abbreviated, escaped},
@@ -78,7 +78,7 @@ impl<A: Real> fmt::Debug for Optimizer<A> {
     }
 }
 
-impl<A: Real> fmt::Debug for Tensors<A> {
+impl<A: Real> fmt::Debug for Places<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter().map(|tensor| (&tensor.name, tensor))).finish()
     }

@@ -15,6 +15,9 @@ use crate::error::{Detail, Error};
 pub(super) struct Id(NonZeroUsize);
 
 impl Id {
+    /// Some number, where none is looked at.
+    pub(super) const ANY: Self = Id(NonZeroUsize::MIN);
+
     /// Returns a new number.
     ///
     /// A count of 64 bits does not come to its end. One of 32 bits can, in a process that registers and

@@ -5,12 +5,13 @@ mod display;
 pub(crate) mod findings;
 mod id;
 pub(crate) mod max_norm;
+pub(crate) mod model;
+mod places;
 mod report;
 mod restore;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
 mod surgery;
-mod tensors;
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -19,9 +20,10 @@ use ndarray::{ArrayRef, Dimension};
 
 use self::{
     batch::{Checked, GroupRule, Purpose},
+    id::Id,
     max_norm::MaxNorm,
+    places::Places,
     slot::{Bound, Group, Slot},
-    tensors::Tensors,
 };
 #[cfg(feature = "rayon")]
 use crate::par::Parallel;
@@ -89,7 +91,7 @@ pub struct Optimizer<A = f64> {
     /// The mark of the groups that belong to this optimizer.
     id: usize,
     groups: Vec<GroupRule<A>>,
-    tensors: Tensors<A>,
+    tensors: Places<A>,
     lr_scale: f64,
     max_norm: Option<MaxNorm>,
     /// The number of batches that have been checked. Tensors of the present batch carry it.
@@ -105,7 +107,7 @@ impl<A: Real> Optimizer<A> {
         Optimizer {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             groups: Vec::from([GroupRule::new(rule)]),
-            tensors: Tensors::new(),
+            tensors: Places::new(),
             lr_scale: 1.0,
             max_norm: None,
             batches: 0,
@@ -241,11 +243,18 @@ impl<A: Real> Optimizer<A> {
         param: &ArrayRef<A, D>,
     ) -> Result<Slot<D>, Error> {
         let group = self.group_index(group)?;
+        self.check_name(name)?;
+        let state = State::try_zeros_like(param).map_err(|error| error.in_tensor(name))?;
+        let id = Id::new().map_err(|error| error.in_tensor(name))?;
+        Ok(self.tensors.insert(id, name, group, state, self.batches))
+    }
+
+    /// Refuses a name that is taken.
+    fn check_name(&self, name: &str) -> Result<(), Error> {
         if self.tensors.contains(name) {
             return Err(Error::from(Detail::NameTaken).in_tensor(name));
         }
-        let state = State::try_zeros_like(param).map_err(|error| error.in_tensor(name))?;
-        self.tensors.insert(name, group, state, self.batches).map_err(|e| e.in_tensor(name))
+        Ok(())
     }
 
     /// Returns the state of a tensor; `None` if the slot belongs to another optimizer, or its tensor

@@ -8,8 +8,8 @@ use super::{
     batch::{self, Checked, Clip, Norms, Part, Plan},
     findings::Verdict,
     max_norm::MaxNorm,
+    places::Tensor,
     slot::{Bound, Slot},
-    tensors::Tensor,
 };
 #[cfg(feature = "rayon")]
 use crate::par::Parallel;

@@ -5,8 +5,8 @@ use alloc::{borrow::ToOwned, collections::BTreeSet, vec::Vec};
 use super::{
     Optimizer,
     batch::GroupRule,
+    places::Tensor,
     snapshot::{Snapshot, TensorSnapshot, Unmatched},
-    tensors::Tensor,
 };
 use crate::{
     error::{Detail, Error},

@@ -1,14 +1,20 @@
 //! Keys of tensors and groups, and tensors that are bound to their keys for one step.
 
 use alloc::boxed::Box;
-use core::{fmt, marker::PhantomData};
+use core::{
+    borrow::{Borrow, BorrowMut},
+    fmt,
+    marker::PhantomData,
+};
 
-use ndarray::{ArrayRef, Dimension};
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension};
 
 use super::id::Id;
 use crate::{
+    error::{Detail, Error},
     real::Real,
     reduce::norm::Norm,
+    tensors::outline::Misfit,
     update::{operands::Gapped, pair::Pair},
 };
 
@@ -64,7 +70,7 @@ impl<D: Dimension> Slot<D> {
     /// # Allocation
     /// None for arrays without gaps, in any memory order, if the dimension is static, has at most 4
     /// axes, or the arrays are row-major. A parameter or gradient with gaps (a slice or a broadcast)
-    /// takes one box of 176 bytes. With more than 4 axes, ndarray allocates for these shapes, and
+    /// takes one box of about 200 bytes. With more than 4 axes, ndarray allocates for these shapes, and
     /// for those of a dynamic dimension that is not row-major.
     ///
     /// [`Optimizer::step`]: crate::Optimizer::step
@@ -91,7 +97,51 @@ impl<D: Dimension> Slot<D> {
         param: &'a mut ArrayRef<A, D>,
         grad: &'a ArrayRef<A, D>,
     ) -> Bound<'a, A> {
-        let pair = Pair::new(param, grad);
+        self.bound(Pair::new(param, grad))
+    }
+
+    /// Binds the slot to views of its parameter and gradient, which it takes by value.
+    ///
+    /// This is for temporary views, whose references do not live until the step: slices, rows, and
+    /// numbers that another library holds, such as [`aview_mut1`](ndarray::aview_mut1) of a `Vec`.
+    /// Otherwise like [`bind`](Slot::bind).
+    ///
+    /// # Allocation
+    /// None for at most one axis without gaps, running forwards. Other views stay in a box of about
+    /// 200 bytes. With more than 4 axes, ndarray allocates for their shapes.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer};
+    /// use ndarray::{Array2, aview_mut1, aview1};
+    ///
+    /// let mut matrix = Array2::<f64>::ones((3, 4));
+    /// let mut numbers = vec![1.0, 2.0];
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let row = optimizer.register("first row", &matrix.row(0))?;
+    /// let vector = optimizer.register("numbers", &aview1(&numbers))?;
+    ///
+    /// let (gradient, slopes) = (Array2::ones((3, 4)), [0.5, -0.5]);
+    /// let mut batch = Vec::new();
+    /// batch.push(row.bind_view(matrix.row_mut(0), gradient.row(0)));
+    /// batch.push(vector.bind_view(aview_mut1(&mut numbers), aview1(&slopes)));
+    /// optimizer.step(&mut batch)?;
+    /// assert!(matrix[[0, 0]] < 1.0 && matrix[[1, 0]] == 1.0);
+    /// assert!(numbers[0] < 1.0 && numbers[1] > 2.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn bind_view<'a, A: Real>(
+        self,
+        param: ArrayViewMut<'a, A, D>,
+        grad: ArrayView<'a, A, D>,
+    ) -> Bound<'a, A> {
+        self.bound(Pair::of_views(param, grad))
+    }
+}
+
+impl<D> Slot<D> {
+    #[inline(always)]
+    pub(super) fn bound<A>(self, pair: BoundPair<'_, A>) -> Bound<'_, A> {
         Bound { id: self.id, index: self.index, pair, norm: Norm::ZERO }
     }
 }
@@ -120,13 +170,60 @@ impl<D: Dimension> Slot<D> {
 pub struct Bound<'a, A> {
     pub(super) id: Id,
     pub(super) index: usize,
-    /// Views with gaps are in a box, so that a batch of many small tensors takes little memory.
-    pub(super) pair: Pair<'a, A, Box<Gapped<'a, A>>>,
+    pub(super) pair: BoundPair<'a, A>,
     /// The norm of the gradient, if the optimizer clips norms per tensor or makes a report.
     pub(super) norm: Norm,
 }
 
+/// Views with gaps are in a box, so that a batch of many small tensors takes little memory.
+pub(super) type BoundPair<'a, A> = Pair<'a, A, Box<Boxed<'a, A>>>;
+
+/// What only few tensors of a batch have.
+pub(super) struct Boxed<'a, A> {
+    views: Gapped<'a, A>,
+    /// The reason why a model could not be bound. Then there is nothing in the views.
+    misfit: Option<Misfit>,
+}
+
+impl<'a, A> From<Gapped<'a, A>> for Box<Boxed<'a, A>> {
+    fn from(views: Gapped<'a, A>) -> Self {
+        Box::new(Boxed { views, misfit: None })
+    }
+}
+
+impl<'a, A> Borrow<Gapped<'a, A>> for Box<Boxed<'a, A>> {
+    fn borrow(&self) -> &Gapped<'a, A> {
+        &self.views
+    }
+}
+
+impl<'a, A> BorrowMut<Gapped<'a, A>> for Box<Boxed<'a, A>> {
+    fn borrow_mut(&mut self) -> &mut Gapped<'a, A> {
+        &mut self.views
+    }
+}
+
 const _: () = assert!(size_of::<Bound<'_, f64>>() <= 96, "a batch of many small tensors is small");
+
+impl<A: Real> Bound<'_, A> {
+    /// Returns what stands in a batch for a model that does not have the registered tensors: its
+    /// index is beyond every optimizer's places.
+    #[cold]
+    pub(super) fn misfit(misfit: Misfit) -> Self {
+        let pair = Pair::Gapped(Box::new(Boxed { views: Gapped::default(), misfit: Some(misfit) }));
+        Bound { id: Id::ANY, index: usize::MAX, pair, norm: Norm::ZERO }
+    }
+
+    /// Returns the reason why no tensor of the optimizer belongs to this place of a batch.
+    #[cold]
+    pub(super) fn not_found(&self, place: usize) -> Error {
+        let misfit = match &self.pair {
+            Pair::Gapped(boxed) => boxed.misfit.as_ref(),
+            Pair::Gapless(_) => None,
+        };
+        misfit.map_or_else(|| Detail::ForeignInBatch { place }.into(), Error::from)
+    }
+}
 
 impl<A: Real> fmt::Debug for Bound<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

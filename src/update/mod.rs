@@ -6,6 +6,7 @@
 
 pub(crate) mod coefficients;
 pub(crate) mod contiguous;
+pub(crate) mod half;
 pub(crate) mod operands;
 pub(crate) mod pair;
 mod plane;

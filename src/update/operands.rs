@@ -1,6 +1,8 @@
 //! The four arrays of a step, as one structure.
 
-use ndarray::{ArrayView, ArrayViewMut, Axis, IxDyn, LayoutRef};
+use core::slice;
+
+use ndarray::{ArrayView, ArrayViewMut, Axis, IxDyn, LayoutRef, aview_mut1, aview1};
 
 use crate::{layout::order::Order, par::Split};
 
@@ -24,15 +26,46 @@ pub(crate) type Views<'a, A, D> = Operands<ArrayViewMut<'a, A, D>, ArrayView<'a,
 pub(crate) struct Gapless<'a, A> {
     pub(crate) x: &'a mut [A],
     pub(crate) g: &'a [A],
-    pub(crate) shape: &'a [usize],
+    pub(crate) shape: Shape<'a>,
     pub(crate) x_order: Order,
     pub(crate) g_order: Order,
+}
+
+/// The shape of a parameter and its gradient.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape<'a> {
+    /// That of an array that is borrowed for as long as its elements.
+    Borrowed(&'a [usize]),
+    /// That of a view of one axis that was taken by value, and is gone.
+    Length(usize),
+}
+
+const _: () = assert!(size_of::<Shape<'_>>() == 16, "a batch of many small tensors is small");
+
+impl Shape<'_> {
+    #[inline(always)]
+    pub(crate) fn as_slice(&self) -> &[usize] {
+        match self {
+            Shape::Borrowed(shape) => shape,
+            Shape::Length(length) => slice::from_ref(length),
+        }
+    }
 }
 
 /// Views of a parameter and its gradient.
 pub(crate) struct Gapped<'a, A> {
     pub(crate) x: ArrayViewMut<'a, A, IxDyn>,
     pub(crate) g: ArrayView<'a, A, IxDyn>,
+    /// The orders of both, if they have no gaps after all: views that were taken by value.
+    pub(crate) gapless: Option<[Order; 2]>,
+}
+
+impl<A> Default for Gapped<'_, A> {
+    /// Returns views without elements.
+    fn default() -> Self {
+        let (x, g) = (aview_mut1(&mut []).into_dyn(), aview1(&[]).into_dyn());
+        Gapped { x, g, gapless: None }
+    }
 }
 
 impl<W, R> Operands<W, R> {

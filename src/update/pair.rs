@@ -8,7 +8,8 @@ use super::{
     Arrays,
     coefficients::Coefficients,
     contiguous::{self, Observe},
-    operands::{Gapless, Gapped, Operands},
+    half::{Gradient, Half, Parameter},
+    operands::{Gapless, Gapped, Operands, Shape},
     rehearsal::{self, Obstacle},
     stack_copy::{self, Gaps, Reordered},
 };
@@ -46,6 +47,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>> + From<Gapped<'a, A>>> Pair<'a, A,
                 let x = param.as_slice_mut();
                 debug_assert!(x.is_some(), "an array in standard layout is a slice");
                 let x = x.unwrap_or_default();
+                let shape = Shape::Borrowed(shape);
                 let (x_order, g_order) = (Order::ROW_MAJOR, Order::ROW_MAJOR);
                 return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
             }
@@ -68,10 +70,78 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>> + From<Gapped<'a, A>>> Pair<'a, A,
             let (x, g) = (x_order.slice_mut(param), g_order.slice(grad));
             debug_assert!(x.is_some() && g.is_some(), "a gapless array is a slice");
             let (x, g) = (x.unwrap_or_default(), g.unwrap_or_default());
+            let shape = Shape::Borrowed(shape);
             return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
         }
-        let views = Gapped { x: param.view_mut().into_dyn(), g: grad.view().into_dyn() };
-        Pair::Gapped(V::from(views))
+        let (x, g) = (param.view_mut().into_dyn(), grad.view().into_dyn());
+        Pair::Gapped(V::from(Gapped { x, g, gapless: None }))
+    }
+
+    /// Recognises the layouts of views that are taken by value. No shape is left that could be borrowed:
+    /// that of one axis at most is a number, and others stay in the views.
+    #[inline]
+    pub(crate) fn of_views<D: Dimension>(
+        param: ArrayViewMut<'a, A, D>,
+        grad: ArrayView<'a, A, D>,
+    ) -> Self {
+        let same = same(param.shape(), grad.shape());
+        let shape = match *grad.shape() {
+            [] => Some(Shape::Borrowed(&[])),
+            [length] => Some(Shape::Length(length)),
+            _ => None,
+        };
+        if let (true, true, Some(shape), Some(g)) =
+            (same, param.is_standard_layout(), shape, grad.to_slice())
+        {
+            let x = param.into_slice();
+            debug_assert!(x.is_some(), "an array in standard layout is a slice");
+            let x = x.unwrap_or_default();
+            let (x_order, g_order) = (Order::ROW_MAJOR, Order::ROW_MAJOR);
+            return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
+        }
+        let orders = Order::of_gapless(&param).zip(Order::of_gapless(&grad));
+        let gapless = orders.filter(|_| same).map(|(x, g)| [x, g]);
+        Pair::Gapped(V::from(Gapped { x: param.into_dyn(), g: grad.into_dyn(), gapless }))
+    }
+
+    /// Returns the pair of a gradient whose parameter is to be [set](Pair::set_parameter).
+    #[inline]
+    pub(crate) fn of_gradient(shape: &'a [usize], grad: Gradient<'a, A>) -> Self {
+        match grad {
+            Half::Gapless(g, order) => {
+                let (x, shape) = (&mut [][..], Shape::Borrowed(shape));
+                Pair::Gapless(Gapless { x, g, shape, x_order: order, g_order: order })
+            }
+            Half::Gapped(g) => Pair::Gapped(V::from(Gapped { g, ..Gapped::default() })),
+        }
+    }
+
+    /// Sets the parameter. A gapless one has the shape of the pair.
+    #[inline]
+    pub(crate) fn set_parameter(&mut self, param: Parameter<'a, A>) {
+        match (&mut *self, param) {
+            (Pair::Gapless(pair), Half::Gapless(x, order)) => {
+                debug_assert_eq!(x.len(), pair.g.len(), "the shapes have been compared");
+                (pair.x, pair.x_order) = (x, order);
+            }
+            (Pair::Gapped(views), param) => {
+                let views = views.borrow_mut();
+                views.x = match param {
+                    Half::Gapped(x) => x,
+                    Half::Gapless(x, order) => {
+                        let x = order.view_mut(views.g.shape(), x);
+                        debug_assert!(x.is_some(), "the slice has the length of the shape");
+                        x.unwrap_or_else(|| Gapped::default().x)
+                    }
+                };
+            }
+            (Pair::Gapless(Gapless { g, shape, g_order, .. }), Half::Gapped(x)) => {
+                let g = g_order.view(shape.as_slice(), g);
+                debug_assert!(g.is_some(), "the slice has the length of the shape");
+                let g = g.unwrap_or_else(|| Gapped::default().g);
+                *self = Pair::Gapped(V::from(Gapped { x, g, gapless: None }));
+            }
+        }
     }
 }
 
@@ -80,9 +150,9 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
     #[inline(always)]
     pub(crate) fn check(&self, state: &State<A>) -> Result<u64, Error> {
         match self {
-            Pair::Gapless(Gapless { shape, .. }) => state.next_step(shape),
+            Pair::Gapless(Gapless { shape, .. }) => state.next_step(shape.as_slice()),
             Pair::Gapped(views) => {
-                let Gapped { x, g } = views.borrow();
+                let Gapped { x, g, .. } = views.borrow();
                 Error::check_shapes((Role::Gradient, g.shape()), (Role::Parameter, x.shape()))?;
                 state.next_step(x.shape())
             }
@@ -92,7 +162,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
     /// Returns the shapes of the parameter and of the gradient.
     pub(crate) fn shapes(&self) -> (&[usize], &[usize]) {
         match self {
-            Pair::Gapless(Gapless { shape, .. }) => (shape, shape),
+            Pair::Gapless(Gapless { shape, .. }) => (shape.as_slice(), shape.as_slice()),
             Pair::Gapped(views) => (views.borrow().x.shape(), views.borrow().g.shape()),
         }
     }
@@ -111,7 +181,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
     pub(crate) fn gradient(&self) -> Elements<'_, A, IxDyn> {
         match self {
             Pair::Gapless(Gapless { g, shape, g_order, .. }) => {
-                Elements::Gapless { values: g, shape, order: *g_order }
+                Elements::Gapless { values: g, shape: shape.as_slice(), order: *g_order }
             }
             Pair::Gapped(views) => Elements::Gapped(&views.borrow().g),
         }
@@ -121,7 +191,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
     fn parameter(&self) -> Elements<'_, A, IxDyn> {
         match self {
             Pair::Gapless(Gapless { x, shape, x_order, .. }) => {
-                Elements::Gapless { values: x, shape, order: *x_order }
+                Elements::Gapless { values: x, shape: shape.as_slice(), order: *x_order }
             }
             Pair::Gapped(views) => {
                 let x: &ArrayRef<A, IxDyn> = &views.borrow().x;
@@ -197,16 +267,25 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
                     return Arrays::Contiguous(Operands { x, g, m, u });
                 }
                 let other = if pair.g_order == order { pair.x_order } else { pair.g_order };
-                let [row, other] = [order, other].map(|order| order.row_length(pair.shape));
+                let [row, other] =
+                    [order, other].map(|order| order.row_length(pair.shape.as_slice()));
                 if stack_copy::suits_gapless(elements, row, other) {
                     return Arrays::Reordered(Reordered { pair, moments });
                 }
                 let Gapless { x, g, shape, x_order, g_order } = pair;
+                let shape = shape.as_slice();
                 let (x, g) = (x_order.view_mut(shape, x), g_order.view(shape, g));
                 strided(x, g, shape, moments)
             }
             Pair::Gapped(views) => {
-                let Gapped { x, g } = views.borrow_mut();
+                let Gapped { x, g, gapless } = views.borrow_mut();
+                if *gapless == Some([order; 2]) {
+                    let (x, g) = (order.slice_mut(x), order.slice(g));
+                    debug_assert!(x.is_some() && g.is_some(), "a gapless array is a slice");
+                    let (x, g) = (x.unwrap_or_default(), g.unwrap_or_default());
+                    let Moments { m, u, .. } = moments;
+                    return Arrays::Contiguous(Operands { x, g, m, u });
+                }
                 let (x, g) = (x.view_mut(), g.view());
                 if stack_copy::suits_gapped(elements, order.row_length(x.shape())) {
                     let (x, g) = (order.to_memory(x), order.to_memory(g));

@@ -67,6 +67,7 @@ fn gapless_in_parts<A: Real, S: Observe<A>, const LENGTH: usize>(
     Moments { m, u, order }: Moments<'_, A>,
 ) -> S {
     let Gapless { x, g, shape, x_order, g_order } = pair;
+    let shape = shape.as_slice();
     let mut from_x = (*x_order != order).then(|| x_order.runs(order, shape));
     let mut to_x = from_x.clone();
     let mut from_g = (*g_order != order).then(|| g_order.runs(order, shape));

@@ -44,15 +44,15 @@ impl<A: Real> Tensor<A> {
 /// A slot knows the place of its tensor. A removed tensor leaves a free place, which the next new tensor
 /// takes. So all other slots stay right, a step finds a tensor at once, and there are never more places
 /// than there were tensors at one time.
-pub(super) struct Tensors<A> {
+pub(super) struct Places<A> {
     places: Vec<Tensor<A>>,
     free: Vec<usize>,
     by_name: BTreeMap<String, usize>,
 }
 
-impl<A: Real> Tensors<A> {
+impl<A: Real> Places<A> {
     pub(super) fn new() -> Self {
-        Tensors { places: Vec::new(), free: Vec::new(), by_name: BTreeMap::new() }
+        Places { places: Vec::new(), free: Vec::new(), by_name: BTreeMap::new() }
     }
 
     /// Returns the number of tensors.
@@ -67,13 +67,13 @@ impl<A: Real> Tensors<A> {
     /// Adds a tensor, whose name must not be taken. `batch` is the number of the latest batch.
     pub(super) fn insert<D>(
         &mut self,
+        id: Id,
         name: &str,
         group: usize,
         state: State<A>,
         batch: u64,
-    ) -> Result<Slot<D>, Error> {
+    ) -> Slot<D> {
         debug_assert!(!self.contains(name), "the name has been checked");
-        let id = Id::new()?;
         let tensor =
             Tensor { id: Some(id), name: name.to_owned(), group, state, batch, report: None };
         let index = self.free.pop().unwrap_or(self.places.len());
@@ -82,7 +82,7 @@ impl<A: Real> Tensors<A> {
             None => self.places.push(tensor),
         }
         self.by_name.insert(name.to_owned(), index);
-        Ok(Slot { id, index, dimension: PhantomData })
+        Slot { id, index, dimension: PhantomData }
     }
 
     /// Takes out a tensor. Its name and its place are free again.

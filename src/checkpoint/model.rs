@@ -1,0 +1,178 @@
+//! Whole models and their averages in a file.
+
+use alloc::vec::Vec;
+
+use ndarray::{Array, IxDyn};
+
+use super::{Checkpoint, SavedAverage, Tensor};
+use crate::{
+    average::Average,
+    averages::Averages,
+    error::{Detail, Error},
+    real::Real,
+    tensors::{
+        outline::{Outline, Whole},
+        visit::Tensors,
+    },
+};
+
+/// Whole models.
+impl<A: Real> Checkpoint<A> {
+    /// Adds a copy of each tensor of a model, under the names of its fields: see [`Tensors`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if a name is taken, or occurs twice in the model. The
+    /// checkpoint has not changed then.
+    ///
+    /// # Allocation
+    /// The copies, and the names.
+    ///
+    /// # Examples
+    /// A run of a model with averages, saved and resumed:
+    /// ```
+    /// use adamax::{Adamax, Averages, Checkpoint, Error, Optimizer, Slots};
+    /// use ndarray::{Array1, Array2};
+    /// use std::path::Path;
+    ///
+    /// #[derive(Clone, Debug, PartialEq)]
+    /// struct Model { weights: Array2<f64>, bias: Array1<f64> }
+    /// adamax::tensors!(Model { weights, bias });
+    ///
+    /// struct Run { model: Model, optimizer: Optimizer, slots: Slots, averages: Averages }
+    ///
+    /// impl Run {
+    ///     fn start() -> Result<Run, Error> {
+    ///         let model = Model { weights: Array2::ones((2, 3)), bias: Array1::zeros(2) };
+    ///         let mut optimizer = Optimizer::new(Adamax::default());
+    ///         let slots = optimizer.register_all(&model)?;
+    ///         Ok(Run { averages: Averages::new(0.9, &model)?, model, optimizer, slots })
+    ///     }
+    ///
+    ///     fn step(&mut self) -> Result<(), Error> {
+    ///         let Run { model, optimizer, slots, averages } = self;
+    ///         let gradients = model.clone();                  // of ½·Σ x²
+    ///         optimizer.step(&mut slots.bind(model, &gradients))?;
+    ///         averages.update(model)
+    ///     }
+    ///
+    ///     fn save(&self, path: &Path) -> Result<(), Error> {
+    ///         Checkpoint::new(self.optimizer.snapshot())
+    ///             .add_parameters(&self.model)?
+    ///             .add_averages(&self.averages)?
+    ///             .save(path)
+    ///     }
+    ///
+    ///     fn resume(path: &Path) -> Result<Run, Error> {
+    ///         let saved = Checkpoint::load(path)?;
+    ///         let mut run = Run::start()?;
+    ///         saved.assign_parameters(&mut run.model)?;
+    ///         run.optimizer.restore(saved.snapshot())?;
+    ///         run.averages = saved.averages(&run.model)?;
+    ///         Ok(run)
+    ///     }
+    /// }
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("run.safetensors");
+    /// let mut run = Run::start()?;
+    /// run.step()?;
+    /// run.save(&path)?;
+    /// run.step()?;
+    ///
+    /// let mut resumed = Run::resume(&path)?;
+    /// resumed.step()?;
+    /// assert_eq!(resumed.model, run.model);                   // bit for bit
+    /// assert_eq!(resumed.averages, run.averages);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_parameters<B: Real, T: Tensors<B> + ?Sized>(
+        &mut self,
+        model: &T,
+    ) -> Result<&mut Self, Error> {
+        let (outline, leaves) = Outline::of(model);
+        let mut sorted: Vec<_> = outline.names().iter().collect();
+        sorted.sort_unstable();
+        let twice = sorted.windows(2).find_map(|pair| match pair {
+            [name, next] if name == next => Some(*name),
+            _ => None,
+        });
+        let taken = outline.names().iter().find(|name| self.parameters.contains_key(*name));
+        if let Some(name) = taken.or(twice) {
+            return Err(Error::from(Detail::NameTaken).in_tensor(name));
+        }
+        for (name, leaf) in outline.names().iter().zip(leaves) {
+            self.parameters.insert(name.clone(), Tensor::of(&leaf.values()));
+        }
+        Ok(self)
+    }
+
+    /// Copies all parameters of a model from the checkpoint, or none. The tensors keep their memory order.
+    ///
+    /// The checkpoint may have other parameters too.
+    ///
+    /// # Errors
+    /// As [`assign_parameter`](Checkpoint::assign_parameter), where a tensor with another number of axes
+    /// is an [`ErrorKind::Shape`](crate::ErrorKind::Shape) too. The model has not changed then.
+    ///
+    /// # Allocation
+    /// A copy of all parameters for a moment, and the names.
+    pub fn assign_parameters<B: Real, T: Tensors<B> + ?Sized>(
+        &self,
+        model: &mut T,
+    ) -> Result<(), Error> {
+        let (outline, leaves) = Outline::of(model);
+        let read = outline.names().iter().zip(leaves).map(|(name, leaf)| {
+            let saved: Array<B, IxDyn> = self.parameter(name)?;
+            super::check_saved_shape(name, saved.shape(), leaf.shape())?;
+            Ok(saved)
+        });
+        let saved: Vec<_> = read.collect::<Result<_, Error>>()?;
+        let mut saved = saved.iter();
+        outline.follow_mut(Whole::Model, model, |leaf| {
+            if let Some(saved) = saved.next() {
+                leaf.values_mut().assign(saved);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Adds a copy of all averages of a model, under the names of its tensors.
+    ///
+    /// # Errors
+    /// As [`add_average`](Checkpoint::add_average). The checkpoint has not changed then.
+    ///
+    /// # Allocation
+    /// The copies, and the names.
+    pub fn add_averages<B: Real + Into<M>, M: Real>(
+        &mut self,
+        averages: &Averages<B, M>,
+    ) -> Result<&mut Self, Error> {
+        let mut added = Vec::new();
+        for (name, average) in averages.iter() {
+            if self.averages.contains_key(name) {
+                return Err(Error::from(Detail::NameTaken).in_tensor(name));
+            }
+            let saved = SavedAverage::of(average).map_err(|error| error.in_tensor(name))?;
+            added.push((name.into(), saved));
+        }
+        self.averages.extend(added);
+        Ok(self)
+    }
+
+    /// Returns the averages of all tensors of a model, in the memory order of its tensors, whose values
+    /// are not read.
+    ///
+    /// # Errors
+    /// As [`average`](Checkpoint::average).
+    ///
+    /// # Allocation
+    /// The averages, and one array more for a moment.
+    pub fn averages<B: Real + Into<M>, M: Real, T: Tensors<B> + ?Sized>(
+        &self,
+        model: &T,
+    ) -> Result<Averages<B, M>, Error> {
+        Averages::made(model, |name, leaf| -> Result<Average<B, M>, Error> {
+            self.average(name, &leaf.values())
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! All tensors of a model: registered together, and bound to their gradients for one step.
+
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
+
+use ndarray::IxDyn;
+
+use super::{
+    Optimizer,
+    id::Id,
+    slot::{Bound, BoundPair, Group, Slot},
+};
+use crate::{
+    error::{Detail, Error},
+    real::Real,
+    state::State,
+    tensors::{
+        leaf::Leaf,
+        outline::{Outline, Whole},
+        visit::Tensors,
+    },
+};
+
+/// The keys of all tensors of a model in one [`Optimizer`]. Made by [`Optimizer::register_all`].
+///
+/// # Examples
+/// ```
+/// use adamax::{Adamax, ErrorKind, Optimizer};
+/// use ndarray::Array1;
+///
+/// struct Model { layers: Vec<Array1<f64>>, scale: f64 }
+/// adamax::tensors!(Model { layers, scale });
+///
+/// let mut model = Model { layers: vec![Array1::zeros(3), Array1::zeros(2)], scale: 1.0 };
+/// let mut optimizer = Optimizer::new(Adamax::default());
+/// let slots = optimizer.register_all(&model)?;
+///
+/// // A layer that has come later has no state. It must be registered too.
+/// let gradients = Model { layers: vec![Array1::ones(3), Array1::ones(2)], scale: 0.5 };
+/// model.layers.push(Array1::zeros(2));
+/// let error = optimizer.step(&mut slots.bind(&mut model, &gradients)).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Model);
+/// assert_eq!(error.to_string(), "tensor `layers.2`: in the model, but not registered");
+/// # Ok::<(), adamax::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slots {
+    outline: Outline,
+    slots: Vec<Slot<IxDyn>>,
+}
+
+impl Slots {
+    /// Binds all tensors of a model to their gradients, for one step.
+    ///
+    /// The gradients are a model with tensors of the same names in the same order: mostly a value of the
+    /// same type. Another type will do, such as one without the fields that hold no tensors. Layouts are
+    /// as in [`Slot::bind`].
+    ///
+    /// Each of both is compared with what was registered. If one of them has other tensors (another
+    /// number of layers, a `None` in place of a `Some`), then the result is not the batch, but one
+    /// element that makes the step an error ([`ErrorKind::Model`](crate::ErrorKind::Model)). So it is with
+    /// each method of [`Optimizer`] that takes a batch. The error names the tensor.
+    ///
+    /// # Cost
+    /// Some nanoseconds per tensor more than [`Slot::bind`].
+    ///
+    /// # Allocation
+    /// The `Vec`, and what [`Slot::bind`] allocates. Names are not written.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer};
+    /// use ndarray::{Array1, Array2};
+    ///
+    /// struct Model { weights: Array2<f64>, bias: Array1<f64>, name: String }
+    /// struct Gradients { weights: Array2<f64>, bias: Array1<f64> }
+    /// adamax::tensors!(Model { weights, bias, name: _ });
+    /// adamax::tensors!(Gradients { weights, bias });
+    ///
+    /// let mut model =
+    ///     Model { weights: Array2::ones((2, 3)), bias: Array1::zeros(2), name: "line".into() };
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slots = optimizer.register_all(&model)?;
+    /// let gradients = Gradients { weights: Array2::ones((2, 3)), bias: Array1::ones(2) };
+    /// optimizer.step(&mut slots.bind(&mut model, &gradients))?;
+    /// assert!(model.weights[[0, 0]] < 1.0 && model.bias[0] < 0.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    #[must_use]
+    pub fn bind<'a, A, T, G>(&self, model: &'a mut T, gradients: &'a G) -> Vec<Bound<'a, A>>
+    where
+        A: Real,
+        T: Tensors<A> + ?Sized,
+        G: Tensors<A> + ?Sized,
+    {
+        let mut batch = Vec::with_capacity(self.slots.len());
+        let mut slots = self.slots.iter();
+        let gradients = self.outline.follow(Whole::Gradients, gradients, |leaf| {
+            let pair = BoundPair::of_gradient(leaf.shape(), leaf.gradient());
+            batch.extend(slots.next().map(|slot| slot.bound(pair)));
+        });
+        let mut bound = batch.iter_mut();
+        let model = self.outline.follow_mut(Whole::Model, model, |leaf| {
+            if let Some(Bound { pair, .. }) = bound.next() {
+                let parameter = leaf.parameter(pair.shapes().1);
+                pair.set_parameter(parameter);
+            }
+        });
+        match model.and(gradients) {
+            Ok(()) => batch,
+            Err(misfit) => Vec::from([Bound::misfit(misfit)]),
+        }
+    }
+
+    /// Returns the names of the tensors, in the order of the model.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.outline.names().iter().map(String::as_str)
+    }
+}
+
+/// Whole models.
+impl<A: Real> Optimizer<A> {
+    /// Registers all tensors of a model in the default group, or none.
+    ///
+    /// Their names are those of the fields: see [`Tensors`]. Otherwise like
+    /// [`register`](Optimizer::register).
+    ///
+    /// Two models in one optimizer are a model of models: a struct with a field for each, which may be
+    /// `&mut`. So their names differ.
+    ///
+    /// # Errors
+    /// After an error nothing has changed, and all names are free. The error names the tensor.
+    /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if a name is taken, or occurs twice in the model;
+    /// - [`ErrorKind::Memory`](crate::ErrorKind::Memory) if there is no memory for the moments.
+    ///
+    /// # Allocation
+    /// As [`register`](Optimizer::register) for each tensor, and the names once more.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer};
+    /// use ndarray::{Array1, Array2};
+    ///
+    /// struct Model { weights: Array2<f64>, bias: Array1<f64> }
+    /// adamax::tensors!(Model { weights, bias });
+    ///
+    /// let mut model = Model { weights: Array2::ones((2, 3)), bias: Array1::zeros(2) };
+    /// let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.1).build()?);
+    /// let slots = optimizer.register_all(&model)?;
+    /// for _ in 0..100 {
+    ///     let gradients = Model { weights: &model.weights * 2.0, bias: &model.bias - 1.0 };
+    ///     optimizer.step(&mut slots.bind(&mut model, &gradients))?;
+    /// }
+    /// assert!(model.weights.iter().all(|x| x.abs() < 0.1));
+    /// assert!(model.bias.iter().all(|x| (x - 1.0).abs() < 0.1));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn register_all<T: Tensors<A> + ?Sized>(&mut self, model: &T) -> Result<Slots, Error> {
+        let group = self.default_group();
+        self.register_all_in(model, |_| group)
+    }
+
+    /// Registers all tensors of a model, or none, each in the group that `group` returns for its name.
+    /// Otherwise like [`register_all`](Optimizer::register_all).
+    ///
+    /// # Errors
+    /// As [`register_all`](Optimizer::register_all), and
+    /// [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if a group belongs to another optimizer.
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Optimizer, WeightDecay};
+    /// # use ndarray::Array1;
+    /// # struct Layer { weights: Array1<f64>, bias: Array1<f64> }
+    /// # struct Model { layers: Vec<Layer> }
+    /// # adamax::tensors!(Layer { weights, bias });
+    /// # adamax::tensors!(Model { layers });
+    /// # let layer = |_| Layer { weights: Array1::ones(2), bias: Array1::ones(1) };
+    /// # let mut model = Model { layers: (0..2).map(layer).collect() };
+    /// # let gradients = Model { layers: (0..2).map(layer).collect() };
+    /// let decayed = Adamax::builder().weight_decay(WeightDecay::Decoupled(0.01)).build()?;
+    /// let mut optimizer = Optimizer::new(decayed);
+    /// let plain = optimizer.add_group(Adamax::default());
+    /// let default = optimizer.default_group();
+    /// let slots = optimizer.register_all_in(&model, |name| {
+    ///     if name.ends_with(".bias") { plain } else { default }
+    /// })?;
+    /// optimizer.step(&mut slots.bind(&mut model, &gradients))?;
+    /// let Layer { weights, bias } = &model.layers[0];
+    /// assert!(weights[0] < bias[0]);                        // biases do not decay
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn register_all_in<T: Tensors<A> + ?Sized>(
+        &mut self,
+        model: &T,
+        mut group: impl FnMut(&str) -> Group,
+    ) -> Result<Slots, Error> {
+        let (outline, leaves) = Outline::of(model);
+        let mut names = BTreeSet::new();
+        let prepare = |(name, leaf): (_, &dyn Leaf<A>)| {
+            let name: &String = name;
+            let mut prepare = || {
+                let group = self.group_index(group(name))?;
+                self.check_name(name)?;
+                if !names.insert(name) {
+                    return Err(Detail::NameTaken.into());
+                }
+                Ok((Id::new()?, group, State::try_zeros_like(&leaf.values())?))
+            };
+            prepare().map_err(|error: Error| error.in_tensor(name))
+        };
+        let states: Vec<_> =
+            outline.names().iter().zip(leaves).map(prepare).collect::<Result<_, _>>()?;
+        let slots = outline
+            .names()
+            .iter()
+            .zip(states)
+            .map(|(name, (id, group, state))| {
+                self.tensors.insert(id, name, group, state, self.batches)
+            })
+            .collect();
+        Ok(Slots { outline, slots })
+    }
+}
