@@ -60,7 +60,9 @@ impl<A: Real> Averages<A> {
     /// # Allocation
     /// An array and the name for each tensor.
     pub fn new<T: Tensors<A> + ?Sized>(decay: f64, model: &T) -> Result<Self, Error> {
-        Self::made(model, |_, leaf| Average::new(decay, &leaf.values()))
+        Self::made(model, |name, leaf| {
+            Average::new(decay, &leaf.values()).map_err(|error| error.in_tensor(name))
+        })
     }
 
     /// Makes averages in which all updates have the same weight, of all tensors of a model, whose values
@@ -87,22 +89,21 @@ impl<A: Real> Averages<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn equal<T: Tensors<A> + ?Sized>(model: &T) -> Result<Self, Error> {
-        Self::made(model, |_, leaf| Average::equal(&leaf.values()))
+        Self::made(model, |name, leaf| {
+            Average::equal(&leaf.values()).map_err(|error| error.in_tensor(name))
+        })
     }
 }
 
 impl<A: Real + Into<M>, M: Real> Averages<A, M> {
-    /// Makes an average of each tensor of a model, in the way of `make`, which gets its name.
+    /// Makes an average of each tensor of a model, in the way of `make`, which gets its name and names it
+    /// in errors.
     pub(crate) fn made<'a, T: Tensors<A> + ?Sized>(
         model: &'a T,
         make: impl Fn(&str, &'a dyn Leaf<A>) -> Result<Average<A, M>, Error>,
     ) -> Result<Self, Error> {
         let (outline, leaves) = Outline::of(model);
-        let made = outline
-            .names()
-            .iter()
-            .zip(leaves)
-            .map(|(name, leaf)| make(name, leaf).map_err(|error| error.in_tensor(name)));
+        let made = outline.names().iter().zip(leaves).map(|(name, leaf)| make(name, leaf));
         let averages = made.collect::<Result<_, _>>()?;
         Ok(Averages { outline, averages })
     }

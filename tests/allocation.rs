@@ -7,7 +7,8 @@ mod common;
 mod counting;
 
 use adamax::{
-    Adamax, Average, Error, MaxNorm, NonFinite, Optimizer, Outcome, State, Stop, adamax_step,
+    Adamax, Average, Averages, Error, MaxNorm, NonFinite, Optimizer, Outcome, State, Stop,
+    adamax_step,
 };
 use common::{Float, Layout, layout::LAYOUTS, rules};
 use ndarray::{Array, ArrayD, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
@@ -289,6 +290,58 @@ fn a_view_with_gaps_takes_one_box() -> Result<(), Error> {
             }
         }
     }
+    Ok(())
+}
+
+/// Views that are taken by value: those of one axis need no box.
+#[test]
+fn a_view_by_value() -> Result<(), Error> {
+    use Layout::{C, F, Reversed, Stepped};
+    fn counts<D: Dimension>(shape: &[usize], layout: Layout, boxes: usize) -> Result<(), Error> {
+        let rule = Adamax::default();
+        let mut setting = Setting::<f64, D>::new(&rule, shape, [layout; 3])?;
+        let mut optimizer = Optimizer::new(rule);
+        let slot = optimizer.register("x", &setting.x)?;
+        for t in 1..=2 {
+            let Setting { x, g, .. } = &mut setting;
+            let (bound, mut batch) = allocations(|| [slot.bind_view(x.view_mut(), g.view())]);
+            let (stepped, outcome) = allocations(|| optimizer.step(&mut batch));
+            let what = format!("{layout:?} {shape:?}, t {t}");
+            assert_eq!((bound, stepped, outcome?), (boxes, 0, Outcome::Applied), "{what}");
+        }
+        Ok(())
+    }
+    counts::<Ix0>(&[], C, 0)?;
+    counts::<Ix1>(&[37], C, 0)?;
+    counts::<IxDyn>(&[37], C, 0)?;
+    counts::<Ix1>(&[37], Stepped, 1)?;
+    counts::<Ix1>(&[37], Reversed, 1)?;
+    counts::<Ix2>(&[5, 7], C, 1)?;
+    counts::<Ix2>(&[33, 70], F, 1)
+}
+
+/// A whole model: one `Vec` for each step, and nothing for names.
+#[test]
+fn a_model() -> Result<(), Error> {
+    type Layer = (Array<f64, Ix2>, Option<Array<f64, Ix1>>, f64);
+    let layer = |index: usize| -> Layer {
+        let bias = (index % 2 == 0).then(|| Array::ones(5));
+        (Array::ones((5, 7)), bias, 1.0)
+    };
+    let model = || (0..20).map(layer).collect::<Vec<_>>();
+    let (mut model, gradients) = (model(), model());
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slots = optimizer.register_all(&model)?;
+    let mut averages = Averages::new(0.9, &model)?;
+    for t in 1..=2 {
+        let (bound, mut batch) = allocations(|| slots.bind(&mut model, &gradients));
+        let (stepped, outcome) = allocations(|| optimizer.step(&mut batch));
+        assert_eq!((bound, stepped, outcome?), (1, 0, Outcome::Applied), "t {t}");
+        let (updated, result) = allocations(|| averages.update(&model));
+        assert_eq!((updated, result?), (0, ()), "t {t}");
+    }
+    let (assigned, result) = allocations(|| averages.assign_to(&mut model));
+    assert_eq!((assigned, result?), (0, ()));
     Ok(())
 }
 

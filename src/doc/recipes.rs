@@ -8,6 +8,8 @@
 //! - [Different rules for weights and biases](#different-rules-for-weights-and-biases)
 //! - [A learning rate for each layer](#a-learning-rate-for-each-layer)
 //! - [Any number of layers](#any-number-of-layers)
+//! - [A whole model](#a-whole-model)
+//! - [Several models in one optimizer](#several-models-in-one-optimizer)
 //! - [Gradient accumulation](#gradient-accumulation)
 //! - [A frozen part of an array](#a-frozen-part-of-an-array)
 //! - [A model that changes during a run](#a-model-that-changes-during-a-run)
@@ -17,6 +19,11 @@
 //! - [Early stopping with the best parameters](#early-stopping-with-the-best-parameters)
 //! - [Averaged parameters](#averaged-parameters)
 //! - [Resuming a run](#resuming-a-run)
+//! - Parameters of other types:
+//!   [slices and `Vec`](#slices-and-vec),
+//!   [arrays of mixed ranks](#arrays-of-mixed-ranks),
+//!   [nalgebra](#matrices-of-nalgebra), [faer](#matrices-of-faer),
+//!   [ndarray 0.16](#arrays-of-ndarray-016)
 //!
 //! # A learning rate that warms up and decays
 //! A [`Schedule`](crate::schedule::Schedule) is a function of the step. Its value multiplies the
@@ -196,6 +203,69 @@
 //!     assert!(layer.weights.iter().chain(&layer.bias).all(|&x| x < 1.0));
 //! }
 //! # Ok::<(), Error>(())
+//! ```
+//!
+//! # A whole model
+//! [`tensors!`](crate::tensors!) lists the fields of a struct once. Then one call registers, binds or
+//! averages all tensors of a model. A field that is forgotten does not compile.
+//! ```
+//! use adamax::{Adamax, Averages, Optimizer, WeightDecay};
+//! use ndarray::{Array1, Array2};
+//!
+//! #[derive(Clone)]
+//! struct Layer { weights: Array2<f64>, bias: Array1<f64> }
+//! #[derive(Clone)]
+//! struct Model { layers: Vec<Layer>, scale: f64, name: &'static str }
+//! adamax::tensors!(Layer { weights, bias });
+//! adamax::tensors!(Model { layers, scale, name: _ });             // no tensors in `name`
+//!
+//! let layer = |n, m| Layer { weights: Array2::ones((m, n)), bias: Array1::zeros(m) };
+//! let mut model = Model { layers: vec![layer(4, 3), layer(3, 1)], scale: 1.0, name: "small" };
+//!
+//! let rule = Adamax::builder().weight_decay(WeightDecay::Decoupled(1e-4)).build()?;
+//! let mut optimizer = Optimizer::new(rule);
+//! let decayed = optimizer.default_group();
+//! let plain = optimizer.add_group(rule.to_builder().weight_decay(WeightDecay::None).build()?);
+//! let slots = optimizer
+//!     .register_all_in(&model, |name| if name.ends_with("weights") { decayed } else { plain })?;
+//! let mut averages = Averages::new(0.99, &model)?;
+//! for _ in 0..10 {
+//!     let gradients = model.clone();                              // of ½·Σ x²
+//!     optimizer.step(&mut slots.bind(&mut model, &gradients))?;
+//!     averages.update(&model)?;
+//! }
+//! averages.assign_to(&mut model)?;
+//! assert!(model.layers[0].weights[[0, 0]] < 1.0 && model.scale < 1.0);
+//! # assert_eq!(model.name, "small");
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//! `Checkpoint::add_parameters` and `add_averages` save a model, and `assign_parameters` and `averages`
+//! load it.
+//!
+//! # Several models in one optimizer
+//! The names of all tensors of an optimizer differ. A struct of models puts a field in front of the names.
+//! Its fields may be references.
+//! ```
+//! use adamax::{Adamax, Optimizer};
+//! use ndarray::Array1;
+//!
+//! struct Network { weights: Array1<f64> }
+//! struct Pair<'a> { encoder: &'a mut Network, decoder: &'a mut Network }
+//! adamax::tensors!(Network { weights });
+//! adamax::tensors!(Pair<'_> { encoder, decoder });
+//!
+//! let network = || Network { weights: Array1::ones(3) };
+//! let (mut encoder, mut decoder) = (network(), network());
+//! let mut gradients = (network(), network());
+//!
+//! let mut optimizer = Optimizer::new(Adamax::default());
+//! let mut pair = Pair { encoder: &mut encoder, decoder: &mut decoder };
+//! let slots = optimizer.register_all(&pair)?;
+//! assert!(slots.names().eq(["encoder.weights", "decoder.weights"]));
+//! let gradients = Pair { encoder: &mut gradients.0, decoder: &mut gradients.1 };
+//! optimizer.step(&mut slots.bind(&mut pair, &gradients))?;
+//! assert!(decoder.weights[0] < 1.0);
+//! # Ok::<(), adamax::Error>(())
 //! ```
 //!
 //! # Gradient accumulation
@@ -500,3 +570,128 @@
 //! [`Optimizer::restore_matching`](crate::Optimizer::restore_matching) restores the tensors that have kept
 //! their names, and returns the names of the others. With the feature `serde`, a snapshot can be written
 //! in any format.
+//!
+//! # Slices and `Vec`
+//! A program that keeps its numbers in a `Vec` or in a slice goes on doing so.
+//! [`aview1`](ndarray::aview1) and [`aview_mut1`](ndarray::aview_mut1) view them as arrays, and
+//! [`Slot::bind_view`](crate::Slot::bind_view) takes the views by value.
+//! ```
+//! use adamax::{Adamax, Error, Optimizer, Slot};
+//! use ndarray::{Ix1, aview_mut1, aview1};
+//!
+//! struct Fit { numbers: Vec<f64>, optimizer: Optimizer, slot: Slot<Ix1> }
+//!
+//! impl Fit {
+//!     fn new(numbers: Vec<f64>) -> Result<Fit, Error> {
+//!         let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.05).build()?);
+//!         Ok(Fit { slot: optimizer.register("numbers", &aview1(&numbers))?, optimizer, numbers })
+//!     }
+//!
+//!     fn step(&mut self, gradient: &[f64]) -> Result<(), Error> {
+//!         let Fit { numbers, optimizer, slot } = self;
+//!         optimizer.step(&mut [slot.bind_view(aview_mut1(numbers), aview1(gradient))])?;
+//!         Ok(())
+//!     }
+//! }
+//! let mut fit = Fit::new(vec![1.0, -2.0, 3.0])?;
+//! for _ in 0..200 {
+//!     let gradient: Vec<_> = fit.numbers.iter().map(|x| 2.0 * x).collect();   // of Σ x²
+//!     fit.step(&gradient)?;
+//! }
+//! assert!(fit.numbers.iter().all(|x| x.abs() < 0.1));
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! # Arrays of mixed ranks
+//! A `Vec` holds arrays of one type. Arrays of different ranks have one type as arrays of a dynamic
+//! dimension, `ArrayD`. Those that must keep their types are viewed so for a step: `into_dyn` of a view
+//! copies nothing.
+//! ```
+//! use adamax::{Adamax, Optimizer, Slot};
+//! use ndarray::{Array1, Array2, Array4, ArrayViewMutD, IxDyn};
+//!
+//! let mut kernels = Array4::<f64>::ones((2, 1, 3, 3));
+//! let (mut weights, mut bias) = (Array2::<f64>::ones((3, 2)), Array1::<f64>::ones(3));
+//! let (g_kernels, g_weights, g_bias) = (kernels.clone(), weights.clone(), bias.clone());
+//!
+//! let mut optimizer = Optimizer::new(Adamax::default());
+//! let mut slots: Vec<Slot<IxDyn>> = Vec::new();
+//! let named =
+//!     [("kernels", kernels.view().into_dyn()), ("weights", weights.view().into_dyn()), ("bias", bias.view().into_dyn())];
+//! for (name, view) in named {
+//!     slots.push(optimizer.register(name, &view)?);
+//! }
+//!
+//! let views: Vec<ArrayViewMutD<f64>> =
+//!     vec![kernels.view_mut().into_dyn(), weights.view_mut().into_dyn(), bias.view_mut().into_dyn()];
+//! let gradients =
+//!     [g_kernels.view().into_dyn(), g_weights.view().into_dyn(), g_bias.view().into_dyn()];
+//! let pairs = views.into_iter().zip(gradients);
+//! let mut batch: Vec<_> =
+//!     slots.iter().zip(pairs).map(|(slot, (view, gradient))| slot.bind_view(view, gradient)).collect();
+//! optimizer.step(&mut batch)?;
+//! assert!(kernels[[1, 0, 2, 2]] < 1.0 && weights[[0, 0]] < 1.0 && bias[0] < 1.0);
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//! A struct of arrays needs nothing of this: see [a whole model](#a-whole-model).
+//!
+//! # Matrices of nalgebra
+//! A step goes element by element. So a matrix can be one long vector, if the gradient has its numbers in
+//! the same order. Those of a `DMatrix`, `SMatrix` or `DVector` are a slice.
+//! ```
+//! use adamax::{Adamax, Optimizer};
+//! use nalgebra::{DMatrix, Vector3};
+//! use ndarray::{aview_mut1, aview1};
+//!
+//! let mut matrix = DMatrix::<f64>::identity(2, 2);
+//! let mut vector = Vector3::<f64>::new(1.0, -2.0, 3.0);
+//!
+//! let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.05).build()?);
+//! let matrix_slot = optimizer.register("matrix", &aview1(matrix.as_slice()))?;
+//! let vector_slot = optimizer.register("vector", &aview1(vector.as_slice()))?;
+//! for _ in 0..200 {
+//!     let (g_matrix, g_vector) = (&matrix * 2.0, vector * 2.0);   // of Σ x²
+//!     optimizer.step(&mut [
+//!         matrix_slot.bind_view(aview_mut1(matrix.as_mut_slice()), aview1(g_matrix.as_slice())),
+//!         vector_slot.bind_view(aview_mut1(vector.as_mut_slice()), aview1(g_vector.as_slice())),
+//!     ])?;
+//! }
+//! assert!(matrix.norm() < 0.1 && vector.norm() < 0.1);
+//! # Ok::<(), adamax::Error>(())
+//! ```
+//!
+//! # Matrices of faer
+//! The columns of a `Mat` are slices, with gaps between them. Register each column as a tensor, with
+//! `FAER_COLUMN` below, and bind it by value. The norm of all gradients and the error messages then go
+//! column by column.
+//! ```text
+//! FAER_TEXT
+//! ```
+//!
+//! # Arrays of ndarray 0.16
+//! Types of two releases of ndarray are different types, also if they have the same names. The compiler
+//! says so where such an array is registered or bound:
+//! ```text
+//! expected `&ArrayRef<_, _>`, found `&ArrayBase<OwnedRepr<f64>, …>`
+//! ```
+//! Both releases hand out slices. The parameter and its gradient must have the same memory order.
+//! ```
+//! use adamax::{Adamax, Optimizer};
+//! use ndarray::{aview_mut1, aview1};
+//! use ndarray_016::Array2;                                        // of another crate, for example
+//!
+//! let mut x = Array2::<f64>::ones((2, 3));
+//! let not_contiguous = "an array with gaps is no slice";
+//!
+//! let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.05).build()?);
+//! let slot = optimizer.register("x", &aview1(x.as_slice().ok_or(not_contiguous)?))?;
+//! for _ in 0..100 {
+//!     let gradient = &x * 2.0;                                    // of Σ x²
+//!     let gradient = aview1(gradient.as_slice().ok_or(not_contiguous)?);
+//!     let parameter = aview_mut1(x.as_slice_mut().ok_or(not_contiguous)?);
+//!     optimizer.step(&mut [slot.bind_view(parameter, gradient)])?;
+//! }
+//! assert!(x.iter().all(|x| x.abs() < 0.1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! `as_slice` wants row-major arrays; for others there is `as_slice_memory_order`.

@@ -95,8 +95,10 @@ impl Slots {
         let mut batch = Vec::with_capacity(self.slots.len());
         let mut slots = self.slots.iter();
         let gradients = self.outline.follow(Whole::Gradients, gradients, |leaf| {
-            let pair = BoundPair::of_gradient(leaf.shape(), leaf.gradient());
-            batch.extend(slots.next().map(|slot| slot.bound(pair)));
+            if let Some(slot) = slots.next() {
+                let (shape, gradient) = leaf.gradient();
+                batch.push(slot.bound(BoundPair::of_gradient(shape, gradient)));
+            }
         });
         let mut bound = batch.iter_mut();
         let model = self.outline.follow_mut(Whole::Model, model, |leaf| {

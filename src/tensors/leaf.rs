@@ -17,8 +17,8 @@ pub(crate) trait Leaf<A> {
     fn shape(&self) -> &[usize];
     fn values(&self) -> ArrayView<'_, A, IxDyn>;
     fn values_mut(&mut self) -> ArrayViewMut<'_, A, IxDyn>;
-    /// Returns the tensor as a gradient.
-    fn gradient(&self) -> Gradient<'_, A>;
+    /// Returns the tensor as a gradient, with its shape.
+    fn gradient(&self) -> (&[usize], Gradient<'_, A>);
     /// Returns the tensor as the parameter of a gradient of this shape.
     fn parameter(&mut self, shape: &[usize]) -> Parameter<'_, A>;
 }
@@ -36,8 +36,8 @@ impl<A: Real, S: DataMut<Elem = A>, D: Dimension> Leaf<A> for ArrayBase<S, D> {
         self.view_mut().into_dyn()
     }
 
-    fn gradient(&self) -> Gradient<'_, A> {
-        Gradient::of(self)
+    fn gradient(&self) -> (&[usize], Gradient<'_, A>) {
+        ((**self).shape(), Gradient::of(self))
     }
 
     fn parameter(&mut self, shape: &[usize]) -> Parameter<'_, A> {
@@ -58,8 +58,8 @@ impl<A: Real> Leaf<A> for A {
         aview_mut1(slice::from_mut(self)).index_axis_move(Axis(0), 0).into_dyn()
     }
 
-    fn gradient(&self) -> Gradient<'_, A> {
-        Half::Gapless(slice::from_ref(self), Order::ROW_MAJOR)
+    fn gradient(&self) -> (&[usize], Gradient<'_, A>) {
+        (&[], Half::Gapless(slice::from_ref(self), Order::ROW_MAJOR))
     }
 
     fn parameter(&mut self, shape: &[usize]) -> Parameter<'_, A> {

@@ -17,7 +17,7 @@ pub(crate) mod visit;
 ///   `tensors!(impl Tensors<f32> for Model { weights, bias });`
 /// - **Parameters** of the struct are named as in any `impl`:
 ///   `tensors!(impl<A: Real> Tensors<A> for Model<A> { weights, bias });`. The lifetime of views can be
-///   `'_`.
+///   `'_`. If a field is a single number of type `A`, the parameter is `A: Real + Tensors<A>`.
 ///
 /// # Examples
 /// ```
@@ -65,6 +65,10 @@ macro_rules! tensors {
     };
     (@parameters [$($parameters:tt)*] > Tensors < $real:ty > for $model:ty { $($fields:tt)* }) => {
         $crate::tensors!(@impl [$($parameters)*] $real, $model, $($fields)*);
+    };
+    // Two brackets that close are one token.
+    (@parameters [$($parameters:tt)*] >> Tensors $($rest:tt)*) => {
+        $crate::tensors!(@parameters [$($parameters)* >] > Tensors $($rest)*);
     };
     (@parameters [$($parameters:tt)*] $next:tt $($rest:tt)*) => {
         $crate::tensors!(@parameters [$($parameters)* $next] $($rest)*);

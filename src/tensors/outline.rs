@@ -21,13 +21,15 @@ pub(crate) struct Outline {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Node {
-    /// A field or an item, below `depth` others.
+    /// A field or an item. An empty one has no tensors.
     Level {
-        key: Key,
         depth: usize,
+        key: Key,
         empty: bool,
     },
-    Tensor,
+    Tensor {
+        depth: usize,
+    },
 }
 
 /// A model that does not have the tensors of an outline.
@@ -112,7 +114,16 @@ struct Path {
 }
 
 impl Path {
-    fn enter(&mut self, key: Key) {
+    /// Leaves all levels but `depth` ones.
+    fn back_to(&mut self, depth: usize) {
+        if let Some(&length) = self.above.get(depth) {
+            self.text.truncate(length);
+            self.above.truncate(depth);
+        }
+    }
+
+    fn enter(&mut self, depth: usize, key: Key) {
+        self.back_to(depth);
         let dot = if self.above.is_empty() { "" } else { "." };
         self.above.push(self.text.len());
         // Writing to a string does not fail.
@@ -124,43 +135,39 @@ impl Path {
         };
     }
 
-    fn leave(&mut self) {
-        self.text.truncate(self.above.pop().unwrap_or_default());
+    fn name(&mut self, depth: usize) -> String {
+        self.back_to(depth);
+        self.text.clone()
     }
 }
 
 /// Writes an outline.
 struct Recorder<L> {
     path: Path,
-    /// The levels that have not been left: the place of each in the outline, and the number of tensors
-    /// before it.
-    open: Vec<(usize, usize)>,
+    /// The places in the outline of the levels above the present one.
+    open: Vec<usize>,
     outline: Outline,
     leaves: Vec<L>,
 }
 
 impl<L> Sink<L> for Recorder<L> {
-    fn enter(&mut self, key: Key) {
-        let Outline { nodes, names } = &mut self.outline;
-        let depth = self.open.len();
-        self.open.push((nodes.len(), names.len()));
-        nodes.push(Node::Level { key, depth, empty: false });
-        self.path.enter(key);
+    fn enter(&mut self, depth: usize, key: Key) {
+        self.open.truncate(depth);
+        self.open.push(self.outline.nodes.len());
+        self.outline.nodes.push(Node::Level { depth, key, empty: true });
+        self.path.enter(depth, key);
     }
 
-    fn leave(&mut self) {
+    fn tensor(&mut self, depth: usize, leaf: L) {
         let Outline { nodes, names } = &mut self.outline;
-        if let Some((place, before)) = self.open.pop() {
+        self.open.truncate(depth);
+        for &place in &self.open {
             if let Some(Node::Level { empty, .. }) = nodes.get_mut(place) {
-                *empty = names.len() == before;
+                *empty = false;
             }
         }
-        self.path.leave();
-    }
-
-    fn tensor(&mut self, leaf: L) {
-        self.outline.nodes.push(Node::Tensor);
-        self.outline.names.push(self.path.text.clone());
+        nodes.push(Node::Tensor { depth });
+        names.push(self.path.name(depth));
         self.leaves.push(leaf);
     }
 }
@@ -173,110 +180,128 @@ struct Follower<'o, F> {
     met: usize,
     /// The number of tensors among them.
     tensors: usize,
-    /// The number of levels that have not been left, except for those in `unknown`.
-    depth: usize,
-    /// Open levels that the outline does not have. This is no difference yet: they may be empty.
-    unknown: Vec<Key>,
-    strayed: Option<Strayed>,
+    difference: Option<Difference>,
 }
 
-/// The rest of a model, from the first difference on.
-struct Strayed {
-    path: Path,
-    names: Vec<String>,
+/// What a model has that the outline does not have at this place.
+enum Difference {
+    /// Levels, with their depths. This is no fault yet: they may be empty.
+    Levels(Vec<(usize, Key)>),
+    /// A tensor. The names of all tensors from this one on are written down.
+    Tensors(Path, Vec<String>),
 }
 
 impl<'o, F> Follower<'o, F> {
     fn new(outline: &'o Outline, each: F) -> Self {
-        let (unknown, strayed) = (Vec::new(), None);
-        Follower { outline, each, met: 0, tensors: 0, depth: 0, unknown, strayed }
+        Follower { outline, each, met: 0, tensors: 0, difference: None }
     }
 
-    /// Goes on to the next node if it is the one that `fits`. Empty levels before it do not count.
+    /// Goes on to the next node if it is the one that `fits`.
     #[inline]
     fn meets(&mut self, fits: impl Fn(&Node) -> bool) -> bool {
-        let rest = self.outline.nodes.get(self.met..).unwrap_or_default();
+        let meets = self.outline.nodes.get(self.met).is_some_and(fits);
+        self.met += usize::from(meets);
+        meets
+    }
+
+    /// [`meets`](Follower::meets), where empty levels of the outline do not count.
+    #[cold]
+    fn meets_later(&mut self, fits: impl Fn(&Node) -> bool) -> bool {
+        let rest = self.outline.nodes.iter().skip(self.met);
         let empty = |node: &&Node| matches!(node, Node::Level { empty: true, .. });
-        let skipped = match rest.first() {
-            Some(node) if fits(node) => 0,
-            _ => rest.iter().take_while(|node| empty(node) && !fits(node)).count(),
-        };
-        let meets = rest.get(skipped).is_some_and(fits);
-        if meets {
-            self.met += skipped + 1;
+        let skipped = rest.take_while(|node| empty(node) && !fits(node)).count();
+        let before = self.met;
+        self.met += skipped;
+        let meets = self.meets(fits);
+        if !meets {
+            self.met = before;
         }
         meets
     }
 
+    /// Enters a level that is not the next node.
     #[cold]
-    fn stray(&mut self) -> &mut Strayed {
-        let (met, depth) = (self.met, self.depth);
-        self.strayed.get_or_insert_with(|| {
-            let mut path = Path::default();
-            for node in self.outline.nodes.iter().take(met) {
-                if let Node::Level { key, depth, .. } = *node {
-                    while path.above.len() > depth {
-                        path.leave();
-                    }
-                    path.enter(key);
+    fn enter_unknown(&mut self, depth: usize, key: Key) {
+        match &mut self.difference {
+            Some(Difference::Tensors(path, _)) => return path.enter(depth, key),
+            Some(Difference::Levels(levels)) => {
+                levels.retain(|&(above, _)| above < depth);
+                if !levels.is_empty() {
+                    return levels.push((depth, key));
                 }
             }
-            while path.above.len() > depth {
-                path.leave();
+            None => {}
+        }
+        let known = self.meets_later(|node| node.is_level(depth, key));
+        self.difference = (!known).then(|| Difference::Levels(Vec::from([(depth, key)])));
+    }
+
+    /// Meets a tensor that is not the next node. Returns true if it is the next tensor after all.
+    #[cold]
+    fn is_next_tensor(&mut self, depth: usize) -> bool {
+        let mut unknown = Vec::new();
+        match &mut self.difference {
+            Some(Difference::Tensors(path, names)) => {
+                names.push(path.name(depth));
+                return false;
             }
-            self.unknown.drain(..).for_each(|key| path.enter(key));
-            Strayed { path, names: Vec::new() }
-        })
+            Some(Difference::Levels(levels)) => {
+                levels.retain(|&(above, _)| above < depth);
+                unknown = core::mem::take(levels);
+            }
+            None => {}
+        }
+        if unknown.is_empty() && self.meets_later(|node| *node == Node::Tensor { depth }) {
+            self.difference = None;
+            return true;
+        }
+        let mut path = Path::default();
+        for node in self.outline.nodes.iter().take(self.met) {
+            if let Node::Level { depth, key, .. } = *node {
+                path.enter(depth, key);
+            }
+        }
+        for (depth, key) in unknown {
+            path.enter(depth, key);
+        }
+        let names = Vec::from([path.name(depth)]);
+        self.difference = Some(Difference::Tensors(path, names));
+        false
     }
 
     fn finish(self, whole: Whole) -> Result<(), Misfit> {
-        let Follower { outline: Outline { names, .. }, tensors, strayed, .. } = self;
-        if strayed.is_none() && tensors == names.len() {
-            return Ok(());
-        }
-        let found = strayed.map_or_else(Vec::new, |strayed| strayed.names);
+        let Follower { outline: Outline { names, .. }, tensors, difference, .. } = self;
+        let found = match difference {
+            Some(Difference::Tensors(_, found)) => found,
+            _ if tensors == names.len() => return Ok(()),
+            _ => Vec::new(),
+        };
         Err(Misfit::new(whole, names.get(tensors..).unwrap_or_default(), &found))
+    }
+}
+
+impl Node {
+    #[inline]
+    fn is_level(&self, at: usize, expected: Key) -> bool {
+        matches!(self, Node::Level { depth, key, .. } if *depth == at && *key == expected)
     }
 }
 
 impl<L, F: FnMut(L)> Sink<L> for Follower<'_, F> {
     #[inline]
-    fn enter(&mut self, key: Key) {
-        if let Some(strayed) = &mut self.strayed {
-            return strayed.path.enter(key);
-        }
-        let depth = self.depth;
-        let fits = |node: &Node| match node {
-            Node::Level { key: expected, depth: below, .. } => *below == depth && *expected == key,
-            Node::Tensor => false,
-        };
-        if self.unknown.is_empty() && self.meets(fits) {
-            self.depth += 1;
-        } else {
-            self.unknown.push(key);
+    fn enter(&mut self, depth: usize, key: Key) {
+        if self.difference.is_some() || !self.meets(|node| node.is_level(depth, key)) {
+            self.enter_unknown(depth, key);
         }
     }
 
     #[inline]
-    fn leave(&mut self) {
-        if let Some(strayed) = &mut self.strayed {
-            strayed.path.leave();
-        } else if self.unknown.pop().is_none() {
-            self.depth = self.depth.saturating_sub(1);
-        }
-    }
-
-    #[inline]
-    fn tensor(&mut self, leaf: L) {
-        if self.strayed.is_none()
-            && self.unknown.is_empty()
-            && self.meets(|node| *node == Node::Tensor)
-        {
+    fn tensor(&mut self, depth: usize, leaf: L) {
+        let next = self.difference.is_none() && self.meets(|node| *node == Node::Tensor { depth });
+        if next || self.is_next_tensor(depth) {
             self.tensors += 1;
-            return (self.each)(leaf);
+            (self.each)(leaf);
         }
-        let strayed = self.stray();
-        strayed.names.push(strayed.path.text.clone());
     }
 }
 

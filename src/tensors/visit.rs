@@ -1,5 +1,7 @@
 //! The trait of models, and what a model shows its tensors to.
 
+use core::ptr;
+
 use ndarray::{ArrayBase, DataMut, Dimension};
 
 use super::leaf::Leaf;
@@ -93,32 +95,44 @@ pub trait Tensors<A: Real> {
 /// The tensors live for `'a`, and longer than the visit.
 pub struct Visitor<'v, 'a, A> {
     sink: &'v mut dyn Sink<&'a dyn Leaf<A>>,
+    depth: usize,
 }
 
 /// A visitor that may write to the tensors of a model, which [`Tensors::visit_mut`] gets.
 pub struct VisitorMut<'v, 'a, A> {
     sink: &'v mut dyn Sink<&'a mut dyn Leaf<A>>,
+    depth: usize,
 }
 
 /// One level of a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Key {
     Field(&'static str),
     Item(usize),
 }
 
-/// The other side of a visitor.
+impl PartialEq for Key {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            // Mostly it is the same constant. Then its letters need not be compared.
+            (Key::Field(a), Key::Field(b)) => ptr::eq::<str>(*a, *b) || a == b,
+            (Key::Item(a), Key::Item(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+/// The other side of a visitor. `depth` is the number of fields and items above.
 pub(crate) trait Sink<L> {
-    /// Goes down to a field or an item.
-    fn enter(&mut self, key: Key);
-    /// Comes back from it.
-    fn leave(&mut self);
-    fn tensor(&mut self, leaf: L);
+    /// Goes down to a field or an item. What was entered at this depth before has been left.
+    fn enter(&mut self, depth: usize, key: Key);
+    fn tensor(&mut self, depth: usize, leaf: L);
 }
 
 impl<'v, 'a, A: Real> Visitor<'v, 'a, A> {
     pub(crate) fn new(sink: &'v mut dyn Sink<&'a dyn Leaf<A>>) -> Self {
-        Visitor { sink }
+        Visitor { sink, depth: 0 }
     }
 
     /// Visits a field. Its tensors get names that begin with `name`.
@@ -132,9 +146,10 @@ impl<'v, 'a, A: Real> Visitor<'v, 'a, A> {
     }
 
     fn level<T: Tensors<A> + ?Sized>(&mut self, key: Key, tensors: &'a T) {
-        self.sink.enter(key);
+        self.sink.enter(self.depth, key);
+        self.depth += 1;
         tensors.visit(self);
-        self.sink.leave();
+        self.depth -= 1;
     }
 
     /// Visits an array.
@@ -143,18 +158,18 @@ impl<'v, 'a, A: Real> Visitor<'v, 'a, A> {
         S: DataMut<Elem = A>,
         D: Dimension,
     {
-        self.sink.tensor(array);
+        self.sink.tensor(self.depth, array);
     }
 
     /// Visits a number, which is a tensor without axes.
     pub fn number(&mut self, number: &'a A) {
-        self.sink.tensor(number);
+        self.sink.tensor(self.depth, number);
     }
 }
 
 impl<'v, 'a, A: Real> VisitorMut<'v, 'a, A> {
     pub(crate) fn new(sink: &'v mut dyn Sink<&'a mut dyn Leaf<A>>) -> Self {
-        VisitorMut { sink }
+        VisitorMut { sink, depth: 0 }
     }
 
     /// Visits a field, as [`Visitor::field`] does.
@@ -168,9 +183,10 @@ impl<'v, 'a, A: Real> VisitorMut<'v, 'a, A> {
     }
 
     fn level<T: Tensors<A> + ?Sized>(&mut self, key: Key, tensors: &'a mut T) {
-        self.sink.enter(key);
+        self.sink.enter(self.depth, key);
+        self.depth += 1;
         tensors.visit_mut(self);
-        self.sink.leave();
+        self.depth -= 1;
     }
 
     /// Visits an array.
@@ -179,11 +195,11 @@ impl<'v, 'a, A: Real> VisitorMut<'v, 'a, A> {
         S: DataMut<Elem = A>,
         D: Dimension,
     {
-        self.sink.tensor(array);
+        self.sink.tensor(self.depth, array);
     }
 
     /// Visits a number, which is a tensor without axes.
     pub fn number(&mut self, number: &'a mut A) {
-        self.sink.tensor(number);
+        self.sink.tensor(self.depth, number);
     }
 }

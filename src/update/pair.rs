@@ -183,7 +183,10 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
             Pair::Gapless(Gapless { g, shape, g_order, .. }) => {
                 Elements::Gapless { values: g, shape: shape.as_slice(), order: *g_order }
             }
-            Pair::Gapped(views) => Elements::Gapped(&views.borrow().g),
+            Pair::Gapped(views) => {
+                let Gapped { g, gapless, .. } = views.borrow();
+                if gapless.is_some() { Elements::of(g) } else { Elements::Gapped(g) }
+            }
         }
     }
 

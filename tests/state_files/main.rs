@@ -13,6 +13,7 @@ mod exchange;
 mod fuzzed;
 mod hostile;
 mod memory;
+mod model;
 mod places;
 mod sample;
 mod whole_run;

@@ -2,9 +2,10 @@
 //! auto trait, which would break users.
 
 use adamax::{
-    Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
-    ErrorKind, GradientCheck, Group, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Slot,
-    Snapshot, State, Stop, StopBuilder, StopReason, StopVerdict, Unmatched, WeightDecay,
+    Adamax, AdamaxBuilder, Average, Averages, BiasCorrection, Bound, BoundAverage,
+    EpsilonPlacement, Error, ErrorKind, GradientCheck, Group, MaxNorm, NonFinite, Objective,
+    Optimizer, Outcome, Slot, Slots, Snapshot, State, Stop, StopBuilder, StopReason, StopVerdict,
+    Unmatched, WeightDecay,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 use ndarray::{Ix2, IxDyn};
@@ -38,6 +39,8 @@ fn every_type_has_its_auto_traits() {
     is_free::<Average<f32>>();
     is_free::<Average<f64>>();
     is_free::<Average<f32, f64>>();
+    is_free::<Averages<f32, f64>>();
+    is_free::<Averages<f64>>();
     is_free::<BiasCorrection>();
     is_free::<EpsilonPlacement>();
     is_free::<Error>();
@@ -53,6 +56,7 @@ fn every_type_has_its_auto_traits() {
     is_free::<ReduceOnPlateau>();
     is_free::<ReduceOnPlateauBuilder>();
     is_free::<Schedule>();
+    is_free::<Slots>();
     is_free::<Snapshot<f32>>();
     is_free::<Snapshot<f64>>();
     is_free::<State<f32>>();
@@ -95,9 +99,12 @@ fn values_copy_and_compare() {
     is_value::<Average<f32>>();
     is_value::<Average<f64>>();
     is_value::<Average<f32, f64>>();
+    is_value::<Averages<f32, f64>>();
+    is_value::<Averages<f64>>();
     is_value::<GradientCheck>();
     is_value::<ReduceOnPlateau>();
     is_value::<Schedule>();
+    is_value::<Slots>();
     is_value::<Snapshot<f32>>();
     is_value::<Snapshot<f64>>();
     is_value::<State<f32>>();
@@ -114,6 +121,7 @@ fn f64_is_the_default() {
     is(|_: Optimizer| {}, |_: Optimizer<f64>| {});
     is(|_: Snapshot| {}, |_: Snapshot<f64>| {});
     is(|_: Average| {}, |_: Average<f64>| {});
+    is(|_: Averages| {}, |_: Averages<f64>| {});
 }
 
 #[cfg(feature = "argmin")]

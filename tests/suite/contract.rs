@@ -7,14 +7,14 @@
 #![expect(clippy::type_complexity, reason = "this file tests complete signatures")]
 
 use adamax::ndarray::{
-    Array, Array1, Array2, Array4, ArrayD, ArrayRef, ArrayViewD, Dimension, Ix0, Ix1, Ix2, Ix3,
-    Ix4, Ix5, Ix6, IxDyn, s,
+    Array, Array1, Array2, Array4, ArrayD, ArrayRef, ArrayView, ArrayViewD, ArrayViewMut,
+    Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s,
 };
 use adamax::{
-    Adamax, AdamaxBuilder, Average, BiasCorrection, Bound, BoundAverage, EpsilonPlacement, Error,
-    ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer, Outcome, Real, Report,
-    Slot, Snapshot, State, Stop, StopBuilder, StopReason, StopVerdict, Unmatched, WeightDecay,
-    adamax_step,
+    Adamax, AdamaxBuilder, Average, Averages, BiasCorrection, Bound, BoundAverage,
+    EpsilonPlacement, Error, ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer,
+    Outcome, Real, Report, Slot, Slots, Snapshot, State, Stop, StopBuilder, StopReason,
+    StopVerdict, Tensors, Unmatched, Visitor, VisitorMut, WeightDecay, adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
 };
 
@@ -311,9 +311,79 @@ fn the_optimizer() {
         let _: for<'a> fn(&'a Unmatched) -> &'a [String] = Unmatched::unexpected;
         let _: for<'a> fn(Slot<D>, &'a mut ArrayRef<A, D>, &'a ArrayRef<A, D>) -> Bound<'a, A> =
             Slot::bind;
+        let _: for<'a> fn(Slot<D>, ArrayViewMut<'a, A, D>, ArrayView<'a, A, D>) -> Bound<'a, A> =
+            Slot::bind_view;
     }
     holds::<f64, Ix2>();
     holds::<f32, IxDyn>();
+}
+
+// ---------------------------------------------------------------- whole models
+
+#[test]
+fn models() {
+    fn holds<A: Real, T: Tensors<A>, G: Tensors<A>>() {
+        let _: fn(&mut Optimizer<A>, &T) -> Result<Slots, Error> = Optimizer::register_all::<T>;
+        let _: fn(&mut Optimizer<A>, &T, fn(&str) -> Group) -> Result<Slots, Error> =
+            Optimizer::register_all_in::<T>;
+        let _: for<'a> fn(&Slots, &'a mut T, &'a G) -> Vec<Bound<'a, A>> = Slots::bind::<A, T, G>;
+        let _: fn(f64, &T) -> Result<Averages<A>, Error> = Averages::new::<T>;
+        let _: fn(&T) -> Result<Averages<A>, Error> = Averages::equal::<T>;
+    }
+    fn visits<'v, 'a: 'v, A: Real, T: Tensors<A> + 'a>() {
+        let _: fn(&mut Visitor<'v, 'a, A>, &'static str, &'a T) = Visitor::field::<T>;
+        let _: fn(&mut Visitor<'v, 'a, A>, usize, &'a T) = Visitor::item::<T>;
+        let _: fn(&mut Visitor<'v, 'a, A>, &'a ArrayD<A>) = Visitor::array;
+        let _: fn(&mut Visitor<'v, 'a, A>, &'a A) = Visitor::number;
+        let _: fn(&mut VisitorMut<'v, 'a, A>, &'static str, &'a mut T) = VisitorMut::field::<T>;
+        let _: fn(&mut VisitorMut<'v, 'a, A>, usize, &'a mut T) = VisitorMut::item::<T>;
+        let _: fn(&mut VisitorMut<'v, 'a, A>, &'a mut ArrayD<A>) = VisitorMut::array;
+        let _: fn(&mut VisitorMut<'v, 'a, A>, &'a mut A) = VisitorMut::number;
+    }
+    fn averages<A: Real + Into<M>, M: Real, T: Tensors<A>>() {
+        let _: fn(Averages<A, M>) -> Averages<A, f64> = Averages::in_f64;
+        let _: fn(&mut Averages<A, M>, &T) -> Result<(), Error> = Averages::update::<T>;
+        let _: fn(&Averages<A, M>, &mut T) -> Result<(), Error> = Averages::assign_to::<T>;
+        let _: for<'a> fn(&'a Averages<A, M>, &str) -> Option<&'a Average<A, M>> = Averages::get;
+        let _ = |averages: &Averages<A, M>| {
+            averages.iter().map(|(name, _): (&str, &Average<A, M>)| name.len()).len()
+        };
+    }
+    let _ = |slots: &Slots| -> usize { slots.names().map(str::len).len() };
+    holds::<f64, f64, ArrayD<f64>>();
+    holds::<f32, Vec<(f32, Box<Array1<f32>>)>, [Option<ArrayViewMut<'_, f32, Ix2>>; 2]>();
+    visits::<f64, ArrayD<f64>>();
+    averages::<f64, f64, f64>();
+    averages::<f32, f64, Box<dyn Tensors<f32>>>();
+    let _ = ErrorKind::Model;
+}
+
+/// The macro takes a struct, in each of its forms.
+#[test]
+fn the_macro() {
+    struct Plain {
+        bias: f64,
+    }
+    struct Generic<'a, A, const N: usize> {
+        weights: ArrayViewMut<'a, A, Ix2>,
+        scales: [A; N],
+        name: &'a str,
+    }
+    struct Empty;
+    adamax::tensors!(Plain { bias });
+    adamax::tensors!(impl<A: Real + Tensors<A>, const N: usize> Tensors<A> for Generic<'_, A, N> {
+        weights,
+        scales,
+        name: _,
+    });
+    adamax::tensors!(impl Tensors<f32> for Empty {});
+    fn is_model<A: Real, T: Tensors<A>>(_: &T) {}
+    is_model::<f64, _>(&Plain { bias: 1.0 });
+    let mut weights = Array2::<f32>::zeros((1, 1));
+    let generic = Generic { weights: weights.view_mut(), scales: [1.0; 2], name: "generic" };
+    is_model::<f32, _>(&generic);
+    is_model::<f32, _>(&Empty);
+    assert_eq!(generic.name, "generic");
 }
 
 // ---------------------------------------------------------------- averages
@@ -500,6 +570,15 @@ fn a_whole_run_in_a_file() {
         let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &ReduceOnPlateau) -> Added<'a, A> =
             Checkpoint::add_value::<ReduceOnPlateau>;
         let _: fn(&Checkpoint<A>, &str) -> Result<Schedule, Error> = Checkpoint::value::<Schedule>;
+        type Model = [(f32, ArrayD<f32>); 2];
+        let _: for<'a> fn(&'a mut Checkpoint<A>, &Model) -> Added<'a, A> =
+            Checkpoint::add_parameters::<f32, Model>;
+        let _: fn(&Checkpoint<A>, &mut Model) -> Result<(), Error> =
+            Checkpoint::assign_parameters::<f32, Model>;
+        let _: for<'a> fn(&'a mut Checkpoint<A>, &Averages<f32, f64>) -> Added<'a, A> =
+            Checkpoint::add_averages;
+        let _: fn(&Checkpoint<A>, &Model) -> Result<Averages<f32, f64>, Error> =
+            Checkpoint::averages::<f32, f64, Model>;
         let _: fn(&Checkpoint<A>, &str) -> Result<u64, Error> = Checkpoint::value::<u64>;
         let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &str) -> Added<'a, A> = Checkpoint::add_note;
     }
