@@ -560,6 +560,7 @@ fn a_users_program() -> Result<(), Box<dyn std::error::Error>> {
 fn a_whole_run_in_a_file() {
     use adamax::Checkpoint;
     type Added<'a, A> = Result<&'a mut Checkpoint<A>, Error>;
+    type Model = [(f32, ArrayD<f32>); 2];
     fn of<A: Real, B: Real + Into<M>, M: Real, D: Dimension>() {
         let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &ArrayRef<B, D>) -> Added<'a, A> =
             Checkpoint::add_parameter::<B, D>;
@@ -570,7 +571,6 @@ fn a_whole_run_in_a_file() {
         let _: for<'a> fn(&'a mut Checkpoint<A>, &str, &ReduceOnPlateau) -> Added<'a, A> =
             Checkpoint::add_value::<ReduceOnPlateau>;
         let _: fn(&Checkpoint<A>, &str) -> Result<Schedule, Error> = Checkpoint::value::<Schedule>;
-        type Model = [(f32, ArrayD<f32>); 2];
         let _: for<'a> fn(&'a mut Checkpoint<A>, &Model) -> Added<'a, A> =
             Checkpoint::add_parameters::<f32, Model>;
         let _: fn(&Checkpoint<A>, &mut Model) -> Result<(), Error> =

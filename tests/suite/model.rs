@@ -325,10 +325,11 @@ fn a_model_that_has_changed_is_refused() -> Result<(), Error> {
         first: Vec<Layer<f64>>,
         second: Vec<Layer<f64>>,
     }
+    type Change = fn(&mut Two);
     adamax::tensors!(Two { first, second });
     let two = || Two { first: layers(&[1, 2, 3]), second: layers(&[1, 2, 3]) };
 
-    let cases: [(fn(&mut Two), &str); 7] = [
+    let cases: [(Change, &str); 7] = [
         (
             |two| two.first.push(layers(&[2]).remove(0)),
             "tensor `first.3.weights`: in PLACE, but not registered",
@@ -581,7 +582,9 @@ impl Tensors<f64> for Tree {
             Tree::Maybe(tree) => tree.visit(visitor),
             Tree::List(trees) => trees.visit(visitor),
             Tree::Fields(fields) => {
-                fields.iter().for_each(|(name, tree)| visitor.field(name, tree));
+                for (name, tree) in fields {
+                    visitor.field(name, tree);
+                }
             }
         }
     }
@@ -592,7 +595,9 @@ impl Tensors<f64> for Tree {
             Tree::Maybe(tree) => tree.visit_mut(visitor),
             Tree::List(trees) => trees.visit_mut(visitor),
             Tree::Fields(fields) => {
-                fields.iter_mut().for_each(|(name, tree)| visitor.field(name, tree));
+                for (name, tree) in fields {
+                    visitor.field(name, tree);
+                }
             }
         }
     }
