@@ -661,11 +661,32 @@
 //! ```
 //!
 //! # Matrices of faer
-//! The columns of a `Mat` are slices, with gaps between them. Register each column as a tensor, with
-//! `FAER_COLUMN` below, and bind it by value. The norm of all gradients and the error messages then go
-//! column by column.
+//! The columns of a `Mat` are slices, with gaps between them. So each column is a tensor. (This program is
+//! not run with the tests of this crate, which does not depend on faer. It was run with faer 0.23.)
 //! ```text
-//! FAER_TEXT
+//! use adamax::{Adamax, Optimizer};
+//! use faer::Mat;
+//! use ndarray::{aview_mut1, aview1};
+//!
+//! let mut x = Mat::<f64>::from_fn(3, 4, |i, j| (i + j) as f64);
+//! let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(0.05).build()?);
+//! let mut slots = Vec::new();
+//! for j in 0..x.ncols() {
+//!     slots.push(optimizer.register(&format!("x.{j}"), &aview1(x.col_as_slice(j)))?);
+//! }
+//! for _ in 0..200 {
+//!     let gradient = &x * faer::Scale(2.0);                       // of Σ x²
+//!     let mut batch = Vec::new();
+//!     for ((slot, x), j) in slots.iter().zip(x.col_iter_mut()).zip(0..) {
+//!         // The columns of a `Mat` are always contiguous.
+//!         if let Some(x) = x.try_as_col_major_mut() {
+//!             let g = gradient.col_as_slice(j);
+//!             batch.push(slot.bind_view(aview_mut1(x.as_slice_mut()), aview1(g)));
+//!         }
+//!     }
+//!     optimizer.step(&mut batch)?;
+//! }
+//! assert!(x.norm_l2() < 0.1);
 //! ```
 //!
 //! # Arrays of ndarray 0.16

@@ -397,8 +397,8 @@ fn gradients_of_another_type() -> Result<(), Error> {
     }
     struct Nested {
         a: Ab,
-        b: Array1<f64>,
         unused: Option<f64>,
+        b: Array1<f64>,
     }
     struct Flat {
         a: Only,
@@ -416,7 +416,7 @@ fn gradients_of_another_type() -> Result<(), Error> {
     }
     adamax::tensors!(Ab { a, b });
     adamax::tensors!(Ba { b, a });
-    adamax::tensors!(Nested { a, b, unused });
+    adamax::tensors!(Nested { a, unused, b });
     adamax::tensors!(Flat { a, ab, b });
     adamax::tensors!(Only { a });
     adamax::tensors!(Unlike { nothing, a, also_nothing, b });
@@ -441,7 +441,7 @@ fn gradients_of_another_type() -> Result<(), Error> {
         "tensor `b`: registered, but missing in the gradients",
     );
 
-    let nested = || Nested { a: ab(), b: one(), unused: None };
+    let nested = || Nested { a: ab(), unused: None, b: one() };
     let mut optimizer = Optimizer::new(Adamax::default());
     let slots = optimizer.register_all(&nested())?;
     assert_error(
