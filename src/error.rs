@@ -104,7 +104,7 @@ pub enum ErrorKind {
     Missing,
     /// A name, or the key of a note, is taken.
     Name,
-    /// A model, or its gradients, has other tensors than those that were registered.
+    /// A model, or its gradients, has other tensors than those that were registered or averaged.
     Model,
     /// Another process has refused the step, or the findings of processes do not fit together.
     Agreement,

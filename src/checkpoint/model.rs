@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array, IxDyn};
 
-use super::{Checkpoint, SavedAverage, Tensor};
+use super::{Checkpoint, SavedAverage, Tensor, check_saved_shape};
 use crate::{
     average::Average,
     averages::Averages,
@@ -123,17 +123,22 @@ impl<A: Real> Checkpoint<A> {
         let (outline, leaves) = Outline::of(model);
         let read = outline.names().iter().zip(leaves).map(|(name, leaf)| {
             let saved: Array<B, IxDyn> = self.parameter(name)?;
-            super::check_saved_shape(name, saved.shape(), leaf.shape())?;
+            check_saved_shape(name, saved.shape(), leaf.shape())?;
             Ok(saved)
         });
         let saved: Vec<_> = read.collect::<Result<_, Error>>()?;
-        let mut saved = saved.iter();
+        let mut saved = outline.names().iter().zip(&saved);
+        let mut result = Ok(());
         outline.follow_mut(Whole::Model, model, |leaf| {
-            if let Some(saved) = saved.next() {
-                leaf.values_mut().assign(saved);
+            if let (Ok(()), Some((name, saved))) = (&result, saved.next()) {
+                // They can differ only if the model shows other tensors now than it has shown before.
+                result = check_saved_shape(name, saved.shape(), leaf.shape());
+                if result.is_ok() {
+                    leaf.values_mut().assign(saved);
+                }
             }
         })?;
-        Ok(())
+        result
     }
 
     /// Adds a copy of all averages of a model, under the names of its tensors.

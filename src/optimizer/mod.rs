@@ -361,6 +361,8 @@ impl<A: Real> Optimizer<A> {
     /// After an error nothing has changed, in any tensor, bit for bit. The error names the tensor.
     /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if a slot belongs to another optimizer, or
     ///   its tensor was removed. As there is no name for it, the error gives the index in the batch.
+    /// - [`ErrorKind::Model`](crate::ErrorKind::Model) if [`Slots::bind`](crate::Slots::bind) was called
+    ///   with a model, or gradients, that have other tensors than those that were registered;
     /// - [`ErrorKind::Repeated`](crate::ErrorKind::Repeated) if a slot occurs twice;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a parameter or a gradient does not have the
     ///   registered shape;

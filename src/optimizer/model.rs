@@ -22,6 +22,9 @@ use crate::{
 
 /// The keys of all tensors of a model in one [`Optimizer`]. Made by [`Optimizer::register_all`].
 ///
+/// They belong to the tensors that the model had then. If its structure changes, register it in a new
+/// optimizer, which takes over the states with [`restore_matching`](Optimizer::restore_matching).
+///
 /// # Examples
 /// ```
 /// use adamax::{Adamax, ErrorKind, Optimizer};
@@ -34,7 +37,7 @@ use crate::{
 /// let mut optimizer = Optimizer::new(Adamax::default());
 /// let slots = optimizer.register_all(&model)?;
 ///
-/// // A layer that has come later has no state. It must be registered too.
+/// // A layer that has come later has no state.
 /// let gradients = Model { layers: vec![Array1::ones(3), Array1::ones(2)], scale: 0.5 };
 /// model.layers.push(Array1::zeros(2));
 /// let error = optimizer.step(&mut slots.bind(&mut model, &gradients)).unwrap_err();

@@ -13,7 +13,7 @@ pub(crate) mod visit;
 /// ```
 /// - List **all fields**. A field that holds no tensors is followed by `: _`. A field that is missing in
 ///   the list does not compile, so no tensor is forgotten.
-/// - The tensors are of **`f64`**. For others, write the whole line:
+/// - The tensors are of **`f64`**. For others ("expected `f64`, found `f32`"), write the whole line:
 ///   `tensors!(impl Tensors<f32> for Model { weights, bias });`
 /// - **Parameters** of the struct are named as in any `impl`:
 ///   `tensors!(impl<A: Real> Tensors<A> for Model<A> { weights, bias });`. The lifetime of views can be
@@ -63,8 +63,8 @@ macro_rules! tensors {
     (impl Tensors < $($rest:tt)*) => {
         $crate::tensors!(@parameters [] > Tensors < $($rest)*);
     };
-    (@parameters [$($parameters:tt)*] > Tensors < $real:ty > for $model:ty { $($fields:tt)* }) => {
-        $crate::tensors!(@impl [$($parameters)*] $real, $model, $($fields)*);
+    (@parameters [$($parameters:tt)*] > Tensors < $real:ty > for $($model:tt)*) => {
+        $crate::tensors!(@model [$($parameters)*] [$real] $($model)*);
     };
     // Two brackets that close are one token.
     (@parameters [$($parameters:tt)*] >> Tensors $($rest:tt)*) => {
@@ -73,16 +73,37 @@ macro_rules! tensors {
     (@parameters [$($parameters:tt)*] $next:tt $($rest:tt)*) => {
         $crate::tensors!(@parameters [$($parameters)* $next] $($rest)*);
     };
+    // The name of the struct and its arguments are apart: a pattern takes the name alone.
+    (@model [$($parameters:tt)*] [$real:ty] $model:tt $($rest:tt)*) => {
+        $crate::tensors!(@arguments [$($parameters)*] [$real] $model [] $($rest)*);
+    };
     (
-        @impl [$($parameters:tt)*] $real:ty, $model:ty,
-        $($field:ident $(: $nothing:tt)?),* $(,)?
+        @arguments [$($parameters:tt)*] [$real:ty] $model:tt [$($arguments:tt)*] $fields:tt
     ) => {
-        impl<$($parameters)*> $crate::Tensors<$real> for $model {
+        $crate::tensors!(
+            @impl [$($parameters)*] [$real] $model [$($arguments)*] $fields $fields
+        );
+    };
+    (
+        @arguments [$($parameters:tt)*] [$real:ty] $model:tt [$($arguments:tt)*]
+        $next:tt $($rest:tt)+
+    ) => {
+        $crate::tensors!(
+            @arguments [$($parameters)*] [$real] $model [$($arguments)* $next] $($rest)+
+        );
+    };
+    // The pattern consists of the caller's own tokens (`tt`, not `ident`). Only then does the compiler name
+    // the field that is missing.
+    (
+        @impl [$($parameters:tt)*] [$real:ty] $model:tt [$($arguments:tt)*] $fields:tt
+        { $($field:ident $(: $nothing:tt)?),* $(,)? }
+    ) => {
+        impl<$($parameters)*> $crate::Tensors<$real> for $model $($arguments)* {
             fn visit<'tensors>(
                 &'tensors self,
                 visitor: &mut $crate::Visitor<'_, 'tensors, $real>,
             ) {
-                let Self { $($field $(: $nothing)?),* } = self;
+                let $model $fields = self;
                 $($crate::tensors!(@field visitor $field $($nothing)?);)*
                 _ = visitor;
             }
@@ -91,7 +112,7 @@ macro_rules! tensors {
                 &'tensors mut self,
                 visitor: &mut $crate::VisitorMut<'_, 'tensors, $real>,
             ) {
-                let Self { $($field $(: $nothing)?),* } = self;
+                let $model $fields = self;
                 $($crate::tensors!(@field visitor $field $($nothing)?);)*
                 _ = visitor;
             }
@@ -101,7 +122,7 @@ macro_rules! tensors {
         $visitor.field(::core::stringify!($field), $field);
     };
     (@field $visitor:ident $field:ident _) => {};
-    ($model:ty { $($fields:tt)* }) => {
-        $crate::tensors!(@impl [] f64, $model, $($fields)*);
+    ($($model:tt)*) => {
+        $crate::tensors!(@model [] [f64] $($model)*);
     };
 }
