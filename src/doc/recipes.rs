@@ -674,7 +674,7 @@
 //! for j in 0..x.ncols() {
 //!     slots.push(optimizer.register(&format!("x.{j}"), &aview1(x.col_as_slice(j)))?);
 //! }
-//! for _ in 0..200 {
+//! for _ in 0..500 {
 //!     let gradient = &x * faer::Scale(2.0);                       // of Σ x²
 //!     let mut batch = Vec::new();
 //!     for ((slot, x), j) in slots.iter().zip(x.col_iter_mut()).zip(0..) {
