@@ -152,7 +152,7 @@ impl<A: Real> Optimizer<A> {
     pub(super) fn begin<'s, 'a>(&'s mut self, batch: &'s mut [Bound<'a, A>]) -> Checked<'s, 'a, A> {
         Checked {
             groups: &self.groups,
-            tensors: self.tensors.places_mut(),
+            tensors: self.tensors.all_mut(),
             batch,
             lr_scale: self.lr_scale,
             max_norm: self.max_norm,
@@ -171,7 +171,7 @@ impl<A: Real> Optimizer<A> {
         }
         let mut usual = true;
         self.batches += 1;
-        let tensors = self.tensors.places_mut();
+        let tensors = self.tensors.all_mut();
         for (place, bound) in batch.iter().enumerate() {
             let tensor = enter(tensors, place, bound, self.batches)?;
             let t = bound.pair.check(&tensor.state).map_err(|e| e.in_registered(&tensor.name))?;

@@ -45,14 +45,14 @@ impl<A: Real> Tensor<A> {
 /// takes. So all other slots stay right, a step finds a tensor at once, and there are never more places
 /// than there were tensors at one time.
 pub(super) struct Places<A> {
-    places: Vec<Tensor<A>>,
+    all: Vec<Tensor<A>>,
     free: Vec<usize>,
     by_name: BTreeMap<String, usize>,
 }
 
 impl<A: Real> Places<A> {
     pub(super) fn new() -> Self {
-        Places { places: Vec::new(), free: Vec::new(), by_name: BTreeMap::new() }
+        Places { all: Vec::new(), free: Vec::new(), by_name: BTreeMap::new() }
     }
 
     /// Returns the number of tensors.
@@ -76,10 +76,10 @@ impl<A: Real> Places<A> {
         debug_assert!(!self.contains(name), "the name has been checked");
         let tensor =
             Tensor { id: Some(id), name: name.to_owned(), group, state, batch, report: None };
-        let index = self.free.pop().unwrap_or(self.places.len());
-        match self.places.get_mut(index) {
+        let index = self.free.pop().unwrap_or(self.all.len());
+        match self.all.get_mut(index) {
             Some(place) => *place = tensor,
-            None => self.places.push(tensor),
+            None => self.all.push(tensor),
         }
         self.by_name.insert(name.to_owned(), index);
         Slot { id, index, dimension: PhantomData }
@@ -95,12 +95,12 @@ impl<A: Real> Places<A> {
 
     /// Returns the tensor of a slot; `None` if it belongs to another optimizer or was removed.
     pub(super) fn get<D>(&self, slot: Slot<D>) -> Option<&Tensor<A>> {
-        self.places.get(slot.index).filter(|tensor| tensor.id == Some(slot.id))
+        self.all.get(slot.index).filter(|tensor| tensor.id == Some(slot.id))
     }
 
     /// Returns the tensor of a slot to be changed.
     pub(super) fn own_mut<D>(&mut self, slot: Slot<D>) -> Result<&mut Tensor<A>, Error> {
-        let tensor = self.places.get_mut(slot.index);
+        let tensor = self.all.get_mut(slot.index);
         tensor.filter(|tensor| tensor.id == Some(slot.id)).ok_or_else(|| Detail::ForeignSlot.into())
     }
 
@@ -108,7 +108,7 @@ impl<A: Real> Places<A> {
     /// number of axes than `D`.
     pub(super) fn slot<D: Dimension>(&self, name: &str) -> Option<Slot<D>> {
         let &index = self.by_name.get(name)?;
-        let tensor = self.places.get(index)?;
+        let tensor = self.all.get(index)?;
         let axes = tensor.state.first_moment().ndim();
         let id = tensor.id.filter(|_| D::NDIM.is_none_or(|static_axes| static_axes == axes))?;
         Some(Slot { id, index, dimension: PhantomData })
@@ -116,7 +116,7 @@ impl<A: Real> Places<A> {
 
     /// Returns the tensors in the order of their registration. Allocates a list of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Tensor<A>> {
-        let tensors = self.places.iter().filter(|tensor| tensor.id.is_some());
+        let tensors = self.all.iter().filter(|tensor| tensor.id.is_some());
         let mut tensors: Vec<_> = tensors.collect();
         // A tensor may be at the place of an older one.
         tensors.sort_unstable_by_key(|tensor| tensor.id);
@@ -125,12 +125,12 @@ impl<A: Real> Places<A> {
 
     /// Returns the tensors to be changed, in any order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Tensor<A>> {
-        self.places.iter_mut().filter(|tensor| tensor.id.is_some())
+        self.all.iter_mut().filter(|tensor| tensor.id.is_some())
     }
 
     /// Returns all places, free ones too. The index of a slot is an index into them.
     #[inline(always)]
-    pub(super) fn places_mut(&mut self) -> &mut [Tensor<A>] {
-        &mut self.places
+    pub(super) fn all_mut(&mut self) -> &mut [Tensor<A>] {
+        &mut self.all
     }
 }

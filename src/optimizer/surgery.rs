@@ -283,7 +283,7 @@ impl<A: Real> Optimizer<A> {
     /// ```
     pub fn check_complete(&mut self, batch: &[Bound<'_, A>]) -> Result<(), Error> {
         self.batches += 1;
-        let tensors = self.tensors.places_mut();
+        let tensors = self.tensors.all_mut();
         for (place, bound) in batch.iter().enumerate() {
             batch::enter(tensors, place, bound, self.batches)?;
         }
