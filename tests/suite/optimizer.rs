@@ -410,7 +410,11 @@ const FAULTS: &[(Fault, ErrorKind, &str)] = &[
     (Fault::RepeatedSlot, ErrorKind::Repeated, "comes twice in one batch"),
     (Fault::GradientShape, ErrorKind::Shape, "gradient has shape [2, 9], but parameter has shape"),
     (Fault::ParameterShape, ErrorKind::Shape, "but parameter has shape [2, 9]"),
-    (Fault::BothShapes, ErrorKind::Shape, "but parameter has shape [2, 9]"),
+    (
+        Fault::BothShapes,
+        ErrorKind::Shape,
+        "parameter has shape [2, 9], but the registered shape is",
+    ),
     (Fault::Nan, ErrorKind::NonFinite, "gradient is NaN at index ["),
     (Fault::Infinity, ErrorKind::NonFinite, "gradient is -inf at index ["),
     (Fault::LearningRate, ErrorKind::Hyperparameter, "is too large for f32"),

@@ -396,7 +396,7 @@ fn another_state_has_no_report() -> Result<(), Error> {
     assert_eq!(error.kind(), ErrorKind::Shape);
     assert_eq!(
         error.to_string(),
-        "tensor `x`: first moment has shape [60], but parameter has shape [3, 4, 5]"
+        "tensor `x`: state has shape [60], but the registered shape is [3, 4, 5]"
     );
     assert_eq!(optimizer.report(slot), before, "an error changes nothing");
     assert_eq!(optimizer.state(slot).map(State::steps), Some(3));
