@@ -211,6 +211,9 @@ impl Stop {
     /// Processes a loss. Says if it is the best so far, and if there have been more bad ones in a row than
     /// the patience.
     ///
+    /// The parameters to be kept are those that the loss belongs to. If it was computed together with the
+    /// gradient, call this before the step.
+    ///
     /// After a reason to stop it can be called again: the next loss that is better begins a new count.
     ///
     /// ```

@@ -1,6 +1,6 @@
 //! Whole models and their averages in a file.
 
-use alloc::vec::Vec;
+use alloc::{format, string::String, vec::Vec};
 
 use ndarray::{Array, IxDyn};
 
@@ -15,6 +15,10 @@ use crate::{
         visit::Tensors,
     },
 };
+
+fn under(prefix: &str, name: &str) -> String {
+    format!("{prefix}.{name}")
+}
 
 /// Whole models.
 impl<A: Real> Checkpoint<A> {
@@ -89,20 +93,59 @@ impl<A: Real> Checkpoint<A> {
         &mut self,
         model: &T,
     ) -> Result<&mut Self, Error> {
+        self.add_named(model, String::clone)
+    }
+
+    /// Adds a copy of each tensor of a further model, such as the best one so far. Its names begin with
+    /// `prefix` and a dot. Otherwise like [`add_parameters`](Checkpoint::add_parameters).
+    ///
+    /// # Errors
+    /// As [`add_parameters`](Checkpoint::add_parameters).
+    ///
+    /// # Examples
+    /// ```
+    /// # use adamax::{Adamax, Checkpoint, Optimizer};
+    /// # use ndarray::{Array1, array};
+    /// # struct Model { bias: Array1<f64> }
+    /// # adamax::tensors!(Model { bias });
+    /// # let (mut model, mut best) = (Model { bias: array![2.0] }, Model { bias: array![1.0] });
+    /// # let optimizer = Optimizer::<f64>::new(Adamax::default());
+    /// let mut checkpoint = Checkpoint::new(optimizer.snapshot());
+    /// checkpoint.add_parameters(&model)?.add_parameters_under("best", &best)?;
+    /// assert_eq!(checkpoint.parameter::<f64, _>("best.bias")?, array![1.0]);
+    ///
+    /// checkpoint.assign_parameters(&mut model)?;
+    /// checkpoint.assign_parameters_under("best", &mut best)?;
+    /// # assert_eq!((model.bias[0], best.bias[0]), (2.0, 1.0));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn add_parameters_under<B: Real, T: Tensors<B> + ?Sized>(
+        &mut self,
+        prefix: &str,
+        model: &T,
+    ) -> Result<&mut Self, Error> {
+        self.add_named(model, |name| under(prefix, name))
+    }
+
+    fn add_named<B: Real, T: Tensors<B> + ?Sized>(
+        &mut self,
+        model: &T,
+        rename: impl Fn(&String) -> String,
+    ) -> Result<&mut Self, Error> {
         let (outline, leaves) = Outline::of(model);
-        let mut sorted: Vec<_> = outline.names().iter().collect();
+        let names: Vec<_> = outline.names().iter().map(rename).collect();
+        let mut sorted: Vec<_> = names.iter().collect();
         sorted.sort_unstable();
         let twice = sorted.windows(2).find_map(|pair| match pair {
             [name, next] if name == next => Some(*name),
             _ => None,
         });
-        let taken = outline.names().iter().find(|name| self.parameters.contains_key(*name));
+        let taken = names.iter().find(|name| self.parameters.contains_key(*name));
         if let Some(name) = taken.or(twice) {
             return Err(Error::from(Detail::NameTaken).in_tensor(name));
         }
-        for (name, leaf) in outline.names().iter().zip(leaves) {
-            self.parameters.insert(name.clone(), Tensor::of(&leaf.values()));
-        }
+        let tensors = leaves.into_iter().map(|leaf| Tensor::of(&leaf.values()));
+        self.parameters.extend(names.into_iter().zip(tensors));
         Ok(self)
     }
 
@@ -120,14 +163,39 @@ impl<A: Real> Checkpoint<A> {
         &self,
         model: &mut T,
     ) -> Result<(), Error> {
+        self.assign_named(model, String::clone)
+    }
+
+    /// Copies all parameters of a model from those that begin with `prefix` and a dot, or none. Otherwise
+    /// like [`assign_parameters`](Checkpoint::assign_parameters).
+    ///
+    /// # Errors
+    /// As [`assign_parameters`](Checkpoint::assign_parameters).
+    ///
+    /// # Examples
+    /// See [`add_parameters_under`](Checkpoint::add_parameters_under).
+    pub fn assign_parameters_under<B: Real, T: Tensors<B> + ?Sized>(
+        &self,
+        prefix: &str,
+        model: &mut T,
+    ) -> Result<(), Error> {
+        self.assign_named(model, |name| under(prefix, name))
+    }
+
+    fn assign_named<B: Real, T: Tensors<B> + ?Sized>(
+        &self,
+        model: &mut T,
+        rename: impl Fn(&String) -> String,
+    ) -> Result<(), Error> {
         let (outline, leaves) = Outline::of(model);
-        let read = outline.names().iter().zip(leaves).map(|(name, leaf)| {
+        let names: Vec<_> = outline.names().iter().map(rename).collect();
+        let read = names.iter().zip(leaves).map(|(name, leaf)| {
             let saved: Array<B, IxDyn> = self.parameter(name)?;
             check_saved_shape(name, saved.shape(), leaf.shape())?;
             Ok(saved)
         });
         let saved: Vec<_> = read.collect::<Result<_, Error>>()?;
-        let mut saved = outline.names().iter().zip(&saved);
+        let mut saved = names.iter().zip(&saved);
         let mut result = Ok(());
         outline.follow_mut(Whole::Model, model, |leaf| {
             if let (Ok(()), Some((name, saved))) = (&result, saved.next()) {

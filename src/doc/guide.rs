@@ -42,7 +42,7 @@
 //! | `param_groups` | [`Optimizer::add_group`], [`Optimizer::set_rule`] |
 //! | `step()` after `backward()` | [`Optimizer::step`], with your gradients as arguments |
 //! | `zero_grad()` | not needed: the optimizer stores no gradients |
-//! | `requires_grad = False` | leave the tensor out of the batch: its state and step count do not change |
+//! | `requires_grad = False` | leave the tensor out of the batch: its state and step count do not change. (A group with learning rate 0 moves its moments, and counts in [`MaxNorm::Global`].) |
 //! | `state_dict()`, `load_state_dict()` | [`Optimizer::snapshot`], [`Optimizer::restore`]; by name, not by position |
 //! | `exp_avg`, `exp_inf`, `step` | [`State::first_moment`], [`State::inf_norm`], [`State::steps`] |
 //! | `clip_grad_norm_(p, c)` | [`MaxNorm::Global`] |
@@ -168,7 +168,11 @@
 //! | ``expected `&ArrayRef<_, _>`, found `&Vec<{float}>` `` | Lend the vector as a view: `ArrayViewMut1::from(&mut v[..])`, and `aview1(&g)` for the gradient. |
 //! | ``expected `&ArrayRef<f32, Dim<[usize; 1]>>`, found `&ArrayBase<OwnedRepr<f64>, ..., f64>` `` | Parameter and gradient need the same precision: `g.mapv(\|g\| g as f32)`. |
 //! | ``no method named `step` found for struct `AdamaxBuilder` ``, ``expected `Adamax`, found `AdamaxBuilder` `` | End the builder with `.build()?`. [`Adamax::new`] needs no builder. |
+//! | ``this method takes 0 arguments but 1 argument was supplied`` at `Adamax::pytorch().learning_rate(0.01)` | A preset is a rule. Go on with `.to_builder().learning_rate(0.01).build()?`. |
+//! | `` type mismatch resolving `<OwnedRepr<f32> as RawData>::Elem == f64` `` at `tensors!` | The short form is for `f64`: `tensors!(impl Tensors<f32> for Model { weights });` |
 //! | ``expected `u64`, found `usize` `` | Steps are `u64`: write `schedule.scale(epoch as u64)`, or let the loop count in `u64`. |
+//! | ``expected `&ArrayRef<f64, _>`, found `&f64` `` | Keep a single number as an `Array0`, or let [`tensors!`](crate::tensors!) bind it. |
+//! | ``no method named `par_step` ``, ``undeclared type `Checkpoint` `` | Switch on the feature: `rayon`, or `safetensors`. |
 //! | `` `{integer}` is not a type of numbers that Adamax can update `` | Write numbers with a point: `array![1.0, 2.0]`. |
 //!
 //! A program whose arrays are of ndarray 0.16, here the crate `ndarray_016`:
@@ -192,7 +196,9 @@
 //!   [`NonFinite::Error`]: the error names tensor, index and value, and the parameters do not change.
 //! - The parameters are finite but too large, so that exp or a power overflows. Lower the learning
 //!   rate, add a warm-up, or bound the norm of the gradients with [`Optimizer::set_max_norm`].
-//! - The state holds NaN from an earlier step under `Propagate`. [`State::reset`] sets it to zero.
+//! - The state holds NaN from an earlier step under `Propagate`. [`State::reset`] sets it to zero;
+//!   in an optimizer, [`Optimizer::set_state`] with a state of zeros.
+//! - A parameter was NaN from the start. Parameters are not checked, and NaN stays NaN.
 //!
 //! ## Nothing moves
 //! - The gradient may be wrong: check it with [`check_gradient`](crate::check_gradient).

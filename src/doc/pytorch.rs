@@ -85,7 +85,8 @@
 //! [`Schedule::cyclic`] scales the peak.
 //!
 //! In the other direction, set the scale of the next step before you take the snapshot, as PyTorch's
-//! schedulers do. In PyTorch, make the scheduler as for a new run, load, and tell it where it stands:
+//! schedulers do. `OneCycleLR` and `CyclicLR` move β₁ too: set that of the next step in every group, with
+//! [`Optimizer::set_rule`](crate::Optimizer::set_rule). In PyTorch, make the scheduler as for a new run, load, and tell it where it stands:
 //! ```python
 //! optimizer = torch.optim.Adamax(model.parameters(), lr=0.01)    # as in the file
 //! scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)

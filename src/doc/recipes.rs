@@ -320,7 +320,9 @@
 //!
 //! # A model that changes during a run
 //! Fine-tuning often begins with a frozen body and a new head, and thaws the body later. A tensor moves
-//! to another group with [`move_to`](crate::Optimizer::move_to). A layer of another shape is a new
+//! to another group with [`move_to`](crate::Optimizer::move_to). In a group with learning rate 0, its
+//! moments go on, and its gradient counts in the norm. PyTorch leaves frozen tensors out of the step. So can
+//! you: leave them out of the batch, or bind a model with [`bind_where`](crate::Slots::bind_where). A layer of another shape is a new
 //! tensor: [`remove`](crate::Optimizer::remove) the old one, and register the new one, with the same name
 //! if you like. [`set_state`](crate::Optimizer::set_state) resets the moments of one tensor.
 //! [`step_all`](crate::Optimizer::step_all) makes sure that the batch forgets none.
@@ -360,13 +362,21 @@
 //! ```
 //! A snapshot knows the tensors and the groups of its time. To restore it, first register the same tensors
 //! in the same groups. If the model has other tensors now, use
-//! [`restore_matching`](crate::Optimizer::restore_matching).
+//! [`restore_matching`](crate::Optimizer::restore_matching). If one has another shape now, such as a head
+//! for other classes, restore the model as it was, and change it afterwards.
+//!
+//! After a change, the [`Slots`](crate::Slots) of a whole model are out of date:
+//! [`Optimizer::slots`](crate::Optimizer::slots) returns new ones.
 //!
 //! # Bounds for each element
 //! [`bounds`](crate::AdamaxBuilder::bounds) keeps all entries of a tensor between two numbers. If each
 //! entry has bounds of its own, clamp the parameter after the step. This is the same projection, but
 //! takes a second pass. (`clamp` panics if a bound is NaN, or a lower bound is above its upper one.) The
 //! solver for argmin does all this by itself: `AdamaxSolver::with_bounds`.
+//!
+//! A report does not know of the clamp: for an entry at a bound, `max_step` stays near α. So compare the
+//! parameter with a copy from before the step, as here. A phase that can go around a full circle is better
+//! wrapped than bounded, because it would stop at the end of its range.
 //! ```
 //! use adamax::{Adamax, State};
 //! use ndarray::{Zip, array};
@@ -375,14 +385,20 @@
 //! let (lower, upper) = (array![0.0, -3.2, 2.5], array![f64::INFINITY, 3.2, 2.5]);
 //! let target = array![-1.0, 2.0, 0.0];
 //! let mut x = array![0.5_f64, 0.0, 2.5];
-//! let (rule, mut state) = (Adamax::builder().learning_rate(0.05).build()?, State::zeros_like(&x));
-//! for _ in 0..500 {
+//! let (rule, mut state) = (Adamax::new(0.05)?, State::zeros_like(&x));
+//! let mut before = x.clone();
+//! loop {
 //!     let gradient = (&x - &target) * 2.0;                        // of |x − target|²
+//!     before.assign(&x);
 //!     rule.step(&mut state, &mut x, &gradient)?;
-//!     Zip::from(&mut x)
-//!         .and(&lower)
-//!         .and(&upper)
-//!         .for_each(|x, &lower, &upper| *x = x.clamp(lower, upper));
+//!     let mut max_step = 0.0_f64;
+//!     Zip::from(&mut x).and(&lower).and(&upper).and(&before).for_each(|x, &lower, &upper, &before| {
+//!         *x = x.clamp(lower, upper);
+//!         max_step = max_step.max((*x - before).abs());
+//!     });
+//!     if max_step < 1e-6 {
+//!         break;
+//!     }
 //! }
 //! assert_eq!((x[0], x[2]), (0.0, 2.5));
 //! assert!((x[1] - 2.0).abs() < 1e-3);
@@ -450,7 +466,8 @@
 //! # Early stopping with the best parameters
 //! A model that learns its training data too well gets worse on other data. Observe the loss of a
 //! validation set with a [`Stop`](crate::Stop): it says when that loss is the best so far, and when it has
-//! stopped improving. The parameters of the best loss are yours to keep.
+//! stopped improving. The parameters of the best loss are yours to keep. If your function returns the loss
+//! together with the gradient, observe it before the step, which moves the parameters.
 //! ```
 //! use adamax::{Adamax, Optimizer, Stop, schedule::Threshold};
 //! use ndarray::{Array1, Array2, array};
@@ -520,6 +537,9 @@
 //! A [`Snapshot`](crate::Snapshot) holds the whole state of an optimizer, but not the parameters. A
 //! `Checkpoint` (feature `safetensors`) holds both, with averages and values of your own such as the step
 //! number, in one file. A crash cannot leave the file half written, and the numbers keep their bits.
+//!
+//! **Settings come from the file**: rules with their learning rates and bounds, the norm bound and the
+//! learning-rate scale. To go on with other settings, call `set_rule` and `set_max_norm` after `restore`.
 #![cfg_attr(feature = "safetensors", doc = "```")]
 #![cfg_attr(not(feature = "safetensors"), doc = "```ignore")]
 //! use adamax::{Adamax, Checkpoint, Error, Optimizer, Slot, schedule::Schedule};

@@ -15,7 +15,7 @@ use crate::{
     state::State,
     tensors::{
         leaf::Leaf,
-        outline::{Outline, Whole},
+        outline::{Misfit, Outline, Whole},
         visit::Tensors,
     },
 };
@@ -96,6 +96,62 @@ impl Slots {
         T: Tensors<A> + ?Sized,
         G: Tensors<A> + ?Sized,
     {
+        self.try_bind(model, gradients).unwrap_or_else(|misfit| Vec::from([Bound::misfit(misfit)]))
+    }
+
+    /// Binds those tensors of a model whose names are `chosen`, for one step. The others are frozen: they
+    /// keep their values and states, and count in no norm. Otherwise like [`bind`](Slots::bind).
+    ///
+    /// The model and the gradients must be whole all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer};
+    /// use ndarray::{Array1, Array2};
+    ///
+    /// struct Model { body: Array2<f64>, head: Array1<f64> }
+    /// adamax::tensors!(Model { body, head });
+    ///
+    /// let mut model = Model { body: Array2::ones((2, 2)), head: Array1::ones(2) };
+    /// let gradients = Model { body: Array2::ones((2, 2)), head: Array1::ones(2) };
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slots = optimizer.register_all(&model)?;
+    /// optimizer.step(&mut slots.bind_where(&mut model, &gradients, |name| name != "body"))?;
+    /// assert!(model.body[[0, 0]] == 1.0 && model.head[0] < 1.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    #[must_use]
+    #[doc(alias("requires_grad", "freeze", "unfreeze", "frozen"))]
+    pub fn bind_where<'a, A, T, G>(
+        &self,
+        model: &'a mut T,
+        gradients: &'a G,
+        mut chosen: impl FnMut(&str) -> bool,
+    ) -> Vec<Bound<'a, A>>
+    where
+        A: Real,
+        T: Tensors<A> + ?Sized,
+        G: Tensors<A> + ?Sized,
+    {
+        match self.try_bind(model, gradients) {
+            Ok(batch) => {
+                let named = self.names().zip(batch);
+                named.filter_map(|(name, bound)| chosen(name).then_some(bound)).collect()
+            }
+            Err(misfit) => Vec::from([Bound::misfit(misfit)]),
+        }
+    }
+
+    fn try_bind<'a, A, T, G>(
+        &self,
+        model: &'a mut T,
+        gradients: &'a G,
+    ) -> Result<Vec<Bound<'a, A>>, Misfit>
+    where
+        A: Real,
+        T: Tensors<A> + ?Sized,
+        G: Tensors<A> + ?Sized,
+    {
         let mut batch = Vec::with_capacity(self.slots.len());
         let mut slots = self.slots.iter();
         let gradients = self.outline.follow(Whole::Gradients, gradients, |leaf| {
@@ -111,10 +167,7 @@ impl Slots {
                 pair.set_parameter(parameter);
             }
         });
-        match model.and(gradients) {
-            Ok(()) => batch,
-            Err(misfit) => Vec::from([Bound::misfit(misfit)]),
-        }
+        model.and(gradients).map(|()| batch)
     }
 
     /// Returns the names of the tensors, in the order of the model.
@@ -125,6 +178,66 @@ impl Slots {
 
 /// Whole models.
 impl<A: Real> Optimizer<A> {
+    /// Returns the keys of a model whose tensors are all registered, by their names.
+    ///
+    /// For a model that changes during a run: [remove](Optimizer::remove) and
+    /// [register](Optimizer::register) single tensors, by the names that [`Tensors`] gives them. Then the
+    /// keys of before are out of date, and this returns new ones. The optimizer may have more tensors.
+    ///
+    /// # Errors
+    /// The error names the tensor.
+    /// - [`ErrorKind::Model`](crate::ErrorKind::Model) if a tensor of the model is not registered;
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if it does not have the registered shape;
+    /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if a name occurs twice in the model.
+    ///
+    /// # Allocation
+    /// The names, and a list of keys.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Optimizer};
+    /// use ndarray::{Array1, Array2, Ix1};
+    ///
+    /// struct Model { body: Array2<f64>, head: Array1<f64> }
+    /// adamax::tensors!(Model { body, head });
+    ///
+    /// let mut model = Model { body: Array2::ones((2, 2)), head: Array1::zeros(10) };
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// optimizer.register_all(&model)?;
+    ///
+    /// // A head of another length.
+    /// model.head = Array1::zeros(3);
+    /// optimizer.remove(optimizer.slot::<Ix1>("head").expect("registered above"))?;
+    /// optimizer.register("head", &model.head)?;
+    /// let slots = optimizer.slots(&model)?;
+    ///
+    /// let gradients = Model { body: Array2::ones((2, 2)), head: Array1::ones(3) };
+    /// optimizer.step(&mut slots.bind(&mut model, &gradients))?;
+    /// assert!(model.head[0] < 0.0);
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn slots<T: Tensors<A> + ?Sized>(&self, model: &T) -> Result<Slots, Error> {
+        let (outline, leaves) = Outline::of(model);
+        let mut names = BTreeSet::new();
+        let mut find = |name, leaf: &dyn Leaf<A>| {
+            if !names.insert(name) {
+                return Err(Detail::NameTaken.into());
+            }
+            let slot = self
+                .tensors
+                .slot::<IxDyn>(name)
+                .ok_or(Detail::Surplus { made: "registered", place: "the model" })?;
+            let state = self.tensors.get(slot).map(|tensor| &tensor.state);
+            state.map_or(Ok(()), |state| state.check_shape(leaf.shape()))?;
+            Ok(slot)
+        };
+        let slots = outline.names().iter().zip(leaves).map(|(name, leaf)| {
+            find(name.as_str(), leaf).map_err(|error: Error| error.in_registered(name))
+        });
+        let slots = slots.collect::<Result<_, _>>()?;
+        Ok(Slots { outline, slots })
+    }
+
     /// Registers all tensors of a model in the default group, or none.
     ///
     /// Their names are those of the fields: see [`Tensors`]. Otherwise like

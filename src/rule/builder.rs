@@ -111,6 +111,12 @@ impl AdamaxBuilder {
     /// bounds, as in Keras and in PyTorch programs that clamp. So a parameter leaves a bound as soon as
     /// the first moment points inwards.
     ///
+    /// A parameter that is held at a bound keeps its gradient. It counts in the norm of the gradients, and
+    /// so in [`MaxNorm::Global`](crate::MaxNorm::Global), where it makes the steps of all others shorter:
+    /// [`MaxNorm::PerTensor`](crate::MaxNorm::PerTensor) keeps tensors apart. To know when a bounded run is
+    /// done, look at [`Report::max_step`](crate::Report::max_step), or at
+    /// [`Adamax::projected_gradient_norm`].
+    ///
     /// In `f32`, each bound is rounded to nearest. A bound that rounds to 0, or that overflows, is an
     /// error at the step. For a bound on each element, see
     /// [Bounds for each element](crate::recipes#bounds-for-each-element).

@@ -257,7 +257,7 @@ impl<A: Real> State<A> {
 
     /// Refuses a parameter of another shape.
     #[inline(always)]
-    fn check_shape(&self, param: &[usize]) -> Result<(), Error> {
+    pub(crate) fn check_shape(&self, param: &[usize]) -> Result<(), Error> {
         let fits = if self.order == Order::ROW_MAJOR {
             same(self.m.shape(), param)
         } else {

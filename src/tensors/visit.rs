@@ -80,7 +80,8 @@ use crate::real::Real;
     label = "not a model of `{A}`",
     note = "for a struct: `adamax::tensors!(Model {{ weights, bias }});`",
     note = "with tensors of `f32`: `adamax::tensors!(impl Tensors<f32> for Model {{ weights, bias }});`",
-    note = "a field that holds no tensors is listed as `name: _`; a view that cannot be written to can be a `CowArray`"
+    note = "a field that holds no tensors is listed as `name: _`; a view that cannot be written to can be a `CowArray`",
+    note = "references are models only as `&mut`, and tuples only up to four"
 )]
 pub trait Tensors<A: Real> {
     /// Shows all tensors to a visitor.

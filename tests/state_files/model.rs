@@ -197,3 +197,27 @@ impl Tensors<f32> for Pair {
         self.arrays.iter_mut().for_each(|array| visitor.field(self.name, array));
     }
 }
+
+/// A second model stands beside the first. Faults change nothing.
+#[test]
+fn a_model_has_a_prefix() -> Result<(), Error> {
+    let (last, best) = (model(1.0), model(2.0));
+    let mut checkpoint = empty();
+    checkpoint.add_parameters(&last)?.add_parameters_under("best", &best)?;
+    assert_eq!(checkpoint.parameter::<f32, _>("best.layers.0.bias")?, {
+        best.layers[0].bias.clone().expect("a bias")
+    });
+    let taken = checkpoint.add_parameters_under("best", &best).map(drop);
+    assert_error(taken, ErrorKind::Name, "tensor `best.layers.0.weights`: name is taken");
+
+    let (mut first, mut second) = (model(7.0), model(8.0));
+    checkpoint.assign_parameters(&mut first)?;
+    checkpoint.assign_parameters_under("best", &mut second)?;
+    assert_eq!((&first, &second), (&last, &best));
+    let before = second.clone();
+    let missing = checkpoint.assign_parameters_under("other", &mut second).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Format);
+    assert!(missing.to_string().contains("`other.layers.0.weights`"), "{missing}");
+    assert_eq!(second, before);
+    Ok(())
+}

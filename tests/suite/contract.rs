@@ -326,7 +326,10 @@ fn models() {
         let _: fn(&mut Optimizer<A>, &T) -> Result<Slots, Error> = Optimizer::register_all::<T>;
         let _: fn(&mut Optimizer<A>, &T, fn(&str) -> Group) -> Result<Slots, Error> =
             Optimizer::register_all_in::<T>;
+        let _: fn(&Optimizer<A>, &T) -> Result<Slots, Error> = Optimizer::slots::<T>;
         let _: for<'a> fn(&Slots, &'a mut T, &'a G) -> Vec<Bound<'a, A>> = Slots::bind::<A, T, G>;
+        let _: for<'a> fn(&Slots, &'a mut T, &'a G, fn(&str) -> bool) -> Vec<Bound<'a, A>> =
+            Slots::bind_where::<A, T, G>;
         let _: fn(f64, &T) -> Result<Averages<A>, Error> = Averages::new::<T>;
         let _: fn(&T) -> Result<Averages<A>, Error> = Averages::equal::<T>;
     }

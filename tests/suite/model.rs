@@ -12,14 +12,14 @@ use adamax::{
 };
 use ndarray::{
     ArcArray, Array, Array0, Array1, Array2, Array3, ArrayD, ArrayViewMut0, ArrayViewMut1,
-    ArrayViewMut2, ArrayViewMutD, Axis, CowArray, Dimension, Ix1, array, s,
+    ArrayViewMut2, ArrayViewMutD, Axis, CowArray, Dimension, Ix1, Ix2, array, s,
 };
 use proptest::prelude::*;
 use std::{collections::BTreeSet, slice};
 
 // ---------------------------------------------------------------- a model of every kind
 
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 struct Layer<A> {
     weights: Array2<A>,
     bias: Option<Array1<A>>,
@@ -501,6 +501,80 @@ fn a_number_is_no_array_of_one_element() -> Result<(), Error> {
     optimizer.step(&mut slots.bind(&mut zero.clone(), &vec![1.0]))?;
     optimizer.step(&mut slots.bind(&mut vec![1.0], &zero))?;
     Ok(())
+}
+
+/// After surgery the old keys are refused, and new ones are found by name.
+#[test]
+fn slots_are_found_by_name() -> Result<(), Error> {
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let mut model = layers(&[3, 2]);
+    let old = optimizer.register_all(&model)?;
+    assert_eq!(optimizer.slots(&model)?, old);
+    // The optimizer may have more than the model.
+    assert_eq!(optimizer.slots(&model[..1])?.names().count(), 2);
+
+    let weights = optimizer.slot::<Ix2>("1.weights").expect("registered");
+    optimizer.remove(weights)?;
+    let message = "tensor `1.weights`: in the model, but not registered";
+    assert_error(optimizer.slots(&model), ErrorKind::Model, message);
+
+    let wide = layers(&[3, 5]);
+    optimizer.register("1.weights", &wide[1].weights)?;
+    let error = optimizer.slots(&model).unwrap_err();
+    assert_eq!((error.kind(), error.tensor()), (ErrorKind::Shape, Some("1.weights")));
+
+    model[1].weights = wide[1].weights.clone();
+    let slots = optimizer.slots(&model)?;
+    let (gradients, mut twin) = (model.clone(), model.clone());
+    let refused = optimizer.step(&mut old.bind(&mut twin, &gradients)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Foreign);
+    optimizer.step_all(&mut slots.bind(&mut model, &gradients))?;
+    assert_ne!(model, twin);
+
+    let twice = optimizer.slots(&Twice(&mut twin));
+    assert_error(twice, ErrorKind::Name, "tensor `0.weights`: name is taken");
+    Ok(())
+}
+
+/// Tensors that are not chosen keep their values and states, and count in no norm. A model that does not
+/// fit is an error, also if its tensors would not have been chosen.
+#[test]
+fn a_part_of_a_model_is_stepped() -> Result<(), Error> {
+    let (start, gradients) = (layers(&[3, 2]), layers(&[3, 2]));
+    let is_chosen = |name: &str| name.starts_with("1.");
+
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let (slots, mut model) = (optimizer.register_all(&start)?, start.clone());
+    let report =
+        optimizer.step_with_report(&mut slots.bind_where(&mut model, &gradients, is_chosen))?;
+
+    let mut alone = Optimizer::new(Adamax::default());
+    let (alone_slots, mut last) = (alone.register_all(&start[1..])?, start[1..].to_vec());
+    let expected = alone.step_with_report(&mut alone_slots.bind(&mut last, &gradients[1..]))?;
+    assert_eq!(report, expected);
+    assert_eq!((&model[0], &model[1]), (&start[0], &last[0]));
+    let steps: Vec<_> = optimizer.tensors().map(|(name, _, state)| (name, state.steps())).collect();
+    assert!(steps.iter().all(|&(name, steps)| steps == u64::from(is_chosen(name))), "{steps:?}");
+
+    model.push(layers(&[1]).remove(0));
+    let message = "tensor `2.weights`: in the model, but not registered";
+    let batch = &mut slots.bind_where(&mut model, &gradients, |_| false);
+    assert_error(optimizer.step(batch), ErrorKind::Model, message);
+    Ok(())
+}
+
+/// A model that shows the same tensors twice.
+struct Twice<'a>(&'a mut Vec<Layer<f64>>);
+
+impl Tensors<f64> for Twice<'_> {
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'_, 'a, f64>) {
+        self.0.visit(visitor);
+        self.0.visit(visitor);
+    }
+
+    fn visit_mut<'a>(&'a mut self, visitor: &mut VisitorMut<'_, 'a, f64>) {
+        self.0.visit_mut(visitor);
+    }
 }
 
 #[test]
