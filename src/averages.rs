@@ -55,7 +55,8 @@ impl<A: Real> Averages<A> {
     /// read.
     ///
     /// # Errors
-    /// As [`Average::new`]. The error names the tensor, if one is at fault.
+    /// As [`Average::new`], and [`ErrorKind::Name`](crate::ErrorKind::Name) if a name occurs twice in the
+    /// model. The error names the tensor, if one is at fault.
     ///
     /// # Allocation
     /// An array and the name for each tensor.
@@ -69,7 +70,8 @@ impl<A: Real> Averages<A> {
     /// are not read.
     ///
     /// # Errors
-    /// As [`Average::equal`]. The error names the tensor.
+    /// As [`Average::equal`], and [`ErrorKind::Name`](crate::ErrorKind::Name) if a name occurs twice in the
+    /// model. The error names the tensor.
     ///
     /// # Allocation
     /// An array and the name for each tensor.
@@ -102,7 +104,7 @@ impl<A: Real + Into<M>, M: Real> Averages<A, M> {
         model: &'a T,
         make: impl Fn(&str, &'a dyn Leaf<A>) -> Result<Average<A, M>, Error>,
     ) -> Result<Self, Error> {
-        let (outline, leaves) = Outline::of(model);
+        let (outline, leaves) = Outline::of(model)?;
         let made = outline.names().iter().zip(leaves).map(|(name, leaf)| make(name, leaf));
         let averages = made.collect::<Result<_, _>>()?;
         Ok(Averages { outline, averages })
@@ -153,7 +155,7 @@ impl<A: Real + Into<M>, M: Real> Averages<A, M> {
     pub fn assign_to<T: Tensors<A> + ?Sized>(&self, model: &mut T) -> Result<(), Error> {
         self.check(model, |average, leaf| average.check_assign(leaf.shape()))?;
         let (mut averages, mut result) = (self.averages.iter(), Ok(()));
-        self.outline.follow_mut(Whole::Averaged, model, |leaf| {
+        self.outline.write(Whole::Averaged, model, |leaf| {
             if let Some(average) = averages.next() {
                 keep_first(&mut result, || average.assign_to(&mut leaf.values_mut()));
             }

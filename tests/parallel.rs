@@ -327,3 +327,23 @@ fn the_callers_pool_is_enough() -> Result<(), Error> {
     assert!(ThreadPoolBuilder::new().num_threads(1).build_global().is_ok(), "already built");
     Ok(())
 }
+
+/// Views that repeat one element can be larger in all than a number holds. They are refused as in a
+/// sequential step, not added up.
+#[test]
+fn gradients_of_any_size_are_refused() -> Result<(), Error> {
+    let zero = ndarray::arr0(0.0);
+    let huge = zero.broadcast((1 << 31, 1 << 31)).expect("a view needs no memory");
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let mut tensors = vec![ndarray::Array2::<f64>::zeros((2, 2)); 5];
+    let mut slots = Vec::new();
+    for (index, tensor) in tensors.iter().enumerate() {
+        slots.push(optimizer.register(&index.to_string(), tensor)?);
+    }
+    let mut batch: Vec<_> =
+        slots.iter().zip(&mut tensors).map(|(slot, x)| slot.bind(x, &huge)).collect();
+    assert_eq!(optimizer.par_step(&mut batch).unwrap_err().kind(), adamax::ErrorKind::Shape);
+    assert!(optimizer.par_step_with_report(&mut batch).is_err());
+    assert!(optimizer.par_check(&mut batch).is_err());
+    Ok(())
+}

@@ -132,16 +132,10 @@ impl<A: Real> Checkpoint<A> {
         model: &T,
         rename: impl Fn(&String) -> String,
     ) -> Result<&mut Self, Error> {
-        let (outline, leaves) = Outline::of(model);
+        let (outline, leaves) = Outline::of(model)?;
         let names: Vec<_> = outline.names().iter().map(rename).collect();
-        let mut sorted: Vec<_> = names.iter().collect();
-        sorted.sort_unstable();
-        let twice = sorted.windows(2).find_map(|pair| match pair {
-            [name, next] if name == next => Some(*name),
-            _ => None,
-        });
         let taken = names.iter().find(|name| self.parameters.contains_key(*name));
-        if let Some(name) = taken.or(twice) {
+        if let Some(name) = taken {
             return Err(Error::from(Detail::NameTaken).in_tensor(name));
         }
         let tensors = leaves.into_iter().map(|leaf| Tensor::of(&leaf.values()));
@@ -187,7 +181,7 @@ impl<A: Real> Checkpoint<A> {
         model: &mut T,
         rename: impl Fn(&String) -> String,
     ) -> Result<(), Error> {
-        let (outline, leaves) = Outline::of(model);
+        let (outline, leaves) = Outline::of(model)?;
         let names: Vec<_> = outline.names().iter().map(rename).collect();
         let read = names.iter().zip(leaves).map(|(name, leaf)| {
             let saved: Array<B, IxDyn> = self.parameter(name)?;
@@ -197,7 +191,7 @@ impl<A: Real> Checkpoint<A> {
         let saved: Vec<_> = read.collect::<Result<_, Error>>()?;
         let mut saved = names.iter().zip(&saved);
         let mut result = Ok(());
-        outline.follow_mut(Whole::Model, model, |leaf| {
+        outline.write(Whole::Written, model, |leaf| {
             if let (Ok(()), Some((name, saved))) = (&result, saved.next()) {
                 // They can differ only if the model shows other tensors now than it has shown before.
                 result = check_saved_shape(name, saved.shape(), leaf.shape());

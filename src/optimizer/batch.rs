@@ -125,9 +125,10 @@ pub struct Checked<'s, 'a, A> {
     parallel: bool,
 }
 
-/// Returns the number of parameters of a batch.
+/// Returns the number of elements of the gradients of a batch; `usize::MAX` if it is larger, as it can be
+/// before a batch is checked: a broadcast view has any number.
 pub(super) fn elements<A: Real>(batch: &[Bound<'_, A>]) -> usize {
-    batch.iter().map(|bound| bound.pair.len()).sum()
+    batch.iter().fold(0, |sum, bound| sum.saturating_add(bound.pair.len()))
 }
 
 /// The first phase.

@@ -1,6 +1,6 @@
 //! All tensors of a model: registered together, and bound to their gradients for one step.
 
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
 use ndarray::IxDyn;
 
@@ -22,8 +22,9 @@ use crate::{
 
 /// The keys of all tensors of a model in one [`Optimizer`]. Made by [`Optimizer::register_all`].
 ///
-/// They belong to the tensors that the model had then. If its structure changes, register it in a new
-/// optimizer, which takes over the states with [`restore_matching`](Optimizer::restore_matching).
+/// They belong to the tensors that the model had then. If it changes, [remove](Optimizer::remove) and
+/// [register](Optimizer::register) the tensors that have changed; [`Optimizer::slots`] returns new keys.
+/// Items are named by position: see [`Tensors`].
 ///
 /// # Examples
 /// ```
@@ -54,7 +55,7 @@ pub struct Slots {
 impl Slots {
     /// Binds all tensors of a model to their gradients, for one step.
     ///
-    /// The gradients are a model with tensors of the same names in the same order: mostly a value of the
+    /// The gradients are a model with the same fields and items in the same order: mostly a value of the
     /// same type. Another type will do, such as one without the fields that hold no tensors. Layouts are
     /// as in [`Slot::bind`].
     ///
@@ -217,12 +218,8 @@ impl<A: Real> Optimizer<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn slots<T: Tensors<A> + ?Sized>(&self, model: &T) -> Result<Slots, Error> {
-        let (outline, leaves) = Outline::of(model);
-        let mut names = BTreeSet::new();
-        let mut find = |name, leaf: &dyn Leaf<A>| {
-            if !names.insert(name) {
-                return Err(Detail::NameTaken.into());
-            }
+        let (outline, leaves) = Outline::of(model)?;
+        let find = |name, leaf: &dyn Leaf<A>| {
             let slot = self
                 .tensors
                 .slot::<IxDyn>(name)
@@ -313,16 +310,12 @@ impl<A: Real> Optimizer<A> {
         model: &T,
         mut group: impl FnMut(&str) -> Group,
     ) -> Result<Slots, Error> {
-        let (outline, leaves) = Outline::of(model);
-        let mut names = BTreeSet::new();
+        let (outline, leaves) = Outline::of(model)?;
         let prepare = |(name, leaf): (_, &dyn Leaf<A>)| {
             let name: &String = name;
             let mut prepare = || {
                 let group = self.group_index(group(name))?;
                 self.check_name(name)?;
-                if !names.insert(name) {
-                    return Err(Detail::NameTaken.into());
-                }
                 Ok((Id::new()?, group, State::try_zeros_like(&leaf.values())?))
             };
             prepare().map_err(|error: Error| error.in_tensor(name))

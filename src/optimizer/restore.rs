@@ -89,7 +89,8 @@ impl<A: Real> Optimizer<A> {
     /// one of them has. This is for a model that has changed, such as one with a new last layer.
     ///
     /// - **Tensors** are matched by name. One that the snapshot does not have keeps its state, which is
-    ///   a state of zeros in a new optimizer.
+    ///   a state of zeros in a new optimizer. Beware of names that are positions, such as `layers.1`: after
+    ///   a layer is taken out, later ones have the names of others.
     /// - **Groups** are matched by number, and their numbers may differ: add new groups after the old
     ///   ones. A group gets the rule of the snapshot if one of its tensors is matched. Otherwise it
     ///   keeps its own rule. A matched tensor must be in the same group as before, so that no rule gets

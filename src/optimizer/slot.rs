@@ -262,6 +262,9 @@ impl<D> core::hash::Hash for Slot<D> {
 
 impl<D> fmt::Debug for Slot<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("index", &self.index).finish_non_exhaustive()
+        f.debug_struct("Slot")
+            .field("id", &self.id)
+            .field("index", &self.index)
+            .finish_non_exhaustive()
     }
 }

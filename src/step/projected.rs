@@ -14,6 +14,9 @@ use crate::{
 /// Returns the projected gradient of one element.
 #[inline(always)]
 pub(crate) fn entry<A: Real>(objective: Objective, [x, g]: [A; 2], [lower, upper]: [A; 2]) -> A {
+    if x.is_nan() {
+        return x;
+    }
     if x < lower || x > upper {
         return A::INFINITY;
     }
@@ -40,10 +43,12 @@ impl Adamax {
     /// norm of the gradient.
     ///
     /// A parameter that starts outside is moved inside by its first step. The norm is infinite until
-    /// then. It is NaN if an entry that counts is NaN.
+    /// then. It is NaN if a parameter is NaN, or a gradient that counts.
     ///
     /// # Errors
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the shapes differ;
+    /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting of the rule does not
+    ///   suit the precision, as in [`step`](Adamax::step);
     /// - [`ErrorKind::Memory`](crate::ErrorKind::Memory) if there is no memory for an array of this shape.
     ///
     /// # Cost
@@ -78,6 +83,7 @@ impl Adamax {
         grad: &ArrayRef<A, D>,
     ) -> Result<f64, Error> {
         Error::check_shapes((Role::Gradient, grad.shape()), (Role::Parameter, param.shape()))?;
+        self.check_precision::<A>()?;
         let (lower, upper) = self.bounds();
         let bounds = [lower, upper].map(A::from_f64);
         let mut entries = placement::zeros_in_order_of(param)?;

@@ -99,18 +99,18 @@ macro_rules! tensors {
         { $($field:ident $(: $nothing:tt)?),* $(,)? }
     ) => {
         impl<$($parameters)*> $crate::Tensors<$real> for $model $($arguments)* {
-            fn visit<'tensors>(
-                &'tensors self,
-                visitor: &mut $crate::Visitor<'_, 'tensors, $real>,
+            fn visit<'adamax_tensors>(
+                &'adamax_tensors self,
+                visitor: &mut $crate::Visitor<'_, 'adamax_tensors, $real>,
             ) {
                 let $model $fields = self;
                 $($crate::tensors!(@field visitor $field $($nothing)?);)*
                 _ = visitor;
             }
 
-            fn visit_mut<'tensors>(
-                &'tensors mut self,
-                visitor: &mut $crate::VisitorMut<'_, 'tensors, $real>,
+            fn visit_mut<'adamax_tensors>(
+                &'adamax_tensors mut self,
+                visitor: &mut $crate::VisitorMut<'_, 'adamax_tensors, $real>,
             ) {
                 let $model $fields = self;
                 $($crate::tensors!(@field visitor $field $($nothing)?);)*
@@ -122,6 +122,12 @@ macro_rules! tensors {
         $visitor.field(::core::stringify!($field), $field);
     };
     (@field $visitor:ident $field:ident _) => {};
+    (@ $($anything:tt)*) => {
+        ::core::compile_error!(
+            "list the fields of a struct: `tensors!(Model { weights, bias, name: _ });`; \
+             tuple structs and enums implement `adamax::Tensors` by hand"
+        );
+    };
     ($($model:tt)*) => {
         $crate::tensors!(@model [] [f64] $($model)*);
     };

@@ -56,11 +56,16 @@ pub(crate) enum Whole {
     Gradients,
     /// A model whose outline is that of its averages.
     Averaged,
+    /// A model to be written to, whose outline has just been taken.
+    Written,
 }
 
 impl Outline {
-    /// Writes down the tensors of a model, and returns them too.
-    pub(crate) fn of<A: Real, T: Tensors<A> + ?Sized>(model: &T) -> (Self, Vec<&dyn Leaf<A>>) {
+    /// Writes down the tensors of a model, and returns them too. Refuses a name that occurs twice: files
+    /// and optimizers find tensors by name.
+    pub(crate) fn of<A: Real, T: Tensors<A> + ?Sized>(
+        model: &T,
+    ) -> Result<(Self, Vec<&dyn Leaf<A>>), Error> {
         let mut recorder = Recorder {
             path: Path::default(),
             open: Vec::new(),
@@ -68,7 +73,12 @@ impl Outline {
             leaves: Vec::new(),
         };
         model.visit(&mut Visitor::new(&mut recorder));
-        (recorder.outline, recorder.leaves)
+        let Recorder { outline, leaves, .. } = recorder;
+        let mut names = BTreeSet::new();
+        match outline.names.iter().find(|name| !names.insert(*name)) {
+            Some(name) => Err(Error::from(Detail::NameTaken).in_tensor(name)),
+            None => Ok((outline, leaves)),
+        }
     }
 
     const EMPTY: Self = Outline { nodes: Vec::new(), names: Vec::new() };
@@ -102,6 +112,19 @@ impl Outline {
         let mut follower = Follower::new(self, each);
         model.visit_mut(&mut VisitorMut::new(&mut follower));
         follower.finish(whole)
+    }
+
+    /// [`follow_mut`](Outline::follow_mut), after a walk without `each`: it is called for all tensors or
+    /// none, also if the model's `visit_mut` does not show what its `visit` has shown.
+    pub(crate) fn write<A: Real, T: Tensors<A> + ?Sized>(
+        &self,
+        whole: Whole,
+        model: &mut T,
+        each: impl FnMut(&mut dyn Leaf<A>),
+    ) -> Result<(), Misfit> {
+        self.follow_mut(whole, &mut *model, |_: &mut dyn Leaf<A>| {})?;
+        let mut each = each;
+        self.follow_mut(whole, model, |leaf| each(leaf))
     }
 }
 
@@ -204,11 +227,14 @@ impl<'o, F> Follower<'o, F> {
         meets
     }
 
-    /// [`meets`](Follower::meets), where empty levels of the outline do not count.
+    /// [`meets`](Follower::meets), where empty levels of the outline do not count. `at` is the depth of the
+    /// node that is looked for.
     #[cold]
-    fn meets_later(&mut self, fits: impl Fn(&Node) -> bool) -> bool {
+    fn meets_later(&mut self, at: usize, fits: impl Fn(&Node) -> bool) -> bool {
         let rest = self.outline.nodes.iter().skip(self.met);
-        let empty = |node: &&Node| matches!(node, Node::Level { empty: true, .. });
+        // A level above ends the one that the model is in.
+        let empty =
+            |node: &Node| matches!(node, Node::Level { depth, empty: true, .. } if *depth >= at);
         let skipped = rest.take_while(|node| empty(node) && !fits(node)).count();
         let before = self.met;
         self.met += skipped;
@@ -232,7 +258,7 @@ impl<'o, F> Follower<'o, F> {
             }
             None => {}
         }
-        let known = self.meets_later(|node| node.is_level(depth, key));
+        let known = self.meets_later(depth, |node| node.is_level(depth, key));
         self.difference = (!known).then(|| Difference::Levels(Vec::from([(depth, key)])));
     }
 
@@ -251,7 +277,7 @@ impl<'o, F> Follower<'o, F> {
             }
             None => {}
         }
-        if unknown.is_empty() && self.meets_later(|node| *node == Node::Tensor { depth }) {
+        if unknown.is_empty() && self.meets_later(depth, |node| *node == Node::Tensor { depth }) {
             self.difference = None;
             return true;
         }
@@ -330,6 +356,7 @@ impl From<&Misfit> for Error {
             Whole::Model => ("the model", "registered"),
             Whole::Gradients => ("the gradients", "registered"),
             Whole::Averaged => ("the model", "averaged"),
+            Whole::Written => ("`visit_mut`", "in `visit`"),
         };
         let detail = match fault {
             Fault::Missing => Detail::Missing { made, place },

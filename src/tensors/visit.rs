@@ -31,6 +31,11 @@ use crate::real::Real;
 ///
 /// So the bias of the first of several layers is called `layers.0.bias`, as in PyTorch.
 ///
+/// Items are named by position: after a layer is removed from a `Vec`, all later ones have other names. To
+/// take over their states, copy them one by one with
+/// [`set_state`](crate::Optimizer::set_state). A `Vec<f64>` is one tensor per number: write `Array1<f64>`
+/// for a vector. An `ArcArray` that is shared is copied when it is bound.
+///
 /// A view that cannot be written to is no model. As a part of gradients it can be a `CowArray`, which is
 /// made of a view without a copy: `CowArray::from(view)`.
 ///

@@ -172,6 +172,18 @@ fn a_model_is_added_all_or_nothing() -> Result<(), Error> {
     );
     assert_eq!(checkpoint, before);
 
+    // A model whose `visit_mut` forgets a tensor is not written to.
+    let mut hidden = Hidden([array![1.0], array![2.0]]);
+    let mut both = empty();
+    both.add_parameters(&hidden)?;
+    hidden.0[0][0] = 7.0;
+    assert_error(
+        both.assign_parameters(&mut hidden),
+        ErrorKind::Model,
+        "tensor `1`: in `visit`, but missing in `visit_mut`",
+    );
+    assert_eq!(hidden.0[0][0], 7.0);
+
     // A model that shows two tensors of one name.
     let twice = |name: &'static str| Pair { name, arrays: [array![1.0], array![2.0]] };
     assert_error(
@@ -181,6 +193,18 @@ fn a_model_is_added_all_or_nothing() -> Result<(), Error> {
     );
     assert_eq!(checkpoint, before);
     Ok(())
+}
+
+struct Hidden([Array1<f32>; 2]);
+
+impl Tensors<f32> for Hidden {
+    fn visit<'a>(&'a self, visitor: &mut adamax::Visitor<'_, 'a, f32>) {
+        self.0.visit(visitor);
+    }
+
+    fn visit_mut<'a>(&'a mut self, visitor: &mut adamax::VisitorMut<'_, 'a, f32>) {
+        visitor.item(0, &mut self.0[0]);
+    }
 }
 
 struct Pair {

@@ -300,3 +300,20 @@ fn each_group_has_its_bounds() -> Result<(), Error> {
     assert!(phase[0] > 3.5 && phase[1] < -3.5, "{phase}");
     Ok(())
 }
+
+#[test]
+fn the_projected_gradient_hides_no_nan_and_no_bound_that_f32_cannot_hold() -> Result<(), Error> {
+    let rule = Adamax::builder().bounds(0.0, 1.0).build()?;
+    // A NaN parameter is at no bound, and it is not done.
+    assert!(rule.projected_gradient_norm(&array![f64::NAN], &array![0.0])?.is_nan());
+    assert!(rule.projected_gradient_norm(&array![f32::NAN, 0.5], &array![0.0, 0.0])?.is_nan());
+    for (lower, upper) in [(1e300, f64::INFINITY), (1e-60, 1.0)] {
+        let rule = Adamax::builder().bounds(lower, upper).build()?;
+        let refused = rule.projected_gradient_norm(&array![0.5_f32], &array![0.0]).unwrap_err();
+        let mut x = array![0.5_f32];
+        let mut state = State::zeros_like(&x);
+        let expected = rule.step(&mut state, &mut x, &array![0.0]).unwrap_err();
+        assert_eq!((refused.kind(), refused.to_string()), (expected.kind(), expected.to_string()));
+    }
+    Ok(())
+}

@@ -563,6 +563,63 @@ fn a_part_of_a_model_is_stepped() -> Result<(), Error> {
     Ok(())
 }
 
+/// The fault is in the level where the model is, also if the outline has empty levels of the same name.
+#[test]
+fn a_fault_among_empty_levels_is_named() -> Result<(), Error> {
+    struct Bare {
+        bias: Option<Array1<f64>>,
+    }
+    adamax::tensors!(Bare { bias });
+    let bare = |bias: Option<f64>| Some(Bare { bias: bias.map(|bias| array![bias]) });
+    let model = |first, second| vec![first, second];
+
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slots = optimizer.register_all(&model(None, bare(None)))?;
+    let gradients = model(None, bare(None));
+    for (mut changed, name) in [
+        (model(bare(Some(1.0)), bare(None)), "0.bias"),
+        (model(None, bare(Some(1.0))), "1.bias"),
+        (model(bare(None), bare(Some(1.0))), "1.bias"),
+    ] {
+        let error = optimizer.step(&mut slots.bind(&mut changed, &gradients)).unwrap_err();
+        assert_eq!((error.kind(), error.tensor()), (ErrorKind::Model, Some(name)));
+    }
+    Ok(())
+}
+
+/// The averages of tensors with one name could not be told apart in a file.
+#[test]
+fn averages_refuse_a_name_that_occurs_twice() {
+    let mut layers = layers(&[3]);
+    let message = "tensor `0.weights`: name is taken";
+    assert_error(Averages::new(0.5, &Twice(&mut layers)), ErrorKind::Name, message);
+    assert_error(Averages::equal(&Twice(&mut layers)), ErrorKind::Name, message);
+}
+
+/// A model whose `visit_mut` forgets a tensor. Nothing is written.
+#[test]
+fn a_model_that_hides_a_tensor_is_not_written_to() -> Result<(), Error> {
+    struct Hidden([Array1<f64>; 2]);
+    impl Tensors<f64> for Hidden {
+        fn visit<'a>(&'a self, visitor: &mut Visitor<'_, 'a, f64>) {
+            visitor.field("a", &self.0[0]);
+            visitor.field("b", &self.0[1]);
+        }
+
+        fn visit_mut<'a>(&'a mut self, visitor: &mut VisitorMut<'_, 'a, f64>) {
+            visitor.field("a", &mut self.0[0]);
+        }
+    }
+    let mut model = Hidden([array![1.0], array![2.0]]);
+    let mut averages = Averages::equal(&model)?;
+    averages.update(&model)?;
+    model.0[0][0] = 7.0;
+    let message = "tensor `b`: averaged, but missing in the model";
+    assert_error(averages.assign_to(&mut model), ErrorKind::Model, message);
+    assert_eq!(model.0[0][0], 7.0);
+    Ok(())
+}
+
 /// A model that shows the same tensors twice.
 struct Twice<'a>(&'a mut Vec<Layer<f64>>);
 
