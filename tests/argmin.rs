@@ -866,9 +866,10 @@ struct BoundedStep {
 
 /// Steps without bounds, each followed by the projection.
 fn bounded_climb(rule: &Adamax, steps: u64) -> Vec<BoundedStep> {
-    let mut x = Array1::from_iter(RUNGS);
-    let mut moments = Moments::zeros_like(&x);
     let bounds = || LOWER.into_iter().zip(UPPER);
+    let mut x: Array1<f64> =
+        RUNGS.into_iter().zip(bounds()).map(|(x, (low, up))| inside(x, low, up)).collect();
+    let mut moments = Moments::zeros_like(&x);
     let step = |_| {
         let (before, gradient) = (x.clone(), Ladder::slope(&x));
         rule.step(&mut moments, &mut x, &gradient).unwrap();
@@ -1001,7 +1002,7 @@ fn different_bounds_limit_every_rule() {
         let upper = [0.5, INF, 0.125, 2.0].map(A::of);
         for case in rules::one_of_each_kind() {
             let rule = case.rule.to_builder().bounds(-INF, INF).build().unwrap();
-            let mut x = start.clone();
+            let mut x = Array1::from_iter([0.5, -1.0, 0.125, 2.0].map(A::of));
             let mut moments = Moments::zeros_like(&x);
             let mut problem = Problem::new(Bowl::around(start.mapv(|x| -x)));
             let mut solver = AdamaxSolver::new(rule).with_bounds(&lower, &upper).unwrap();
@@ -1070,21 +1071,94 @@ fn a_run_ends_at_a_bound() {
     assert_eq!(at_bounds(flat(AdamaxSolver::new(up))), (true, vec![1.75, 1.5]));
 }
 
-/// The start is no solution while it is outside, whatever the gradient is there.
+/// No cost or gradient is evaluated outside, not even at the start, and `best_param` is inside.
 #[test]
-fn a_start_outside_is_moved_inside_by_the_first_step() {
-    let flat = |gradient: [f64; 2]| {
-        let plane = Plane { gradient: gradient.to_vec(), cost: 0.0 };
-        let solver = bounded(&vec![-INF, 1.0], &vec![2.0, INF]).with_tolerance_grad(1e-9).unwrap();
-        let result = Executor::new(plane, solver)
-            .configure(|state| state.param(vec![5.0, -3.0]).max_iters(9))
-            .run()
-            .unwrap();
-        let state = result.state();
-        (state.get_iter(), state.get_param().unwrap().clone())
-    };
-    assert_eq!(flat([0.0, 0.0]), (1, vec![2.0, 1.0]));
-    assert_eq!(flat([-1.0, 1.0]), (1, vec![2.0, 1.0]));
+fn a_start_outside_is_moved_inside_before_the_first_evaluation() {
+    /// The problem of `Ladder`, which refuses to be evaluated where a parameter is above 1.75 or below 1.5.
+    struct Inside<P>(Ladder<P>);
+    fn check<P>(x: &P) -> Result<(), Error>
+    where
+        for<'a> &'a P: IntoIterator<Item = &'a f64>,
+    {
+        let is_inside = x.into_iter().all(|x| (1.5..=1.75).contains(x));
+        if is_inside { Ok(()) } else { Err(Error::msg("outside")) }
+    }
+    impl<P> CostFunction for Inside<P>
+    where
+        for<'a> &'a P: IntoIterator<Item = &'a f64>,
+    {
+        type Param = P;
+        type Output = f64;
+        fn cost(&self, x: &P) -> Result<f64, Error> {
+            check(x).and_then(|()| self.0.cost(x))
+        }
+    }
+    impl<P> Gradient for Inside<P>
+    where
+        for<'a> &'a P: IntoIterator<Item = &'a f64>,
+    {
+        type Param = P;
+        type Gradient = P;
+        fn gradient(&self, x: &P) -> Result<P, Error> {
+            check(x).and_then(|()| self.0.gradient(x))
+        }
+    }
+    // The minimum is at (1, 2), outside. So is the start, and what is given with it looks like a solution.
+    fn run<P>(make: fn([f64; 2]) -> P, solver: &AdamaxSolver, edge: [f64; 2])
+    where
+        P: Clone + 'static + PartialEq + std::fmt::Debug,
+        for<'a> &'a P: IntoIterator<Item = &'a f64>,
+        for<'a> &'a mut P: IntoIterator<Item = &'a mut f64>,
+    {
+        let start = || make([9.0, -9.0]);
+        let begins: [&dyn Fn(On<P>) -> On<P>; 2] = [&|state| state.param(start()), &|state| {
+            state.param(start()).cost(-1.0).gradient(make([0.0, 0.0]))
+        }];
+        for begin in begins {
+            let mut problem = Problem::new(Inside(Ladder::new()));
+            let (state, _) = solver.clone().init(&mut problem, begin(IterState::new())).unwrap();
+            assert_eq!(state.get_param(), Some(&make(edge)));
+            let cost = Ladder::new().cost(&make(edge)).unwrap();
+            assert_eq!((state.get_cost(), state.get_prev_cost()), (cost, INF));
+            assert_eq!(state.get_gradient(), Some(&Ladder::slope(&make(edge))));
+            assert_eq!(state.get_prev_gradient(), None);
+
+            let result = Executor::new(Inside(Ladder::new()), solver.clone())
+                .configure(|state| begin(state).max_iters(50))
+                .run()
+                .unwrap();
+            assert_eq!(result.state().get_best_param(), Some(&make([1.5, 1.75])));
+        }
+    }
+    let of_rule = rule(0.05).to_builder().bounds(1.5, 1.75).build().unwrap();
+    let solvers = [
+        AdamaxSolver::new(of_rule),
+        // The same bounds for all elements, and different ones.
+        bounded(&vec![1.5, 1.5], &vec![1.75, 1.75]),
+        bounded(&vec![1.5, 1.5], &vec![1.625, 1.75]),
+    ];
+    for (solver, edge) in solvers.iter().zip([1.75, 1.75, 1.625]) {
+        run(|x| x.to_vec(), solver, [edge, 1.5]);
+        run(|x| x, solver, [edge, 1.5]);
+        run(|x| DVector::from_row_slice(&x), solver, [edge, 1.5]);
+        run(Array1::from_iter, solver, [edge, 1.5]);
+    }
+}
+
+/// What is given with a start that is inside still counts.
+#[test]
+fn a_start_inside_keeps_its_cost_and_gradient() {
+    let start = ArcArray::from(array![2.0, 1.0]);
+    let plane = Plane { gradient: start.clone(), cost: 1.0 };
+    let mut solver = bounded(&array![-INF, 1.0], &array![2.0, INF]);
+    let given = ArcArray::from(array![0.5, 0.25]);
+    let state: On<ArcArray<f64, Ix1>> = IterState::new().param(start.clone());
+    let mut problem = Problem::new(plane);
+    let (state, _) = solver.init(&mut problem, state.cost(3.0).gradient(given.clone())).unwrap();
+    assert!(problem.counts.is_empty(), "evaluated again");
+    assert_eq!((state.get_cost(), state.get_gradient()), (3.0, Some(&given)));
+    let param = state.get_param().unwrap();
+    assert_eq!(param.as_ptr(), start.as_ptr(), "a shared array was copied");
 }
 
 #[test]
@@ -1117,16 +1191,15 @@ fn a_bound_is_rounded_to_the_parameter() {
     assert_eq!(kv.unwrap().get("step_norm").unwrap().get_float(), Some(0.0));
 }
 
+/// Without `init`, which would move the parameter inside.
 #[test]
 fn a_skipped_step_is_not_projected() {
     let skipping = rule(0.05).to_builder().non_finite(NonFinite::Skip).build().unwrap();
     let plane = Plane { gradient: vec![f64::NAN, 0.0], cost: 0.0 };
-    let solver = AdamaxSolver::new(skipping).with_bounds(&[0.0, 0.0], &[1.0, 2.0]).unwrap();
-    let result = Executor::new(plane, solver)
-        .configure(|state| state.param(vec![5.0, 5.0]).max_iters(3))
-        .run()
-        .unwrap();
-    assert_eq!(result.state().get_param().unwrap(), &vec![5.0, 5.0]);
+    let mut solver = AdamaxSolver::new(skipping).with_bounds(&[0.0, 0.0], &[1.0, 2.0]).unwrap();
+    let state: On<Vec<f64>> = IterState::new().param(vec![5.0, 5.0]);
+    let (state, _) = solver.next_iter(&mut Problem::new(plane), state).unwrap();
+    assert_eq!(state.get_param().unwrap(), &vec![5.0, 5.0]);
 }
 
 #[test]
@@ -1141,15 +1214,23 @@ fn bounds_that_cannot_be_kept_are_refused() {
         (
             [0.0, f64::NAN],
             [1.0, 1.0],
-            "lower bound is NaN at index [1], but must be below infinity",
+            "lower bound is NaN at index [1], but must be a number below infinity",
         ),
         (
             [0.0, 0.0],
             [f64::NAN, 1.0],
-            "upper bound is NaN at index [0], but must be above -infinity",
+            "upper bound is NaN at index [0], but must be a number above -infinity",
         ),
-        ([0.0, INF], [1.0, INF], "lower bound is inf at index [1], but must be below infinity"),
-        ([-INF, 0.0], [-INF, 1.0], "upper bound is -inf at index [0], but must be above -infinity"),
+        (
+            [0.0, INF],
+            [1.0, INF],
+            "lower bound is inf at index [1], but must be a number below infinity",
+        ),
+        (
+            [-INF, 0.0],
+            [-INF, 1.0],
+            "upper bound is -inf at index [0], but must be a number above -infinity",
+        ),
         (
             [0.0, 1.5],
             [1.0, 1.25],

@@ -1,11 +1,14 @@
 //! Bounds of each element of a parameter: their checks, and what is projected onto them.
 
-use alloc::format;
+use alloc::{format, vec::Vec};
 
 use ::argmin::core::ArgminError;
 use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn, Zip};
 
-use super::norms;
+use super::{
+    norms,
+    values::{self, Values},
+};
 use crate::{
     error::{hint, same},
     real::Real,
@@ -40,8 +43,8 @@ impl<A: Real> Bounds<A> {
         for ((index, &low), &up) in lower.indexed_iter().zip(&upper) {
             // Each condition is true for allowed values only, so NaN is refused.
             let conditions = [
-                (low < A::INFINITY, LOWER, low, "below infinity", None),
-                (up > -A::INFINITY, UPPER, up, "above -infinity", None),
+                (low < A::INFINITY, LOWER, low, "a number below infinity", None),
+                (up > -A::INFINITY, UPPER, up, "a number above -infinity", None),
                 (low <= up, LOWER, low, "at most the upper bound", Some(up)),
                 (low <= most, LOWER, low, "at most the upper bound of the rule", Some(most)),
                 (up >= least, UPPER, up, "at least the lower bound of the rule", Some(least)),
@@ -126,6 +129,27 @@ impl<'a, A: Real> Limits<'a, A> {
         let (lower, upper) = of_rule::<A>(rule);
         let are_set = lower > -A::INFINITY || upper < A::INFINITY;
         are_set.then_some(Limits::Same(lower, upper))
+    }
+
+    /// Moves a parameter of the same shape inside. Returns true if an element was outside. A parameter
+    /// inside is not written to, so an array that is shared stays shared.
+    pub(super) fn project<P: Values<A>>(&self, param: &mut P, buffer: &mut Vec<A>) -> bool {
+        let is_outside = |x: A, lower: A, upper: A| x < lower || x > upper;
+        let array = values::read(param, buffer);
+        let any_outside = match self {
+            Limits::Same(lower, upper) => array.iter().any(|x| is_outside(*x, *lower, *upper)),
+            Limits::Each(each) => {
+                let operands = Zip::from(&array).and(&each.lower).and(&each.upper);
+                operands.any(|x, lower, upper| is_outside(*x, *lower, *upper))
+            }
+        };
+        if any_outside {
+            values::write(param, buffer, |array| match self {
+                Limits::Same(lower, upper) => array.map_inplace(|x| *x = clamp(*x, *lower, *upper)),
+                Limits::Each(each) => each.project(array),
+            });
+        }
+        any_outside
     }
 
     /// Returns the norm of the projected gradient (see [`Adamax::projected_gradient_norm`]). It is NaN if

@@ -101,7 +101,9 @@ use crate::{
 /// ## Results
 ///
 /// `best_param` is the parameter with the lowest cost so far, `param` the last one. If the cost is
-/// evaluated on minibatches, the lowest cost is mostly chance: use `param`. argmin minimizes. To
+/// evaluated on minibatches, the lowest cost is mostly chance: use `param`. With bounds of the rule or of
+/// [`with_bounds`](Self::with_bounds), both are within them: a start outside is moved inside before the
+/// first evaluation, and a cost or gradient given with it is computed anew. argmin minimizes. To
 /// maximize, negate cost and gradient and leave the rule's
 /// [`objective`](crate::AdamaxBuilder::objective) at its default; otherwise `best_param` is the
 /// worst parameter.
@@ -290,8 +292,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// can be, such as 1e-170, still has its norm.
     ///
     /// If the rule or the solver has bounds, the
-    /// [projected gradient](Adamax::projected_gradient_norm) counts: the run also stops at a bound. It does
-    /// not stop while an element is outside its bounds.
+    /// [projected gradient](Adamax::projected_gradient_norm) counts: the run also stops at a bound.
     ///
     /// # Errors
     /// `ArgminError::InvalidParameter` if `tol_grad` is NaN, infinite or negative.
@@ -333,9 +334,10 @@ impl<A: Real> AdamaxSolver<A> {
     /// result has the bits of a rule with these bounds; otherwise the projection is one pass more. NaN
     /// stays NaN, and −0 stays −0 where 0 is allowed.
     ///
-    /// The moments are not told, so an element leaves its bound as soon as its moment has turned. An
-    /// element that starts outside is moved inside by the first step that is not skipped; cost and gradient
-    /// are evaluated where it starts.
+    /// A start outside is moved inside before the first evaluation, and so is one outside of the bounds of
+    /// the rule. A cost or a gradient that was given with it is then computed anew, because it belongs to
+    /// another point. The moments are not told of bounds, so an element leaves its bound as soon as its
+    /// moment has turned.
     ///
     /// # Errors
     /// `ArgminError::InvalidParameter`, which names the index, if a bound is NaN, a lower one is ∞, an upper
@@ -498,9 +500,16 @@ where
         problem: &mut Problem<O>,
         mut state: Iterate<P, A>,
     ) -> Result<(Iterate<P, A>, Option<KV>), Error> {
-        let param = state.take_param().ok_or_else(no_parameter)?;
-        let array = values::read(&param, &mut self.buffers.param);
-        check_bounds(self.bounds.as_ref(), &array)?;
+        let mut param = state.take_param().ok_or_else(no_parameter)?;
+        let buffer = &mut self.buffers.param;
+        check_bounds(self.bounds.as_ref(), &values::read(&param, buffer))?;
+        let limits = Limits::of(&self.rule, self.bounds.as_ref());
+        if limits.is_some_and(|limits| limits.project(&mut param, buffer)) {
+            // They belong to the point outside.
+            state.cost = A::INFINITY;
+            state.grad = None;
+        }
+        let array = values::read(&param, buffer);
         // A copy, because everything that follows may fail.
         let moments = match self.state.clone() {
             Some(earlier) => earlier.with_layout_of(&array).map_err(refused)?,
@@ -719,7 +728,7 @@ fn copy_of<A: Real>(
 }
 
 fn no_parameter() -> Error {
-    let text = "`AdamaxSolver` requires an initial parameter array. \
+    let text = "`AdamaxSolver` requires an initial parameter. \
                 Please provide an initial guess via `Executor`s `configure` method.";
     ArgminError::NotInitialized { text: text.to_string() }.into()
 }
