@@ -39,13 +39,14 @@ use crate::{error::Detail, rule::range::check};
 /// | setting | default | range |
 /// |---|---|---|
 /// | [`objective`](StopBuilder::objective) | [`Minimize`](Objective::Minimize) | |
-/// | [`patience`](StopBuilder::patience) | 10 | |
+/// | [`patience`](StopBuilder::patience) | off | |
 /// | [`threshold`](StopBuilder::threshold) | [`Relative(1e-4)`](Threshold::Relative) | finite, ≥ 0 |
 /// | [`smoothing`](StopBuilder::smoothing) | 0 (off) | [0, 1) |
 /// | [`step_tolerance`](StopBuilder::step_tolerance) | 0 (off) | finite, ≥ 0 |
 /// | [`gradient_tolerance`](StopBuilder::gradient_tolerance) | 0 (off) | finite, ≥ 0 |
 ///
-/// Patience and threshold count as in [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau). Keras'
+/// Every criterion is off until it is set. Patience and threshold count as in
+/// [`ReduceOnPlateau`](crate::schedule::ReduceOnPlateau). Keras'
 /// `EarlyStopping(patience=n, min_delta=d)` stops at the n-th bad loss in a row. For n ≥ 1 this is
 /// `patience(n - 1)` and `Threshold::Absolute(d)`.
 ///
@@ -153,7 +154,9 @@ impl StopVerdict {
 )]
 pub(crate) struct Settings {
     objective: Objective,
-    patience: u64,
+    /// `None` is off. A number that stands for it, `u64::MAX`, could not be written by formats whose numbers
+    /// are signed, such as TOML.
+    patience: Option<u64>,
     threshold: Threshold,
     smoothing: f64,
     step_tolerance: f64,
@@ -164,7 +167,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             objective: Objective::Minimize,
-            patience: 10,
+            patience: None,
             threshold: Threshold::Relative(1e-4),
             smoothing: 0.0,
             step_tolerance: 0.0,
@@ -312,7 +315,8 @@ impl Stop {
     /// [`observe`](Stop::observe) returned it.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
-        (self.observed.bad_in_a_row > self.settings.patience).then_some(StopReason::Patience)
+        let patience = self.settings.patience?;
+        (self.observed.bad_in_a_row > patience).then_some(StopReason::Patience)
     }
 
     /// Returns the best loss so far, after smoothing; `None` before the first finite loss.
@@ -348,6 +352,12 @@ impl Stop {
     #[cfg(feature = "serde")]
     pub(crate) fn parts(&self) -> (Settings, Observed) {
         (self.settings, self.observed)
+    }
+
+    /// Returns the direction in which a loss is better.
+    #[cfg(feature = "argmin")]
+    pub(crate) fn objective(&self) -> Objective {
+        self.settings.objective
     }
 
     /// Returns true if the step tolerance is on.
@@ -390,9 +400,9 @@ impl StopBuilder {
     }
 
     /// Sets the number of bad losses in a row that are tolerated: the next one is the reason to stop.
-    /// `u64::MAX` is off.
+    /// `u64::MAX` is off, as is the default.
     pub fn patience(mut self, losses: u64) -> Self {
-        self.settings.patience = losses;
+        self.settings.patience = (losses < u64::MAX).then_some(losses);
         self
     }
 

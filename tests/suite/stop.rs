@@ -150,10 +150,20 @@ fn losses_of_every_size_are_smoothed() -> Result<(), Error> {
     Ok(())
 }
 
+/// Each criterion is off until it is set, patience too, and the number that switches it off is the default.
 #[test]
-fn unlimited_patience_is_possible() -> Result<(), Error> {
-    let mut stop = Stop::builder().patience(u64::MAX).build()?;
-    assert!((0..100).all(|_| stop.observe(f64::NAN).reason().is_none()));
+fn patience_is_off_by_default() -> Result<(), Error> {
+    let tolerance = Stop::builder().gradient_tolerance(1e-6);
+    let mut stops = [tolerance.build()?, tolerance.patience(u64::MAX).build()?];
+    for stop in &mut stops {
+        stop.observe(1.0);
+        assert!((0..100).all(|_| stop.observe(1.0).reason().is_none()));
+        assert!((0..100).all(|_| stop.observe(f64::NAN).reason().is_none()));
+    }
+    assert_eq!(stops[0], stops[1]);
+    let mut limited = tolerance.patience(u64::MAX - 1).build()?;
+    assert_ne!(limited, tolerance.build()?);
+    assert_eq!(limited.observe(f64::NAN).reason(), None);
     Ok(())
 }
 
@@ -254,6 +264,20 @@ mod serialised {
             assert_eq!(back, stop);
         }
         assert_eq!(stop.reason(), Some(StopReason::Patience));
+        Ok(())
+    }
+
+    /// A default that needs more than 63 bits could not be written as TOML, for instance.
+    #[test]
+    fn patience_that_is_off_is_no_number() -> Result<(), Error> {
+        let off = Stop::builder().build()?;
+        let written = serde_json::to_value(&off).expect("finite numbers");
+        assert_eq!(written["settings"]["patience"], Value::Null);
+        assert_eq!(serde_json::from_value::<Stop>(written).expect("just written"), off);
+        let on = Stop::builder().patience(0).build()?;
+        let written = serde_json::to_value(&on).expect("finite numbers");
+        assert_eq!(written["settings"]["patience"], json!(0));
+        assert_eq!(serde_json::from_value::<Stop>(written).expect("just written"), on);
         Ok(())
     }
 
