@@ -18,7 +18,7 @@ use adamax::{
         ArcArray, Array, Array0, Array1, Array2, Array3, ArrayD, Axis, Dimension, Ix1, IxDyn,
         NdFloat, ShapeBuilder, array,
     },
-    schedule::Schedule,
+    schedule::{Amplitude, Schedule},
 };
 use argmin::core::{
     ArgminError, ArgminFloat, CostFunction, Error, Executor, Gradient, IterState, KV,
@@ -211,7 +211,7 @@ fn the_parameter_stays_where_it_is_in_memory() {
 
 /// The problem ½·Σ i·(x − i)², i = 1, 2, …, on any type that can be iterated.
 struct Ladder<P> {
-    /// The evaluation that fails, if one does.
+    /// The evaluation that fails, if one does, or that a run refuses.
     refused: Option<&'static str>,
     gradient: fn(&P) -> P,
 }
@@ -244,6 +244,9 @@ where
     fn cost(&self, x: &P) -> Result<f64, Error> {
         if self.refused == Some("cost") {
             return Err(Error::msg("no cost"));
+        }
+        if self.refused == Some("NaN cost") {
+            return Ok(f64::NAN);
         }
         let terms = x.into_iter().zip(1..).map(|(x, i)| f64::from(i) * (x - f64::from(i)).powi(2));
         Ok(terms.sum::<f64>() / 2.0)
@@ -1372,6 +1375,52 @@ fn a_stop_looks_at_what_was_written() {
     assert_ended_by(&result, &TerminationReason::MaxItersReached);
 }
 
+/// argmin minimizes the cost; the best loss of such a `Stop` would be the highest.
+#[test]
+fn a_stop_that_maximizes_is_refused() {
+    let (problem, start, solver) = small();
+    let criteria = stop().objective(Objective::Maximize).build().unwrap();
+    let error = failure(run((problem, start, solver.with_stop(criteria)), |state| state));
+    let expected = "objective of the `Stop` is Maximize, but must be Minimize, because argmin \
+                    minimizes the cost";
+    assert!(
+        matches!(&error, ArgminError::InvalidParameter { text } if text == expected),
+        "{error}"
+    );
+}
+
+/// A step that is short only because of a warm-up is no reason to stop.
+#[test]
+fn short_steps_of_a_rising_schedule_do_not_end_a_run() {
+    let by_norm = |solver: AdamaxSolver| solver.with_tolerance_step(1e-4).unwrap();
+    let by_change =
+        |solver: AdamaxSolver| solver.with_stop(stop().step_tolerance(1e-4).build().unwrap());
+    for limited in [by_norm, by_change] {
+        let ended = |schedule: Schedule| {
+            let (problem, start, solver) = small();
+            let solver = limited(solver.with_schedule(schedule));
+            let result = run((problem, start, solver), |state| state.max_iters(40)).unwrap();
+            let state = result.state();
+            let reason = state.get_termination_reason().cloned();
+            (state.get_iter(), reason == Some(TerminationReason::SolverConverged))
+        };
+        let constant = || Schedule::constant(1.0).unwrap();
+        // The first step is 0.
+        assert_eq!(ended(constant().warm_up(5, 0.0).unwrap()), (40, false));
+        // Cycles of 10 steps that begin with a short one, and end with one.
+        let triangle = Schedule::cyclic(5, 5, 1e-6, Amplitude::Constant).unwrap();
+        assert!(triangle.scale(10) < 1e-4 && triangle.scale(11) > triangle.scale(10));
+        assert_eq!(ended(triangle), (40, false));
+        // The last step of a decay is followed by others of the same length, or by a restart.
+        let decay = Schedule::linear(20, 1.0, 0.0).unwrap();
+        let (steps, converged) = ended(decay);
+        assert!(converged && steps <= 21, "{steps}");
+        let pause = Schedule::constant(0.0).unwrap();
+        let later = Schedule::sequence([(10, pause)], constant()).unwrap();
+        assert_eq!(ended(later), (1, true));
+    }
+}
+
 // ---------------------------------------------------------------- errors
 
 fn failure<T>(result: Result<T, Error>) -> ArgminError {
@@ -1394,6 +1443,36 @@ fn a_gradient_that_is_not_finite_is_refused_by_name_and_index() {
         &error,
         ArgminError::ConditionViolated { text } if text == "gradient is NaN at index [0]"
     ));
+}
+
+/// As the policy for gradients says. An infinite cost is that of a barrier.
+#[test]
+fn a_cost_that_is_nan_is_refused() {
+    let ends = |policy, cost: f64, given: Option<f64>| {
+        let rule = rule(0.05).to_builder().non_finite(policy).build().unwrap();
+        let plane = Plane { gradient: vec![1.0], cost };
+        let result = Executor::new(plane, AdamaxSolver::new(rule))
+            .configure(|state: On<Vec<f64>>| {
+                let state = state.param(vec![0.0]).max_iters(5);
+                if let Some(given) = given { state.cost(given) } else { state }
+            })
+            .run();
+        result.map(|result| result.state().get_iter())
+    };
+    for (cost, given, t) in
+        [(f64::NAN, None, 0), (1.0, Some(f64::NAN), 0), (f64::NAN, Some(1.0), 1)]
+    {
+        let error = failure(ends(NonFinite::Error, cost, given));
+        let expected = format!("cost is NaN after t = {t}");
+        let found = matches!(&error, ArgminError::ConditionViolated { text } if *text == expected);
+        assert!(found, "{error}");
+        for policy in [NonFinite::Skip, NonFinite::Propagate] {
+            assert_eq!(ends(policy, cost, given).unwrap(), 5);
+        }
+    }
+    assert_eq!(ends(NonFinite::Error, INF, None).unwrap(), 5);
+    // argmin ends a run whose cost is below its target.
+    assert_eq!(ends(NonFinite::Error, -INF, None).unwrap(), 0);
 }
 
 #[test]
@@ -1445,7 +1524,7 @@ fn an_error_leaves_the_solver_as_it_was() {
             (state.param, state.prev_param, state.grad, solver)
         };
 
-        for what in ["cost", "gradient"] {
+        for what in ["cost", "gradient", "NaN cost"] {
             refuse(&mut problem, Some(what));
             assert!(solver.init(&mut problem, begin()).is_err(), "{what}");
             assert_eq!(solver.state(), None, "{what}");
@@ -1454,7 +1533,7 @@ fn an_error_leaves_the_solver_as_it_was() {
         let (mut state, _) = solver.init(&mut problem, begin()).unwrap();
         for _ in 0..6 {
             let before = solver.clone();
-            for what in ["cost", "gradient"] {
+            for what in ["cost", "gradient", "NaN cost"] {
                 refuse(&mut problem, Some(what));
                 assert!(solver.next_iter(&mut problem, state.clone()).is_err(), "{what}");
                 assert_eq!(solver, before, "{what}");
@@ -1470,7 +1549,7 @@ fn an_error_leaves_the_solver_as_it_was() {
 
         // A new run from this state, which fails at its start.
         let before = solver.clone();
-        for what in ["cost", "gradient"] {
+        for what in ["cost", "gradient", "NaN cost"] {
             refuse(&mut problem, Some(what));
             assert!(solver.init(&mut problem, begin()).is_err(), "{what}");
             assert_eq!(solver, before, "{what}");
@@ -1580,6 +1659,39 @@ mod checkpoints {
         assert_same_bits(found.get_prev_param().unwrap(), expected.get_prev_param().unwrap());
         assert_same_bits(found.get_best_param().unwrap(), expected.get_best_param().unwrap());
         assert_same_bits(found.get_gradient().unwrap(), expected.get_gradient().unwrap());
+    }
+
+    /// A new run with the saved solver and parameter, as the documentation of the solver has it.
+    #[test]
+    fn a_run_continues_past_its_limit_from_a_checkpoint() -> Result<(), Error> {
+        let memory = Memory::default();
+        let (problem, start, solver) = small();
+        Executor::new(problem, solver)
+            .configure(|state| state.param(start).target_cost(f64::MIN).max_iters(20))
+            .checkpointing(memory.clone())
+            .run()?;
+        let (solver, state): (AdamaxSolver, Iterate<f64, Ix1>) = memory.load()?.unwrap();
+        let result = Executor::new(small().0, solver)
+            .configure(|s| s.param(state.get_param().unwrap().clone()).max_iters(40))
+            .run()?;
+        let whole = run(small(), |state| state.max_iters(60))?;
+        assert_same_bits(result.state().get_param().unwrap(), whole.state().get_param().unwrap());
+        assert_eq!(result.solver(), whole.solver());
+        Ok(())
+    }
+
+    /// The message that the documentation has.
+    #[test]
+    fn json_without_a_target_cost_is_refused() {
+        let (problem, start, solver) = small();
+        let memory = Memory::default();
+        Executor::new(problem, solver)
+            .configure(|state| state.param(start).max_iters(20))
+            .checkpointing(memory.clone())
+            .run()
+            .unwrap();
+        let error = memory.load().err().expect("an infinite number").to_string();
+        assert!(error.contains("invalid type: null, expected f64"), "{error}");
     }
 
     #[test]

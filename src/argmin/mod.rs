@@ -7,7 +7,7 @@ mod bounds;
 mod norms;
 mod values;
 
-use alloc::{string::ToString, vec::Vec};
+use alloc::{format, string::ToString, vec::Vec};
 use core::fmt;
 
 use ::argmin::core::{
@@ -21,7 +21,7 @@ use self::{bounds::Limits, values::Readable};
 use crate::{
     error::ErrorKind,
     real::Real,
-    rule::{Adamax, range},
+    rule::{Adamax, NonFinite, Objective, range},
     schedule::Schedule,
     state::State,
     step::Outcome,
@@ -70,8 +70,9 @@ use crate::{
 /// - The cost has stopped improving: [`with_stop`](Self::with_stop).
 /// - The cost, the number of iterations or the time reaches argmin's [`target_cost`], [`max_iters`] or
 ///   [`timeout`]. By default there is no limit of iterations.
-/// - An evaluation or a step fails. argmin returns the error, but not the parameter: use
-///   checkpoints, or [`NonFinite::Skip`](crate::NonFinite::Skip) to ignore single bad gradients. The
+/// - An evaluation or a step fails, or the cost is NaN and the rule has the default
+///   [`NonFinite::Error`]. Infinite costs are allowed. argmin returns the error, but not the parameter: use
+///   checkpoints, or [`NonFinite::Skip`] to ignore single bad gradients. The
 ///   solver itself is as it was before: a caller that calls argmin's [`Solver`] without its executor can
 ///   try the same iteration again.
 ///
@@ -307,8 +308,10 @@ impl<A: Real> AdamaxSolver<A> {
     ///
     /// Finite, ≥ 0. The default, 0, switches the criterion off. Steps become short when the
     /// learning rate or the gradient does; at a constant learning rate, noisy gradients keep the
-    /// entries of a step near that rate. With a schedule that reaches 0 the run stops there.
-    /// Skipped steps do not count.
+    /// entries of a step near that rate. Skipped steps do not count.
+    ///
+    /// A step is not judged if the schedule makes the next learning rate larger, as a warm-up does. A
+    /// schedule that has ended at 0 ends the run.
     ///
     /// The step counts as the rule computes it, before it is added to the parameter. A step that rounding
     /// swallows is not convergence: at x = 2·10¹⁷, steps of 1 go on, although x does not change. A step
@@ -401,10 +404,14 @@ impl<A: Real> AdamaxSolver<A> {
     /// Its tolerances end a run with `SolverConverged`. That of the gradient is compared with the norm at
     /// the new parameter, projected if there are bounds. That of the step is compared with the largest
     /// change of an element in memory, which is 0 if rounding swallows it;
-    /// [`with_tolerance_step`](Self::with_tolerance_step) has the norm of the step as it was computed.
+    /// [`with_tolerance_step`](Self::with_tolerance_step) has the norm of the step as it was computed. Both
+    /// wait while the schedule raises the learning rate.
     ///
     /// A solver that is used for another run goes on with what its `Stop` has observed, as it does with its
     /// moments.
+    ///
+    /// The `Stop` minimizes, as argmin does. With [`Objective::Maximize`] a run
+    /// ends at its start with `ArgminError::InvalidParameter`.
     ///
     /// ```
     /// # use adamax::{Adamax, Stop, argmin::AdamaxSolver};
@@ -500,6 +507,7 @@ where
         problem: &mut Problem<O>,
         mut state: Iterate<P, A>,
     ) -> Result<(Iterate<P, A>, Option<KV>), Error> {
+        check_objective(self.stop.as_ref())?;
         let mut param = state.take_param().ok_or_else(no_parameter)?;
         let buffer = &mut self.buffers.param;
         check_bounds(self.bounds.as_ref(), &values::read(&param, buffer))?;
@@ -517,6 +525,7 @@ where
         };
         let cost = state.get_cost();
         let cost = if cost.widen().is_infinite() { problem.cost(&param)? } else { cost };
+        check_cost(&self.rule, cost, moments.steps())?;
         let grad = gradient(problem, &mut state, &param)?;
 
         let mut kv = KV::new();
@@ -555,7 +564,9 @@ where
             }
             Ok::<_, ArgminError>((moments, report))
         })?;
-        let (cost, grad) = (problem.cost(&param)?, problem.gradient(&param)?);
+        let cost = problem.cost(&param)?;
+        check_cost(&rule, cost, moments.steps())?;
+        let grad = problem.gradient(&param)?;
 
         // Nothing fails from here on.
         let (outcome, max_step, step_norm) = match report.outcome() {
@@ -631,6 +642,14 @@ impl<A: Real> AdamaxSolver<A> {
 
 /// The stopping criteria.
 impl<A: Real + ArgminFloat> AdamaxSolver<A> {
+    /// Returns true if the schedule makes the next learning rate larger than that of the last step. Then a
+    /// short step does not mean that the following ones are short too.
+    fn is_rising(&self) -> bool {
+        let next = self.state.as_ref().map_or(0, State::steps);
+        let schedule = self.schedule.as_ref().zip(next.checked_sub(1));
+        schedule.is_some_and(|(schedule, last)| schedule.scale(next) > schedule.scale(last))
+    }
+
     /// Returns true if the norm of the gradient is below its tolerance.
     fn is_flat<P: Readable<A>>(&mut self, state: &Iterate<P, A>) -> bool {
         let place = state.param.as_ref().zip(state.grad.as_ref());
@@ -646,6 +665,9 @@ impl<A: Real + ArgminFloat> AdamaxSolver<A> {
         }
         // There is no previous parameter at the start and after a skipped step.
         let (previous, moments) = state.prev_param.as_ref().zip(self.state.as_ref())?;
+        if self.is_rising() {
+            return Some(false);
+        }
         let rule = self.rule_at(moments.steps().checked_sub(1)?).ok()?;
         let Buffers { entries, param: x, .. } = &mut self.buffers;
         let each = each(self.bounds.as_ref()).map(Bounds::as_arrays);
@@ -673,7 +695,7 @@ impl<A: Real + ArgminFloat> AdamaxSolver<A> {
         let norm = state.grad.as_ref().filter(|_| looks_at_gradients);
         let norm = norm.map(|grad| self.free_gradient_norm(param, grad));
         // There is no previous parameter at the start and after a skipped step.
-        let previous = state.prev_param.as_ref().filter(|_| looks_at_steps);
+        let previous = state.prev_param.as_ref().filter(|_| looks_at_steps && !self.is_rising());
         let Buffers { param: x, grad: g, .. } = &mut self.buffers;
         let change = previous.map(|previous| {
             norms::largest_change(&values::read(previous, g), &values::read(param, x))
@@ -690,6 +712,25 @@ fn check_bounds<A: Real>(
     param: &ArrayRef<A, IxDyn>,
 ) -> Result<(), ArgminError> {
     bounds.map_or(Ok(()), |bounds| bounds.check_shape(param.shape()))
+}
+
+/// Refuses a `Stop` that waits for a higher cost.
+fn check_objective(stop: Option<&Stop>) -> Result<(), ArgminError> {
+    if stop.is_some_and(|stop| stop.objective() == Objective::Maximize) {
+        let text = "objective of the `Stop` is Maximize, but must be Minimize, because argmin minimizes the cost";
+        return Err(ArgminError::InvalidParameter { text: text.to_string() });
+    }
+    Ok(())
+}
+
+/// Refuses a cost that is NaN after `t` steps, if the rule refuses such gradients. An infinite cost is allowed:
+/// it can be that of a barrier.
+fn check_cost<A: Real>(rule: &Adamax, cost: A, t: u64) -> Result<(), ArgminError> {
+    if rule.non_finite() == NonFinite::Error && cost.is_nan() {
+        let text = format!("cost is NaN after t = {t}");
+        return Err(ArgminError::ConditionViolated { text });
+    }
+    Ok(())
 }
 
 /// Returns the bounds, unless the rule takes them because all are the same.
