@@ -38,6 +38,20 @@ use crate::{
 ///
 /// Each iteration takes one step. It then evaluates cost and gradient once, at the new parameter.
 ///
+/// ## In `Cargo.toml`
+///
+/// ```toml
+/// [dependencies]
+/// adamax = { version = "0.1", features = ["argmin", "serde"] }
+/// argmin = "0.11"
+/// argmin-checkpointing-file = "0.2"
+/// ```
+/// The release of argmin must be 0.11, because its types are part of this interface. Only checkpoints need
+/// the feature `serde` and the last line. This feature needs Rust 1.87, as argmin does.
+///
+/// If the compiler asks for the type of a solver (E0283), write `AdamaxSolver`, which is the one for `f64`,
+/// and not `AdamaxSolver<A>`: `let solver: AdamaxSolver = AdamaxSolver::new(rule);`.
+///
 /// ## Requirements on the optimization problem
 ///
 /// The problem implements argmin's [`CostFunction`] and [`Gradient`]. The executor's [`configure`] gives
@@ -59,7 +73,7 @@ use crate::{
 /// number of elements is compared.
 ///
 /// The solver does its own arithmetic. So the type need not be one that argmin-math knows, but the other
-/// solvers of argmin still need argmin-math for it. This feature needs Rust 1.87, as argmin does.
+/// solvers of argmin still need argmin-math for it.
 ///
 /// ## Stopping criteria
 ///
@@ -72,26 +86,28 @@ use crate::{
 ///   [`timeout`]. By default there is no limit of iterations.
 /// - An evaluation or a step fails, or the cost is NaN and the rule has the default
 ///   [`NonFinite::Error`]. Infinite costs are allowed. argmin returns the error, but not the parameter: use
-///   checkpoints, or [`NonFinite::Skip`] to ignore single bad gradients. The
-///   solver itself is as it was before: a caller that calls argmin's [`Solver`] without its executor can
-///   try the same iteration again.
+///   checkpoints, or [`NonFinite::Skip`] to ignore bad gradients. The solver itself is as it was before: a
+///   caller that calls argmin's [`Solver`] without its executor can try the same iteration again.
+///
+/// [`NonFinite::Skip`] helps only if gradients are random. After a skipped step the parameter is the same, and
+/// a gradient that depends on nothing else stays bad.
 ///
 /// ## Values for observers
 ///
-/// | key | value |
-/// |---|---|
-/// | `gradient_norm` | Euclidean norm of the gradient at the new parameter |
-/// | `projected_gradient_norm` | the same of the [projected gradient](Adamax::projected_gradient_norm); only with bounds |
-/// | `learning_rate` | α of the step, times the schedule |
-/// | `max_gradient` | largest magnitude in the gradient along which the step was taken: the one at the previous parameter |
-/// | `max_step` | largest change of an element in memory, after decay and bounds; 0 if it was skipped |
-/// | `outcome` | `applied` or `skipped` |
-/// | `step_norm` | Euclidean norm of the step as the rule computes it, up to the bounds; 0 if it was skipped |
-/// | `t` | number of steps taken, without skipped ones |
+/// | key | read by | value |
+/// |---|---|---|
+/// | `gradient_norm` | `get_float` | Euclidean norm of the gradient at the new parameter |
+/// | `projected_gradient_norm` | `get_float` | the same of the [projected gradient](Adamax::projected_gradient_norm); only with bounds |
+/// | `learning_rate` | `get_float` | α of the step, times the schedule |
+/// | `max_gradient` | `get_float` | largest magnitude in the gradient of the step, which is the one at the previous parameter |
+/// | `max_step` | `get_float` | largest change of an element in memory, after decay and bounds; 0 if it was skipped |
+/// | `outcome` | `get_string` | `applied` or `skipped` |
+/// | `step_norm` | `get_float` | Euclidean norm of the step as the rule computes it, up to the bounds; 0 if it was skipped |
+/// | `t` | `get_uint` | number of steps taken, without skipped ones |
 ///
-/// At the start, before the first step, there are the norms of the gradient and `t`. The others are the
-/// figures of the step's [`Report`](crate::Report). `max_step / (1.00909·α)` is near 1 if the learning rate
-/// is the limit.
+/// At the start, before the first step, there are only `gradient_norm`, `projected_gradient_norm` (with
+/// bounds) and `t`. The others are the figures of the step's [`Report`](crate::Report).
+/// `max_step / (1.00909·α)` is near 1 if the learning rate is the limit.
 ///
 /// The squares of a norm neither overflow nor underflow: gradients of 1e160 or of 1e-170 have one.
 /// `step_norm` is that of the step before it is added to the parameter. In a large parameter, rounding can
@@ -109,21 +125,55 @@ use crate::{
 /// [`objective`](crate::AdamaxBuilder::objective) at its default; otherwise `best_param` is the
 /// worst parameter.
 ///
+/// ## A second run
+///
+/// A run changes its solver: m, u, t and what its `Stop` has observed. The next run with this solver goes on
+/// from there. For another start, clone the solver before its first run.
+///
 /// ## Checkpoints
 ///
-/// With feature `serde` the solver can be saved, with m, u and t, its bounds and its `Stop`. Reading it back makes the same
-/// checks as building it. A resumed run gives the same bits as one that was not interrupted. Four
-/// properties of argmin's checkpoints matter:
+/// With feature `serde` the solver can be saved, with m, u and t, its bounds and its `Stop`. Reading it back
+/// makes the same checks as building it. A resumed run gives the same bits as one that was not interrupted.
+/// These properties of argmin's checkpoints matter:
 ///
-/// - The saved state contains the iteration limit and the reason for stopping: a run that has ended
-///   stays ended, and `configure` cannot change that. To continue, start a new run with the saved
-///   parameter and [`with_state`](Self::with_state).
-/// - JSON cannot represent infinities, which argmin's initial state contains. Set a finite
-///   `target_cost` (for example `f64::MIN`), and do not save before the cost has been lower than at
-///   the start.
+/// - A checkpoint that exists replaces the solver, the start and the limits of the program. Delete it after
+///   any change of them.
+/// - The saved state contains the iteration limit and the reason for stopping: a run that has ended stays
+///   ended, and `configure` cannot change that. To go on, start a new run from the checkpoint, as below.
+/// - `serde_json` reads numbers exactly only with its feature `float_roundtrip`. Without it, a resumed run has
+///   [other bits](crate::guide#documents-of-serde).
+/// - JSON cannot represent infinities, which argmin's initial state contains. Such a checkpoint is
+///   written, but not read: "invalid type: null, expected f64". Set a finite `target_cost` (for example
+///   `f64::MIN`), and do not save before the cost has been lower than at the start.
 /// - argmin's file checkpoint overwrites its only file: a crash during the write loses it. Write a
 ///   new file in the same folder and rename it.
 /// - JSON does not keep the memory order. Results do not depend on it.
+///
+/// 40 iterations more than the limit with which `checkpoint` was saved:
+/// ```
+/// # #[cfg(feature = "serde")]
+/// # mod checkpoints {
+/// # use adamax::argmin::AdamaxSolver;
+/// # use argmin::core::{
+/// #     CostFunction, Error, Executor, Gradient, IterState, State, checkpointing::Checkpoint,
+/// # };
+/// # type Saved = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
+/// # pub fn go_on<O, C: Checkpoint<AdamaxSolver, Saved>>(problem: O, checkpoint: C) -> Result<(), Error>
+/// # where
+/// #     O: CostFunction<Param = Vec<f64>, Output = f64>,
+/// #     O: Gradient<Param = Vec<f64>, Gradient = Vec<f64>>,
+/// # {
+/// let (solver, state): (AdamaxSolver, IterState<Vec<f64>, Vec<f64>, (), (), (), f64>) =
+///     checkpoint.load()?.unwrap();
+/// Executor::new(problem, solver)
+///     .configure(|s| s.param(state.get_param().unwrap().clone()).max_iters(40))
+///     .run()?;
+/// # Ok(())
+/// # }
+/// # }
+/// ```
+/// The new run counts its iterations from 0, and `best_param` is the best of the new run. A `Stop` observes
+/// the cost at its start once more.
 ///
 /// ## Allocation
 ///
@@ -331,7 +381,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// Finite or infinite, `lower` ≤ `upper`. Elements without a bound have −∞ or ∞, fixed ones have equal
     /// bounds. The bounds are copied. They have the type of the parameter, or another one of the same
     /// shape: that of the array, or `[n]` for n elements that are no array of ndarray 0.17. The shapes are
-    /// compared when the run starts.
+    /// compared when the run starts. One number for all elements goes to [`AdamaxBuilder::bounds`].
     ///
     /// Bounds of the rule ([`AdamaxBuilder::bounds`]) hold too. If all elements have the same bounds, the
     /// result has the bits of a rule with these bounds; otherwise the projection is one pass more. NaN
@@ -408,7 +458,7 @@ impl<A: Real> AdamaxSolver<A> {
     /// wait while the schedule raises the learning rate.
     ///
     /// A solver that is used for another run goes on with what its `Stop` has observed, as it does with its
-    /// moments.
+    /// moments: see [A second run](#a-second-run).
     ///
     /// The `Stop` minimizes, as argmin does. With [`Objective::Maximize`] a run
     /// ends at its start with `ArgminError::InvalidParameter`.
@@ -717,7 +767,8 @@ fn check_bounds<A: Real>(
 /// Refuses a `Stop` that waits for a higher cost.
 fn check_objective(stop: Option<&Stop>) -> Result<(), ArgminError> {
     if stop.is_some_and(|stop| stop.objective() == Objective::Maximize) {
-        let text = "objective of the `Stop` is Maximize, but must be Minimize, because argmin minimizes the cost";
+        let text = "objective of the `Stop` is Maximize, but must be Minimize, because argmin \
+                    minimizes the cost";
         return Err(ArgminError::InvalidParameter { text: text.to_string() });
     }
     Ok(())

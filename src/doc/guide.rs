@@ -134,6 +134,21 @@
 //! Arrays of ndarray 0.17 and `Vec` are updated in place. Without argmin, call [`Adamax::step`] in a
 //! loop.
 //!
+//! ```toml
+//! adamax = { version = "0.1", features = ["argmin"] }
+//! argmin = "0.11"
+//! ```
+//!
+//! Differences from argmin's own solvers:
+//! - Set the learning rate α to the scale of the variables. A step moves each of them by about α at most,
+//!   however steep the cost is.
+//! - There is no line search. Expect thousands of iterations, each with one cost and one gradient.
+//! - At a constant α, the last digits come slowly. A [schedule](crate::schedule) that lowers α helps.
+//! - If the start is much steeper than the rest, lower [`beta2`], for instance to 0.99. Otherwise u keeps the
+//!   first gradients for thousands of steps, and the steps stay small.
+//! - `State` and `Error` are names of both crates. Importing both is an error (E0252): give one another name,
+//!   as in `use adamax::State as Moments`.
+//!
 //! # Documents of `serde`
 //! **Old releases.** State files and `serde` documents of old releases stay readable: a setting that is
 //! left out takes its default, and an unknown setting is an error. This needs a format that names
@@ -173,6 +188,7 @@
 //! | ``expected `u64`, found `usize` `` | Steps are `u64`: write `schedule.scale(epoch as u64)`, or let the loop count in `u64`. |
 //! | ``expected `&ArrayRef<f64, _>`, found `&f64` `` | Keep a single number as an `Array0`, or let [`tensors!`](crate::tensors!) bind it. |
 //! | ``no method named `par_step` ``, ``undeclared type `Checkpoint` `` | Switch on the feature: `rayon`, or `safetensors`. |
+//! | ``multiple different versions of crate `argmin` `` | The program uses another release of argmin than this crate. Write `argmin = "0.11"`. |
 //! | `` `{integer}` is not a type of numbers that Adamax can update `` | Write numbers with a point: `array![1.0, 2.0]`. |
 //!
 //! A program whose arrays are of ndarray 0.16, here the crate `ndarray_016`:
@@ -270,5 +286,16 @@ use crate::{
 /// ```compile_fail,E0277
 /// adamax::State::zeros_like(&ndarray::array![1, 2]);
 /// ```
+#[cfg_attr(
+    feature = "argmin",
+    doc = "
+```compile_fail,E0252
+use adamax::State;
+use argmin::core::State;
+```
+```compile_fail,E0283
+let solver = adamax::argmin::AdamaxSolver::new(adamax::Adamax::default());
+```"
+)]
 #[cfg(doctest)]
 struct DoesNotCompile;
