@@ -1375,6 +1375,27 @@ fn a_stop_looks_at_what_was_written() {
     assert_ended_by(&result, &TerminationReason::MaxItersReached);
 }
 
+/// It goes on with its moments and its `Stop`, which observes the cost at the start once more. A copy from
+/// before the first run does not.
+#[test]
+fn a_used_solver_is_warm() {
+    let run = |solver: AdamaxSolver, iterations| {
+        let flat = Plane { gradient: vec![1.0], cost: 1.0 };
+        let result = Executor::new(flat, solver)
+            .configure(|state: On<Vec<f64>>| state.param(vec![1.0]).max_iters(iterations))
+            .run()
+            .unwrap();
+        (result.state().get_iter(), result.solver().clone())
+    };
+    let fresh = AdamaxSolver::new(rule(0.05)).with_stop(stop().build().unwrap());
+    let (_, used) = run(fresh.clone(), 2);
+    let (iterations, used) = run(used, 100);
+    // Bad losses: two of the first run, the start and three of the second.
+    assert_eq!((iterations, used.state().unwrap().steps()), (3, 5));
+    let (iterations, cold) = run(fresh, 100);
+    assert_eq!((iterations, cold.state().unwrap().steps()), (6, 6));
+}
+
 /// argmin minimizes the cost; the best loss of such a `Stop` would be the highest.
 #[test]
 fn a_stop_that_maximizes_is_refused() {
@@ -1690,7 +1711,7 @@ mod checkpoints {
             .checkpointing(memory.clone())
             .run()
             .unwrap();
-        let error = memory.load().err().expect("an infinite number").to_string();
+        let error = memory.load().expect_err("an infinite number").to_string();
         assert!(error.contains("invalid type: null, expected f64"), "{error}");
     }
 

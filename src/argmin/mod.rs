@@ -460,8 +460,8 @@ impl<A: Real> AdamaxSolver<A> {
     /// A solver that is used for another run goes on with what its `Stop` has observed, as it does with its
     /// moments: see [A second run](#a-second-run).
     ///
-    /// The `Stop` minimizes, as argmin does. With [`Objective::Maximize`] a run
-    /// ends at its start with `ArgminError::InvalidParameter`.
+    /// The `Stop` minimizes, as argmin does. With [`Objective::Maximize`] a run ends at its start with
+    /// `ArgminError::InvalidParameter`.
     ///
     /// ```
     /// # use adamax::{Adamax, Stop, argmin::AdamaxSolver};

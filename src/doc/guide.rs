@@ -141,7 +141,7 @@
 //!
 //! Differences from argmin's own solvers:
 //! - Set the learning rate α to the scale of the variables. A step moves each of them by about α at most,
-//!   however steep the cost is.
+//!   however steep the cost is. So the default, 0.002, needs 500 steps for a distance of 1.
 //! - There is no line search. Expect thousands of iterations, each with one cost and one gradient.
 //! - At a constant α, the last digits come slowly. A [schedule](crate::schedule) that lowers α helps.
 //! - If the start is much steeper than the rest, lower [`beta2`], for instance to 0.99. Otherwise u keeps the
