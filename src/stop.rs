@@ -259,7 +259,8 @@ impl Stop {
 
     /// Compares the largest change of a parameter and the gradient norm of a step with their tolerances.
     ///
-    /// The report may be that of one tensor or of a batch. A step that was skipped gives no reason. The
+    /// The report may be that of one tensor or of a batch. A step that was skipped gives no reason, nor does
+    /// one that leaves NaN in a parameter. A step at a learning rate of 0, or of no tensors, is a step of 0. The
     /// gradient is the one of before the step. If the rule has bounds, its norm need not become small: pass
     /// [`Adamax::projected_gradient_norm`](crate::Adamax::projected_gradient_norm) to
     /// [`judge_gradient`](Stop::judge_gradient) instead.
@@ -284,7 +285,7 @@ impl Stop {
     /// ```
     #[must_use]
     pub fn judge_step(&self, report: &Report) -> Option<StopReason> {
-        if report.outcome() == Outcome::Skipped {
+        if report.outcome() == Outcome::Skipped || report.max_step().is_nan() {
             return None;
         }
         self.judge_change(report.max_step()).or(self.judge_gradient(report.gradient_norm()))
@@ -465,6 +466,15 @@ impl Observed {
         let beats = |loss| Threshold::Absolute(0.0).is_better(settings.objective, loss, Some(best));
         check("best loss", best, !beats(last), "at least as good as the last loss")?;
         check("best loss", best, !beats(reference), "at least as good as the reference loss")?;
+        let is_missed = settings.threshold.is_better(settings.objective, best, Some(reference));
+        check(
+            "reference loss",
+            reference,
+            !is_missed,
+            "no worse than the best loss by the threshold",
+        )?;
+        let is_first = finite > 1 || last == best && best == reference;
+        count("number of finite losses", finite, is_first, "above 1 with losses that differ")?;
         let fits = bad > 0 || reference == last;
         count("number of bad losses", bad, fits, "above 0, as the last loss was not better")
     }

@@ -235,6 +235,17 @@ fn settings_out_of_range_are_refused() {
 
 // ---------------------------------------------------------------- serde
 
+/// A NaN in a parameter is not the end of a successful run, whatever the gradient is.
+#[test]
+fn a_parameter_that_is_nan_gives_no_reason() -> Result<(), Error> {
+    let stop = Stop::builder().step_tolerance(1e-3).gradient_tolerance(1e-3).build()?;
+    let (mut x, mut state) = (array![f64::NAN, 1.0], State::zeros_like(&array![0.0, 0.0]));
+    let report = Adamax::new(1e-9)?.step_with_report(&mut state, &mut x, &array![0.0, 0.0])?;
+    assert!(report.max_step().is_nan() && report.gradient_norm() == 0.0);
+    assert_eq!(stop.judge_step(&report), None);
+    Ok(())
+}
+
 #[cfg(feature = "serde")]
 mod serialised {
     use super::*;
@@ -331,6 +342,12 @@ mod serialised {
                 json!(0.5),
                 "but must be at least as good as the reference loss",
             ),
+            (
+                "/observed/losses/reference",
+                json!(100.0),
+                "reference loss is 100, but must be no worse than the best loss by the threshold",
+            ),
+            ("/observed/finite", json!(1), "number of finite losses is 1, but must be above 1"),
             ("/observed/bad_in_a_row", json!(0), "number of bad losses is 0, but must be above 0"),
             ("/observed", json!({"last": 1}), "unknown field `last`"),
         ] {
