@@ -123,8 +123,7 @@ impl Outline {
         each: impl FnMut(&mut dyn Leaf<A>),
     ) -> Result<(), Misfit> {
         self.follow_mut(whole, &mut *model, |_: &mut dyn Leaf<A>| {})?;
-        let mut each = each;
-        self.follow_mut(whole, model, |leaf| each(leaf))
+        self.follow_mut(whole, model, each)
     }
 }
 
