@@ -16,8 +16,7 @@ use crate::{
 
 /// The [`Average`]s of all tensors of a model.
 ///
-/// What holds for one average holds here for each tensor: formula, precision, memory order. All calls
-/// take all tensors or none.
+/// Formula, precision and memory order are those of one average, for each tensor. All calls take all tensors or none.
 ///
 /// # Examples
 /// ```

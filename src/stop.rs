@@ -186,7 +186,7 @@ impl Default for Settings {
 pub(crate) struct Observed {
     /// The number of finite losses.
     finite: u64,
-    /// What is known from the first finite loss on.
+    /// The smoothed losses, from the first finite loss on.
     losses: Option<Losses>,
     bad_in_a_row: u64,
 }

@@ -640,7 +640,7 @@ impl<P: Clone, A> Gradient for Plane<P, A> {
     }
 }
 
-/// What happens on a plane: the norms of the gradient and of the first step, and where the run is after
+/// A run on a plane: the norms of the gradient and of the first step, and where the run is after
 /// three iterations at most.
 struct Slide<P, A> {
     gradient_norm: f64,
@@ -1148,7 +1148,7 @@ fn a_start_outside_is_moved_inside_before_the_first_evaluation() {
     }
 }
 
-/// What is given with a start that is inside still counts.
+/// A cost and a gradient that are given with a start inside still count.
 #[test]
 fn a_start_inside_keeps_its_cost_and_gradient() {
     let start = ArcArray::from(array![2.0, 1.0]);

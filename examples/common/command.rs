@@ -143,7 +143,7 @@ fn is_option(value: &OsStr) -> bool {
     value.as_encoded_bytes().starts_with(b"-")
 }
 
-/// What a command line asks for.
+/// The request of a command line.
 #[derive(Debug)]
 enum Request<O> {
     Help,

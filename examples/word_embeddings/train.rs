@@ -150,9 +150,9 @@ pub(crate) fn train(
 /// The mean loss of the held-out pairs, as a sum over two kinds of pairs.
 #[derive(Clone, Copy)]
 pub(crate) struct Loss {
-    /// What the pairs with one of the most frequent words contribute.
+    /// The part of the pairs with one of the most frequent words.
     pub(crate) frequent: f64,
-    /// What all other pairs contribute.
+    /// The part of all other pairs.
     pub(crate) others: f64,
 }
 

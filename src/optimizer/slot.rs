@@ -178,7 +178,7 @@ pub struct Bound<'a, A> {
 /// Views with gaps are in a box, so that a batch of many small tensors takes little memory.
 pub(super) type BoundPair<'a, A> = Pair<'a, A, Box<Boxed<'a, A>>>;
 
-/// What only few tensors of a batch have.
+/// The parts of a pair that only few tensors of a batch have.
 pub(super) struct Boxed<'a, A> {
     views: Gapped<'a, A>,
     /// The reason why a model could not be bound. Then there is nothing in the views.

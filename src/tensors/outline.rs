@@ -205,7 +205,7 @@ struct Follower<'o, F> {
     difference: Option<Difference>,
 }
 
-/// What a model has that the outline does not have at this place.
+/// The part of a model that the outline does not have at this place.
 enum Difference {
     /// Levels, with their depths. This is no fault yet: they may be empty.
     Levels(Vec<(usize, Key)>),

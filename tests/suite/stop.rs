@@ -23,7 +23,7 @@ fn naive_mean(losses: &[f64], smoothing: f64) -> f64 {
     sum / weights
 }
 
-/// What follows from a whole history of smoothed losses (`None` for one that is not finite), to be
+/// The verdict that follows from a whole history of smoothed losses (`None` for one that is not finite), to be
 /// minimised: if the last one is the lowest, and the number of bad ones at the end.
 fn naive_verdict(history: &[Option<f64>], threshold: Threshold) -> (bool, usize) {
     let gain = |from: f64| match threshold {

@@ -631,7 +631,7 @@ fn a_snapshot_knows_of_surgery() -> Result<(), Error> {
     assert_saved(&after_surgery()?.snapshot())
 }
 
-/// What a snapshot from before the surgery lacks, and what it has too much, is named.
+/// The tensors that a snapshot from before the surgery lacks or has too much are named.
 #[test]
 fn a_snapshot_from_before_surgery_is_refused() -> Result<(), Error> {
     let (before, ..) = stepped::<f64>(Layout::F)?;
