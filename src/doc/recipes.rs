@@ -681,9 +681,8 @@
 //! ```
 //!
 //! # Matrices of faer
-//! The columns of a `Mat` are slices, with gaps between them. So each column is a tensor. (This program is
-//! not run with the tests of this crate, which does not depend on faer. It was run with faer 0.23.)
-//! ```text
+//! The columns of a `Mat` are slices, with gaps between them. So each column is a tensor.
+//! ```
 //! use adamax::{Adamax, Optimizer};
 //! use faer::Mat;
 //! use ndarray::{aview_mut1, aview1};
@@ -707,6 +706,7 @@
 //!     optimizer.step(&mut batch)?;
 //! }
 //! assert!(x.norm_l2() < 0.1);
+//! # Ok::<(), adamax::Error>(())
 //! ```
 //!
 //! # Arrays of ndarray 0.16
