@@ -57,6 +57,7 @@ pub(crate) enum Whole {
     /// A model whose outline is that of its averages.
     Averaged,
     /// A model to be written to, whose outline has just been taken.
+    #[cfg(feature = "safetensors")]
     Written,
 }
 
@@ -355,6 +356,7 @@ impl From<&Misfit> for Error {
             Whole::Model => ("the model", "registered"),
             Whole::Gradients => ("the gradients", "registered"),
             Whole::Averaged => ("the model", "averaged"),
+            #[cfg(feature = "safetensors")]
             Whole::Written => ("`visit_mut`", "in `visit`"),
         };
         let detail = match fault {
