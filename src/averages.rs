@@ -16,7 +16,8 @@ use crate::{
 
 /// The [`Average`]s of all tensors of a model.
 ///
-/// Formula, precision and memory order are those of one average, for each tensor. All calls take all tensors or none.
+/// Formula, precision and memory order are those of one average, for each tensor. All calls take all
+/// tensors or none.
 ///
 /// # Examples
 /// ```

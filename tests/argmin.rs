@@ -523,6 +523,15 @@ fn assert_close(found: f64, expected: f64, relative: f64, absolute: f64) {
     assert!((found - expected).abs() <= allowed, "{found} instead of {expected}");
 }
 
+/// Compares the norm of a step, as the solver tells it, with that of the difference of two parameters. The
+/// tolerances are for six rounded coefficients and operations, and for the rounding of the parameter.
+fn assert_norm_of_step(found: f64, [before, after]: [Array1<f64>; 2], epsilon: f64, case: &str) {
+    let expected = norm(&(&after - &before));
+    let absolute = epsilon * (norm(&before) + norm(&after));
+    let allowed = 16.0 * epsilon * expected + absolute;
+    assert!((found - expected).abs() <= allowed, "{case}: {found} {expected}");
+}
+
 #[test]
 fn observers_see_a_skipped_step() {
     let (mut problem, start, _) = small();
@@ -781,16 +790,11 @@ fn the_norm_of_a_step_is_that_of_the_difference() {
                 let widened = |x: &Array2<A>| Array1::from_iter(x.iter().map(|x| x.wide()));
                 let before = widened(next.get_prev_param().unwrap());
                 let after = widened(next.get_param().unwrap());
-                let expected = norm(&(&after - &before));
-                let (relative, absolute) =
-                    (16.0 * epsilon, epsilon * (norm(&before) + norm(&after)));
-                let allowed = relative * expected + absolute;
-                assert!((found - expected).abs() <= allowed, "{}: {found} {expected}", case.name);
+                assert_norm_of_step(found, [before, after], epsilon, &case.name);
                 state = next;
             }
         }
     }
-    // Six rounded coefficients and operations, and the rounding of the parameter.
     check::<f64>(f64::EPSILON);
     check::<f32>(f32::EPSILON.into());
 }
@@ -1030,11 +1034,8 @@ fn different_bounds_limit_every_rule() {
                 let float = |key| kv.get(key).unwrap().get_float().unwrap();
                 let widened = |x: &Array1<A>| x.mapv(Float::wide);
                 assert_eq!(float("max_step"), largest(&widened(&(&x - &before))), "{}", case.name);
-                let (before, after) = (widened(&before), widened(&x));
-                // As for steps without bounds.
-                let absolute = epsilon * (norm(&before) + norm(&after));
-                let expected = norm(&(&after - &before));
-                assert_close(float("step_norm"), expected, 16.0 * epsilon, absolute);
+                let step = [widened(&before), widened(&x)];
+                assert_norm_of_step(float("step_norm"), step, epsilon, &case.name);
                 state = next;
             }
         }

@@ -55,7 +55,8 @@ pub(super) fn largest_change<A: Real>(
 }
 
 /// Returns the norm of the step under `rule` that led to `state`. `each` has the lower and upper bounds of
-/// the elements, in place of those of the rule. `before` returns the parameter before the step; if that has another shape, the norm is NaN.
+/// the elements, in place of those of the rule. `before` returns the parameter before the step; if that
+/// has another shape, the norm is NaN.
 pub(super) fn of_step<'a, A: Real>(
     rule: &Adamax,
     each: Option<[&Array<A, IxDyn>; 2]>,

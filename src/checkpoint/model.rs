@@ -148,8 +148,12 @@ impl<A: Real> Checkpoint<A> {
     /// The checkpoint may have other parameters too.
     ///
     /// # Errors
-    /// As [`assign_parameter`](Checkpoint::assign_parameter), where a tensor with another number of axes
-    /// is an [`ErrorKind::Shape`](crate::ErrorKind::Shape) too. The model has not changed then.
+    /// The model has not changed then.
+    /// - As [`assign_parameter`](Checkpoint::assign_parameter), where a tensor with another number of axes
+    ///   is an [`ErrorKind::Shape`](crate::ErrorKind::Shape) too;
+    /// - [`ErrorKind::Name`](crate::ErrorKind::Name) if a name occurs twice in the model;
+    /// - [`ErrorKind::Model`](crate::ErrorKind::Model) if its `visit_mut` does not show the tensors that
+    ///   its `visit` shows.
     ///
     /// # Allocation
     /// A copy of all parameters for a moment, and the names.
@@ -230,7 +234,8 @@ impl<A: Real> Checkpoint<A> {
     /// are not read.
     ///
     /// # Errors
-    /// As [`average`](Checkpoint::average).
+    /// As [`average`](Checkpoint::average), and [`ErrorKind::Name`](crate::ErrorKind::Name) if a name occurs
+    /// twice in the model.
     ///
     /// # Allocation
     /// The averages, and one array more for a moment.
