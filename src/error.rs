@@ -1,7 +1,10 @@
 //! The error type of the crate: why a call was refused, and where.
 
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
-use core::fmt::{self, Write as _};
+use core::{
+    fmt::{self, Write as _},
+    slice,
+};
 
 /// The reason why a call was refused.
 ///
@@ -100,6 +103,8 @@ pub enum ErrorKind {
     Foreign,
     /// A slot occurs twice in one batch.
     Repeated,
+    /// The indices of rows are out of range, not ascending, or repeated.
+    Rows,
     /// A registered tensor is not in a batch that should hold all of them.
     Missing,
     /// A name, or the key of a note, is taken.
@@ -313,6 +318,32 @@ pub(crate) enum Detail {
     StepZero,
     #[error("step counter has reached its largest value")]
     StepOverflow,
+    #[error(
+        "gradient has shape {found:?}, but the gradients of these rows have shape {expected:?}"
+    )]
+    RowGradients { found: Vec<usize>, expected: Vec<usize> },
+    #[error("row {row} at place {place} is beyond the table, which has {rows} rows")]
+    RowBeyond { place: usize, row: usize, rows: usize },
+    #[error(
+        "row {row} at place {place} comes twice: `sum_rows` adds up the gradients of equal rows"
+    )]
+    RowRepeated { place: usize, row: usize },
+    #[error(
+        "row {row} at place {place} comes after row {before}, but rows must ascend: `sum_rows` sorts them"
+    )]
+    RowDescends { place: usize, row: usize, before: usize },
+    #[error("gradient is {value} at index {index:?}, for row {row}")]
+    NonFiniteInRow { row: usize, index: Vec<usize>, value: f64 },
+    #[error("each row counts its own steps, so it is stepped by `RowSlot::bind` only")]
+    SteppedByRows,
+    #[error("{role} has no axis, so it has no rows")]
+    NoRows { role: Role },
+    #[error("there are {counters} counters for {rows} rows")]
+    RowCounters { counters: usize, rows: usize },
+    #[error("the state counts its steps as a whole, but each registered row has its own counter")]
+    CountsAsWhole,
+    #[error("the state has a counter for each row, but is registered as a whole")]
+    CountsByRows,
     #[error("average has had no update, so there is nothing to assign")]
     NoUpdates,
     #[error("group belongs to another optimizer")]
@@ -449,6 +480,34 @@ impl Detail {
                 value: Some(*value),
                 ..Facts::of(ErrorKind::NegativeNorm)
             },
+            Detail::NoRows { role } => {
+                Facts { array: Some(role.name()), ..Facts::of(ErrorKind::Shape) }
+            }
+            Detail::RowGradients { found, expected } => Facts {
+                array: Some(Role::Gradient.name()),
+                found_shape: Some(found),
+                expected_shape: Some(expected),
+                ..Facts::of(ErrorKind::Shape)
+            },
+            Detail::NonFiniteInRow { index, value, .. } => Facts {
+                array: Some(Role::Gradient.name()),
+                index: Some(index),
+                value: Some(*value),
+                ..Facts::of(ErrorKind::NonFinite)
+            },
+            #[expect(clippy::cast_precision_loss, reason = "the message has all digits")]
+            Detail::RowBeyond { place, row, .. }
+            | Detail::RowRepeated { place, row }
+            | Detail::RowDescends { place, row, .. } => Facts {
+                array: Some("row indices"),
+                index: Some(slice::from_ref(place)),
+                value: Some(*row as f64),
+                ..Facts::of(ErrorKind::Rows)
+            },
+            Detail::RowCounters { .. }
+            | Detail::SteppedByRows
+            | Detail::CountsAsWhole
+            | Detail::CountsByRows => Facts::of(ErrorKind::Shape),
             Detail::StepZero | Detail::StepOverflow => Facts::of(ErrorKind::StepCount),
             Detail::NoUpdates => {
                 Facts { array: Some(Role::Average.name()), ..Facts::of(ErrorKind::StepCount) }
@@ -502,7 +561,7 @@ impl Error {
     }
 
     /// Returns the array that is wrong: `parameter`, `gradient`, `first moment`, `infinity norm`,
-    /// `average` or `saved parameter`; `state` for both moments together.
+    /// `average`, `saved parameter` or `row indices`; `state` for both moments together.
     #[must_use]
     pub fn array(&self) -> Option<&str> {
         self.facts().array

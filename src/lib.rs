@@ -137,12 +137,15 @@ pub use gradient_check::GradientCheck;
 #[doc(alias("gradcheck", "check_grad"))]
 pub use gradient_check::check_gradient;
 pub use ndarray;
+#[doc(alias("coalesce", "unsorted_segment_sum", "IndexedSlices", "scatter_add"))]
+pub use optimizer::rows::sum_rows;
 pub use optimizer::{
     Optimizer,
     batch::Checked,
     findings::Findings,
     max_norm::MaxNorm,
     model::Slots,
+    rows::RowSlot,
     slot::{Bound, Group, Slot},
     snapshot::{Snapshot, Unmatched},
 };

@@ -813,7 +813,7 @@ fn copy_of<A: Real>(
         return Ok(State::zeros_like(param));
     };
     moments.next_step(param.shape())?;
-    let fitting = spare.filter(|spare| spare.check_same_shape(moments).is_ok());
+    let fitting = spare.filter(|spare| spare.check_same_kind(moments).is_ok());
     let mut copy = fitting.unwrap_or_else(|| State::zeros_like(param));
     copy.assign(moments);
     Ok(copy)

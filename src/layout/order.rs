@@ -36,6 +36,18 @@ impl Order {
         Self::of(layout).unwrap_or(Order::ROW_MAJOR)
     }
 
+    /// Returns an order whose outermost axis is the first, for arrays that are used row by row. The other
+    /// axes are in the memory order of the array.
+    pub(crate) fn with_rows_outermost<A, D: Dimension>(layout: &LayoutRef<A, D>) -> Self {
+        let mut strides = [isize::MAX; MOST_AXES];
+        let inner = layout.strides().iter().skip(1);
+        strides.iter_mut().skip(1).zip(inner).for_each(|(to, stride)| *to = *stride);
+        let strides = strides.get(..layout.ndim());
+        strides
+            .and_then(|strides| Self::of_axes(layout.shape(), strides))
+            .unwrap_or(Order::ROW_MAJOR)
+    }
+
     /// [`Order::of`] for a shape and its strides.
     fn of_axes(shape: &[usize], strides: &[isize]) -> Option<Self> {
         let long = |axis: usize| shape.get(axis).is_some_and(|&length| length > 1);

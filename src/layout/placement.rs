@@ -1,6 +1,6 @@
 //! The memory addresses of the arrays that the crate makes.
 
-use alloc::{vec, vec::Vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 use core::hint;
 
 use ndarray::{Array, Array1, ArrayRef, Axis, Dimension, IxDyn, LayoutRef};
@@ -56,6 +56,15 @@ pub(crate) fn zeros_beside<A: Real, D: Dimension>(
         Some([m, u])
     };
     make().ok_or_else(|| too_large(param.shape()))
+}
+
+/// Returns a counter for each row of a table.
+///
+/// # Errors
+/// [`Detail::TooLarge`] if there is no memory for them. A table whose rows are empty can have any number.
+pub(crate) fn counters<A, D: Dimension>(table: &LayoutRef<A, D>) -> Result<Box<[u64]>, Error> {
+    let rows = table.shape().first().copied().unwrap_or_default();
+    if has_memory::<f64>(rows) { Ok(vec![0; rows].into()) } else { Err(too_large(table.shape())) }
 }
 
 #[cold]

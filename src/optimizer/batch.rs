@@ -9,6 +9,7 @@ use ndarray::IxDyn;
 use super::{
     Optimizer,
     findings::{Findings, Sums, Verdict},
+    lent::Lent,
     max_norm::MaxNorm,
     places::Tensor,
     slot::Bound,
@@ -29,7 +30,13 @@ use crate::{
     },
     rule::{Adamax, NonFinite, precision},
     step::Outcome,
-    update::{Arrays, coefficients::Coefficients, contiguous::Observe, rehearsal::Obstacle},
+    update::{
+        Arrays,
+        coefficients::Coefficients,
+        contiguous::Observe,
+        rehearsal::Obstacle,
+        rows::{RowArrays, Rows},
+    },
 };
 
 /// The rule of a group, and the coefficients of its latest step: tensors of one group mostly have
@@ -128,7 +135,7 @@ pub struct Checked<'s, 'a, A> {
 /// Returns the number of elements of the gradients of a batch; `usize::MAX` if it is larger, as it can be
 /// before a batch is checked: a broadcast view has any number.
 pub(super) fn elements<A: Real>(batch: &[Bound<'_, A>]) -> usize {
-    batch.iter().fold(0, |sum, bound| sum.saturating_add(bound.pair.len()))
+    batch.iter().fold(0, |sum, bound| sum.saturating_add(bound.lent.len()))
 }
 
 /// The first phase.
@@ -175,7 +182,7 @@ impl<A: Real> Optimizer<A> {
         let tensors = self.tensors.all_mut();
         for (place, bound) in batch.iter().enumerate() {
             let tensor = enter(tensors, place, bound, self.batches)?;
-            let t = bound.pair.check(&tensor.state).map_err(|e| e.in_registered(&tensor.name))?;
+            let t = bound.lent.check(&tensor.state).map_err(|e| e.in_registered(&tensor.name))?;
             let group = self.groups.get_mut(tensor.group);
             debug_assert!(group.is_some(), "groups are never removed");
             if let Some(group) = group {
@@ -220,7 +227,7 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
     fn measure_all(&mut self, execute: impl Execute, limit: f64, purpose: Purpose) -> bool {
         if let ([single], Purpose::Step) = (&*self.batch, purpose) {
             // One tensor: the same bits, and often no exact sum of 2 KB to clear.
-            let norm = Norm::of(execute, single.pair.gradient());
+            let norm = Norm::of(execute, single.lent.gradient());
             self.clip = Clip::Factor(norm.factor(limit));
             return norm.is_moderate::<A>();
         }
@@ -236,19 +243,19 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         self.clip = Clip::PerTensor(limit);
         if purpose.keeps_sums() {
             let sums = self.batch.iter_mut().map(|bound| {
-                let sum = reduce::<_, _, Squares<'_, A, IxDyn>>(execute, bound.pair.gradient());
+                let sum = reduce::<_, _, Squares<'_, A, IxDyn>>(execute, bound.lent.gradient());
                 bound.norm = sum.root();
                 sum
             });
             self.sums = Some(Box::new(Sums::new(sums.collect())));
         } else {
             // Large gradients are split, one after the other; small ones are distributed.
-            for bound in self.batch.iter_mut().filter(|bound| execute.splits(bound.pair.len())) {
-                bound.norm = Norm::of(execute, bound.pair.gradient());
+            for bound in self.batch.iter_mut().filter(|bound| execute.splits(bound.lent.len())) {
+                bound.norm = Norm::of(execute, bound.lent.gradient());
             }
             execute.run(Norms(self.batch), |Norms(batch)| {
-                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.pair.len())) {
-                    bound.norm = Norm::of(Sequential, bound.pair.gradient());
+                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.lent.len())) {
+                    bound.norm = Norm::of(Sequential, bound.lent.gradient());
                 }
             });
         }
@@ -312,7 +319,7 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
             NonFinite::Propagate => shared.unwrap_or(NonFinite::Propagate),
             own => own,
         };
-        let verdict = self.verdict_by(of_gradient, |bound| bound.pair.examine_gradient(execute))?;
+        let verdict = self.verdict_by(of_gradient, |bound| bound.lent.examine_gradient(execute))?;
         if verdict == Verdict::Apply { by_result() } else { Ok(verdict) }
     }
 
@@ -354,8 +361,8 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         let found = [plan.gradient_scale(bound.norm)];
         let factors: &[_] = if self.sums.is_some() { &ends } else { &found };
         factors.iter().find_map(|&factor| {
-            let k = plan.unscaled(tensor).with_gradient_scale(factor);
-            bound.pair.examine(execute, &k, &tensor.state)
+            let at = |t| plan.unscaled(tensor, t).with_gradient_scale(factor);
+            bound.lent.examine(execute, at, &tensor.state)
         })
     }
 }
@@ -407,7 +414,7 @@ where
             Gradients::Part(part) => part.add_to(summary),
             Gradients::Tensors(batch, select) => {
                 for bound in batch.iter().filter(|bound| select(bound)) {
-                    R::new(bound.pair.gradient()).add_to(summary);
+                    R::new(bound.lent.gradient()).add_to(summary);
                 }
             }
         });
@@ -430,7 +437,7 @@ where
     fn split(self) -> Result<(Self, Self), Self> {
         let part = match self {
             Gradients::Part(part) => part,
-            Gradients::Tensors([bound], select) if select(bound) => R::new(bound.pair.gradient()),
+            Gradients::Tensors([bound], select) if select(bound) => R::new(bound.lent.gradient()),
             Gradients::Tensors([] | [_], _) => return Err(self),
             Gradients::Tensors(batch, select) => {
                 let (a, b) = batch.split_at(batch.len() / 2);
@@ -580,10 +587,9 @@ impl<'s, A: Real> Plan<'s, A> {
         }
     }
 
-    /// Returns the coefficients of the next step of a tensor, without clipping.
+    /// Returns the coefficients of step t of a tensor, without clipping.
     #[inline(always)]
-    fn unscaled(self, tensor: &Tensor<A>) -> Coefficients<A> {
-        let t = tensor.state.steps() + 1;
+    fn unscaled(self, tensor: &Tensor<A>, t: u64) -> Coefficients<A> {
         let group = self.groups.get(tensor.group);
         debug_assert!(group.is_some(), "the batch has been checked");
         let frozen = || Coefficients::new(&Adamax::default(), t, 0.0);
@@ -593,7 +599,8 @@ impl<'s, A: Real> Plan<'s, A> {
     /// Returns the coefficients of the next step of a tensor, whose gradient has this norm.
     #[inline(always)]
     fn coefficients(self, tensor: &Tensor<A>, norm: Norm) -> Coefficients<A> {
-        self.unscaled(tensor).with_gradient_scale(self.gradient_scale(norm))
+        let t = tensor.state.steps() + 1;
+        self.unscaled(tensor, t).with_gradient_scale(self.gradient_scale(norm))
     }
 
     /// [`coefficients`](Plan::coefficients) without a copy, if those of the group can be used.
@@ -613,6 +620,13 @@ impl<'s, A: Real> Plan<'s, A> {
         bound: &mut Bound<'_, A>,
         tensor: &mut Tensor<A>,
     ) -> S {
+        let pair = match &mut bound.lent {
+            Lent::Tensor(pair) => pair,
+            Lent::Rows(rows) => {
+                let work = self.rows(rows, bound.norm, tensor);
+                return work.map_or(S::EMPTY, |work| execute.run(work, RowWork::update));
+            }
+        };
         let own;
         let k = if let Some(shared) = self.shared_coefficients(tensor, bound.norm) {
             shared
@@ -620,7 +634,65 @@ impl<'s, A: Real> Plan<'s, A> {
             own = self.coefficients(tensor, bound.norm);
             &own
         };
-        bound.pair.step(execute, k, tensor.state.begin_step(k.keeps_balance()))
+        pair.step(execute, k, tensor.state.begin_step(k.keeps_balance()))
+    }
+
+    /// Returns the step of some rows of a table, as work that can be split.
+    fn rows<'r>(
+        self,
+        rows: &'r mut Rows<'_, A>,
+        norm: Norm,
+        tensor: &'r mut Tensor<A>,
+    ) -> Option<RowWork<'r, A>>
+    where
+        's: 'r,
+    {
+        let group = self.groups.get(tensor.group);
+        debug_assert!(group.is_some(), "the batch has been checked");
+        let (group, factor) = (group?, self.gradient_scale(norm));
+        let keeps_balance = group.coefficients.keeps_balance();
+        let latest = rows.latest_step(&tensor.state);
+        let arrays = rows.arrays(tensor.state.begin_step_of_rows(latest, keeps_balance));
+        Some(RowWork { group, lr_scale: self.lr_scale, factor, arrays })
+    }
+}
+
+/// The step of some rows of a table.
+struct RowWork<'s, A> {
+    group: &'s GroupRule<A>,
+    lr_scale: f64,
+    factor: Factor,
+    arrays: RowArrays<'s, A>,
+}
+
+impl<A: Real> RowWork<'_, A> {
+    fn update<S: Observe<A>>(self) -> S {
+        let RowWork { group, lr_scale, factor, arrays } = self;
+        let at = |t| group.coefficients(t, lr_scale).with_gradient_scale(factor);
+        let settled = |t| group.rule.settled(t);
+        // Neighbours often have one t, and all rows the same coefficients once β₁ᵗ is negligible.
+        let mut latest = (1, at(1));
+        arrays.update(|t| {
+            if latest.0 != settled(t) {
+                latest = (settled(t), at(t));
+            }
+            latest.1
+        })
+    }
+}
+
+impl<A: Real> Split for RowWork<'_, A> {
+    fn len(&self) -> usize {
+        self.arrays.len()
+    }
+
+    fn split(self) -> Result<(Self, Self), Self> {
+        let RowWork { group, lr_scale, factor, arrays } = self;
+        let part = |arrays| RowWork { group, lr_scale, factor, arrays };
+        match arrays.split() {
+            Ok((a, b)) => Ok((part(a), part(b))),
+            Err(arrays) => Err(part(arrays)),
+        }
     }
 }
 
@@ -630,6 +702,8 @@ enum Work<'s, 'a, A> {
     Tensors(Part<'s, 'a, A>),
     /// A part of one tensor, whose step has been counted.
     Arrays(Coefficients<A>, Arrays<'s, 'a, A>),
+    /// Some rows of a table, or a part of them.
+    Rows(RowWork<'s, A>),
 }
 
 /// Some tensors of a batch, with the tensors of the optimizer from place `first` on.
@@ -646,6 +720,7 @@ impl<A: Real> Work<'_, '_, A> {
         match self {
             Work::Tensors(part) => part.write(),
             Work::Arrays(k, arrays) => arrays.update(&k),
+            Work::Rows(work) => work.update(),
         }
     }
 }
@@ -655,21 +730,25 @@ impl<A: Real> Split for Work<'_, '_, A> {
         match self {
             Work::Tensors(part) => elements(part.batch),
             Work::Arrays(_, arrays) => arrays.len(),
+            Work::Rows(work) => work.len(),
         }
     }
 
     fn split(self) -> Result<(Self, Self), Self> {
-        let (k, arrays) = match self {
-            Work::Arrays(k, arrays) => (k, arrays),
+        match self {
             Work::Tensors(part) if part.batch.len() > 1 => {
                 let (a, b) = part.halves();
-                return Ok((Work::Tensors(a), Work::Tensors(b)));
+                Ok((Work::Tensors(a), Work::Tensors(b)))
             }
-            Work::Tensors(part) => part.open().map_err(Work::Tensors)?,
-        };
-        match arrays.split() {
-            Ok((a, b)) => Ok((Work::Arrays(k, a), Work::Arrays(k, b))),
-            Err(arrays) => Err(Work::Arrays(k, arrays)),
+            Work::Tensors(part) => part.open()?.split(),
+            Work::Arrays(k, arrays) => match arrays.split() {
+                Ok((a, b)) => Ok((Work::Arrays(k, a), Work::Arrays(k, b))),
+                Err(arrays) => Err(Work::Arrays(k, arrays)),
+            },
+            Work::Rows(work) => match work.split() {
+                Ok((a, b)) => Ok((Work::Rows(a), Work::Rows(b))),
+                Err(work) => Err(Work::Rows(work)),
+            },
         }
     }
 }
@@ -686,13 +765,23 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
     }
 
     /// Counts the step of a single tensor and returns its arrays, which can be split.
-    fn open(self) -> Result<(Coefficients<A>, Arrays<'s, 'a, A>), Self> {
-        let Part { plan, batch: [bound], tensors, first } = self else { return Err(self) };
-        let Some(tensor) = tensors.get_mut(bound.index - first) else {
-            return Err(Part { plan, batch: &mut [], tensors: &mut [], first });
+    fn open(self) -> Result<Work<'s, 'a, A>, Work<'s, 'a, A>> {
+        let Part { plan, batch: [bound], tensors, first } = self else {
+            return Err(Work::Tensors(self));
         };
-        let k = plan.coefficients(tensor, bound.norm);
-        Ok((k, bound.pair.arrays(tensor.state.begin_step(k.keeps_balance()))))
+        let nothing = Part { plan, batch: &mut [], tensors: &mut [], first };
+        let Some(tensor) = tensors.get_mut(bound.index - first) else {
+            return Err(Work::Tensors(nothing));
+        };
+        match &mut bound.lent {
+            Lent::Tensor(pair) => {
+                let k = plan.coefficients(tensor, bound.norm);
+                Ok(Work::Arrays(k, pair.arrays(tensor.state.begin_step(k.keeps_balance()))))
+            }
+            Lent::Rows(rows) => {
+                plan.rows(rows, bound.norm, tensor).map(Work::Rows).ok_or(Work::Tensors(nothing))
+            }
+        }
     }
 
     fn write(self) {

@@ -7,7 +7,8 @@ use ndarray::IxDyn;
 use super::{
     Optimizer,
     id::Id,
-    slot::{Bound, BoundPair, Group, Slot},
+    lent::{BoundPair, Lent},
+    slot::{Bound, Group, Slot},
 };
 use crate::{
     error::{Detail, Error},
@@ -158,12 +159,12 @@ impl Slots {
         let gradients = self.outline.follow(Whole::Gradients, gradients, |leaf| {
             if let Some(slot) = slots.next() {
                 let (shape, gradient) = leaf.gradient();
-                batch.push(slot.bound(BoundPair::of_gradient(shape, gradient)));
+                batch.push(slot.bound(Lent::Tensor(BoundPair::of_gradient(shape, gradient))));
             }
         });
         let mut bound = batch.iter_mut();
         let model = self.outline.follow_mut(Whole::Model, model, |leaf| {
-            if let Some(Bound { pair, .. }) = bound.next() {
+            if let Some(Bound { lent: Lent::Tensor(pair), .. }) = bound.next() {
                 let parameter = leaf.parameter(pair.shapes().1);
                 pair.set_parameter(parameter);
             }

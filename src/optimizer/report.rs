@@ -135,17 +135,17 @@ impl<A: Real> Checked<'_, '_, A> {
     fn measure_all_and_each(&mut self, execute: impl Execute) -> Norm {
         let norm = if let [single] = &mut *self.batch {
             // One tensor: the same bits, and often no exact sum of 2 KB to clear.
-            single.norm = Norm::of(execute, single.pair.gradient());
+            single.norm = Norm::of(execute, single.lent.gradient());
             single.norm
         } else {
             let mut sum = ExactSum::ZERO;
             // Large gradients are split, one after the other; small ones are distributed.
-            for bound in self.batch.iter_mut().filter(|bound| execute.splits(bound.pair.len())) {
-                bound.norm = Norm::and_add(execute, bound.pair.gradient(), &mut sum);
+            for bound in self.batch.iter_mut().filter(|bound| execute.splits(bound.lent.len())) {
+                bound.norm = Norm::and_add(execute, bound.lent.gradient(), &mut sum);
             }
             execute.run_into(Norms(self.batch), &mut sum, |Norms(batch), sum| {
-                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.pair.len())) {
-                    bound.norm = Norm::and_add(Sequential, bound.pair.gradient(), sum);
+                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.lent.len())) {
+                    bound.norm = Norm::and_add(Sequential, bound.lent.gradient(), sum);
                 }
             });
             sum.root()
@@ -165,7 +165,7 @@ impl<A: Real> Checked<'_, '_, A> {
         let outcome = if verdict == Verdict::Apply { Outcome::Applied } else { Outcome::Skipped };
         if outcome == Outcome::Applied {
             let plan = Plan { groups, lr_scale, clip };
-            for bound in batch.iter_mut().filter(|bound| execute.splits(bound.pair.len())) {
+            for bound in batch.iter_mut().filter(|bound| execute.splits(bound.lent.len())) {
                 if let Some(tensor) = tensors.get_mut(bound.index) {
                     step_one(execute, plan, bound, tensor);
                 }
@@ -176,7 +176,7 @@ impl<A: Real> Checked<'_, '_, A> {
             }
             let part = Part { plan, batch, tensors, first: 0 };
             execute.run(Whole(part), |Whole(Part { plan, batch, tensors, first })| {
-                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.pair.len())) {
+                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.lent.len())) {
                     if let Some(tensor) = tensors.get_mut(bound.index - first) {
                         step_one(Sequential, plan, bound, tensor);
                     }
@@ -215,7 +215,7 @@ fn step_one<A: Real>(
 fn skip<A: Real>(batch: &[Bound<'_, A>], tensors: &mut [Tensor<A>]) {
     for bound in batch {
         if let Some(tensor) = tensors.get_mut(bound.index) {
-            let extremes = Extremes::of_skipped(bound.pair.gradient());
+            let extremes = Extremes::of_skipped(bound.lent.gradient());
             tensor.report = Some(Report::new(Outcome::Skipped, bound.norm, Factor::ONE, extremes));
         }
     }

@@ -188,6 +188,6 @@ impl<A: Real> Tensor<A> {
         if *group != self.group {
             return Err(Detail::OtherGroup { found: *group, expected: self.group }.into());
         }
-        self.state.check_same_shape(state)
+        self.state.check_same_kind(state)
     }
 }

@@ -1,21 +1,16 @@
 //! Keys of tensors and groups, and tensors that are bound to their keys for one step.
 
-use alloc::boxed::Box;
-use core::{
-    borrow::{Borrow, BorrowMut},
-    fmt,
-    marker::PhantomData,
-};
+use core::{fmt, marker::PhantomData};
 
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension};
 
-use super::id::Id;
+use super::{id::Id, lent::Lent};
 use crate::{
     error::{Detail, Error},
     real::Real,
     reduce::norm::Norm,
     tensors::outline::Misfit,
-    update::{operands::Gapped, pair::Pair},
+    update::pair::Pair,
 };
 
 /// The key of a group: tensors of one [`Optimizer`](crate::Optimizer) that have a common rule.
@@ -97,7 +92,7 @@ impl<D: Dimension> Slot<D> {
         param: &'a mut ArrayRef<A, D>,
         grad: &'a ArrayRef<A, D>,
     ) -> Bound<'a, A> {
-        self.bound(Pair::new(param, grad))
+        self.bound(Lent::Tensor(Pair::new(param, grad)))
     }
 
     /// Binds the slot to views of its parameter and gradient, which it takes by value.
@@ -135,14 +130,14 @@ impl<D: Dimension> Slot<D> {
         param: ArrayViewMut<'a, A, D>,
         grad: ArrayView<'a, A, D>,
     ) -> Bound<'a, A> {
-        self.bound(Pair::of_views(param, grad))
+        self.bound(Lent::Tensor(Pair::of_views(param, grad)))
     }
 }
 
 impl<D> Slot<D> {
     #[inline(always)]
-    pub(super) fn bound<A>(self, pair: BoundPair<'_, A>) -> Bound<'_, A> {
-        Bound { id: self.id, index: self.index, pair, norm: Norm::ZERO }
+    pub(super) fn bound<A>(self, lent: Lent<'_, A>) -> Bound<'_, A> {
+        Bound { id: self.id, index: self.index, lent, norm: Norm::ZERO }
     }
 }
 
@@ -170,64 +165,32 @@ impl<D> Slot<D> {
 pub struct Bound<'a, A> {
     pub(super) id: Id,
     pub(super) index: usize,
-    pub(super) pair: BoundPair<'a, A>,
+    pub(super) lent: Lent<'a, A>,
     /// The norm of the gradient, if the optimizer clips norms per tensor or makes a report.
     pub(super) norm: Norm,
 }
 
-/// Views with gaps are in a box, so that a batch of many small tensors takes little memory.
-pub(super) type BoundPair<'a, A> = Pair<'a, A, Box<Boxed<'a, A>>>;
-
-/// The parts of a pair that only few tensors of a batch have.
-pub(super) struct Boxed<'a, A> {
-    views: Gapped<'a, A>,
-    /// The reason why a model could not be bound. Then there is nothing in the views.
-    misfit: Option<Misfit>,
-}
-
-impl<'a, A> From<Gapped<'a, A>> for Box<Boxed<'a, A>> {
-    fn from(views: Gapped<'a, A>) -> Self {
-        Box::new(Boxed { views, misfit: None })
-    }
-}
-
-impl<'a, A> Borrow<Gapped<'a, A>> for Box<Boxed<'a, A>> {
-    fn borrow(&self) -> &Gapped<'a, A> {
-        &self.views
-    }
-}
-
-impl<'a, A> BorrowMut<Gapped<'a, A>> for Box<Boxed<'a, A>> {
-    fn borrow_mut(&mut self) -> &mut Gapped<'a, A> {
-        &mut self.views
-    }
-}
-
-const _: () = assert!(size_of::<Bound<'_, f64>>() <= 96, "a batch of many small tensors is small");
+const _: () = assert!(size_of::<Bound<'_, f64>>() <= 104, "a batch of many small tensors is small");
 
 impl<A: Real> Bound<'_, A> {
     /// Returns what stands in a batch for a model that does not have the registered tensors: its
     /// index is beyond every optimizer's places.
     #[cold]
     pub(super) fn misfit(misfit: Misfit) -> Self {
-        let pair = Pair::Gapped(Box::new(Boxed { views: Gapped::default(), misfit: Some(misfit) }));
-        Bound { id: Id::ANY, index: usize::MAX, pair, norm: Norm::ZERO }
+        Bound { id: Id::ANY, index: usize::MAX, lent: Lent::misfit(misfit), norm: Norm::ZERO }
     }
 
     /// Returns the reason why no tensor of the optimizer belongs to this place of a batch.
     #[cold]
     pub(super) fn not_found(&self, place: usize) -> Error {
-        let misfit = match &self.pair {
-            Pair::Gapped(boxed) => boxed.misfit.as_ref(),
-            Pair::Gapless(_) => None,
-        };
+        let misfit = self.lent.reason();
         misfit.map_or_else(|| Detail::ForeignInBatch { place }.into(), Error::from)
     }
 }
 
 impl<A: Real> fmt::Debug for Bound<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (param, grad) = self.pair.shapes();
+        let (param, grad) = self.lent.shapes();
         f.debug_struct("Bound")
             .field("index", &self.index)
             .field("param", &param)

@@ -124,7 +124,7 @@ impl<A: Real> Optimizer<A> {
         state: &State<A>,
     ) -> Result<(), Error> {
         let entry = self.tensors.own_mut(slot)?;
-        entry.state.check_same_shape(state).map_err(|error| error.in_tensor(&entry.name))?;
+        entry.state.check_same_kind(state).map_err(|error| error.in_tensor(&entry.name))?;
         entry.set_state(state);
         Ok(())
     }

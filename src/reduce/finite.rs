@@ -63,7 +63,7 @@ impl<A: Real, D: Dimension> Below<'_, A, D> {
         let margin = self.margin;
         match self.elements {
             Elements::Gapless { values, .. } => slice_is_below(values, margin),
-            Elements::Gapped(array) => {
+            Elements::Gapped(array) | Elements::Rows(array) => {
                 let array = array.view().into_dyn();
                 with_static_dimension!(array, |array| gapped_is_below(&array, margin))
                     .unwrap_or(false)
@@ -149,7 +149,7 @@ pub(crate) fn any<A: Real, D: Dimension>(
 ) -> bool {
     match Elements::of(array) {
         Elements::Gapless { values, .. } => values.iter().any(|&value| is_bad(value)),
-        Elements::Gapped(array) => array.iter().any(|&value| is_bad(value)),
+        Elements::Gapped(array) | Elements::Rows(array) => array.iter().any(|&value| is_bad(value)),
     }
 }
 

@@ -39,10 +39,12 @@ pub(crate) fn reduce<'a, A, D, R: Reduce<'a, A, D>>(
 
 /// The elements of an array that is only read, with its layout recognised.
 pub(crate) enum Elements<'a, A, D> {
-    /// Without gaps.
+    /// Without gaps. If there are more values than `shape` holds, they are several such arrays.
     Gapless { values: &'a [A], shape: &'a [usize], order: Order },
     /// With gaps, or in a memory order that [`Order`] cannot represent.
     Gapped(&'a ArrayRef<A, D>),
+    /// With any layout. The first axis counts rows, each of which is an array of its own.
+    Rows(&'a ArrayRef<A, D>),
 }
 
 impl<A, D> Clone for Elements<'_, A, D> {
@@ -59,7 +61,7 @@ impl<'a, A, D: Dimension> Elements<'a, A, D> {
     pub(crate) fn len(self) -> usize {
         match self {
             Elements::Gapless { values, .. } => values.len(),
-            Elements::Gapped(array) => array.len(),
+            Elements::Gapped(array) | Elements::Rows(array) => array.len(),
         }
     }
 
@@ -71,7 +73,7 @@ impl<'a, A, D: Dimension> Elements<'a, A, D> {
                 debug_assert!(view.is_some(), "the slice has the length of the shape");
                 view.unwrap_or_else(|| aview1(values).into_dyn())
             }
-            Elements::Gapped(array) => array.view().into_dyn(),
+            Elements::Gapped(array) | Elements::Rows(array) => array.view().into_dyn(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The sum of the squares of an array, of any layout.
 
-use ndarray::{ArrayRef, Dimension};
+use ndarray::{ArrayRef, Axis, Dimension};
 
 use super::{
     Elements, Reduce,
@@ -58,6 +58,7 @@ pub(crate) enum Squares<'a, A, D> {
     RowMajor(RowMajor<'a, A>),
     Reordered(Reordered<'a, A>),
     Gapped(&'a ArrayRef<A, D>),
+    Rows(&'a ArrayRef<A, D>),
 }
 
 impl<A: Real, D> Squares<'_, A, D> {
@@ -87,6 +88,7 @@ impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Squares<'a, A, D> {
                 Squares::Reordered(Reordered::new(values, shape, order))
             }
             Elements::Gapped(array) => Squares::Gapped(array),
+            Elements::Rows(array) => Squares::Rows(array),
         }
     }
 
@@ -105,6 +107,12 @@ impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Squares<'a, A, D> {
                 let array = array.view().into_dyn();
                 with_static_dimension!(array, |array| stream.extend_by(&array));
             }
+            Squares::Rows(array) => {
+                let array = array.view().into_dyn();
+                for row in array.axis_iter(Axis(0)) {
+                    Squares::new(Elements::of(&row)).add_to(sum);
+                }
+            }
         }
     }
 }
@@ -115,7 +123,7 @@ impl<A: Real, D: Dimension> Split for Squares<'_, A, D> {
         match self {
             Squares::RowMajor(work) => work.len(),
             Squares::Reordered(work) => work.len(),
-            Squares::Gapped(array) => array.len(),
+            Squares::Gapped(array) | Squares::Rows(array) => array.len(),
         }
     }
 
@@ -129,7 +137,7 @@ impl<A: Real, D: Dimension> Split for Squares<'_, A, D> {
                 let (a, b) = work.split().map_err(Squares::Reordered)?;
                 Ok((Squares::Reordered(a), Squares::Reordered(b)))
             }
-            Squares::Gapped(_) => Err(self),
+            Squares::Gapped(_) | Squares::Rows(_) => Err(self),
         }
     }
 }

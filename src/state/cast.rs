@@ -42,7 +42,8 @@ impl<A: Real> State<A> {
     pub fn cast<B: Real>(&self) -> Result<State<B>, Error> {
         let [m, u] = [(Role::FirstMoment, &self.m), (Role::InfNorm, &self.u)]
             .map(|(role, moment)| self.cast_moment::<B>(role, moment));
-        Ok(State { m: m?, u: u?, order: self.order, steps: self.steps, balanced: self.balanced })
+        let (order, steps, balanced) = (self.order, self.steps, self.balanced);
+        Ok(State { m: m?, u: u?, order, steps, row_steps: self.row_steps.clone(), balanced })
     }
 
     fn cast_moment<B: Real>(

@@ -1,7 +1,9 @@
 //! The optimizer state of one tensor: m, u and t.
 
 mod cast;
+pub(crate) mod rows;
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn};
@@ -46,7 +48,10 @@ pub struct State<A = f64> {
     m: Array<A, IxDyn>,
     u: Array<A, IxDyn>,
     order: Order,
+    /// The number of steps; the largest of `row_steps`, if there are any.
     steps: u64,
+    /// The number of steps of each row, if rows are stepped by themselves.
+    row_steps: Option<Box<[u64]>>,
     /// True if no first moment is very much larger than its norm; see [`is_balanced`].
     balanced: bool,
 }
@@ -91,16 +96,22 @@ impl<A: Real> State<A> {
     /// Returns a state of the shape `[0]`, which takes no memory.
     pub(crate) fn empty() -> Self {
         let [m, u] = [(); 2].map(|()| Array::zeros(IxDyn(&[0])));
-        State { m, u, order: Order::ROW_MAJOR, steps: 0, balanced: true }
+        State { m, u, order: Order::ROW_MAJOR, steps: 0, row_steps: None, balanced: true }
     }
 
     /// As [`zeros_like`](State::zeros_like), but refuses a parameter if there is no memory for its
     /// moments.
     pub(crate) fn try_zeros_like<D: Dimension>(param: &ArrayRef<A, D>) -> Result<Self, Error> {
-        let order = Order::to_make(param);
+        State::try_zeros_in_order(Order::to_make(param), param)
+    }
+
+    fn try_zeros_in_order<D: Dimension>(
+        order: Order,
+        param: &ArrayRef<A, D>,
+    ) -> Result<Self, Error> {
         let shape = order.shape_in_memory(param.shape());
         let [m, u] = placement::zeros_beside(param, &shape)?;
-        Ok(State { m, u, order, steps: 0, balanced: true })
+        Ok(State { m, u, order, steps: 0, row_steps: None, balanced: true })
     }
 
     /// Builds a state from its parts: t = `steps`, the first moment `m`, the infinity norm `u`.
@@ -139,16 +150,18 @@ impl<A: Real> State<A> {
     fn in_order(order: Order, steps: u64, m: Array<A, IxDyn>, u: Array<A, IxDyn>) -> Self {
         let [m, u] = [m, u].map(|moment| contiguous(order.to_memory(moment)));
         let balanced = is_balanced(&m, &u);
-        State { m, u, order, steps, balanced }
+        State { m, u, order, steps, row_steps: None, balanced }
     }
 
-    /// Takes the state apart: (t, m, u).
+    /// Takes the state apart: (t, m, u). Of a state with a counter for each row, take
+    /// [`row_steps`](State::row_steps) first.
     #[must_use]
     pub fn into_parts(self) -> (u64, Array<A, IxDyn>, Array<A, IxDyn>) {
         (self.steps, self.order.to_logical(self.m), self.order.to_logical(self.u))
     }
 
-    /// Returns t, the number of steps taken.
+    /// Returns t, the number of steps taken. If each row has a [counter](State::row_steps) of its own, this
+    /// is the largest of them.
     #[must_use]
     #[doc(alias("step", "count"))]
     pub fn steps(&self) -> u64 {
@@ -200,6 +213,7 @@ impl<A: Real> State<A> {
         self.m.fill(A::ZERO);
         self.u.fill(A::ZERO);
         self.steps = 0;
+        self.row_steps.iter_mut().for_each(|steps| steps.fill(0));
         self.balanced = true;
     }
 
@@ -228,12 +242,20 @@ impl<A: Real> State<A> {
     /// ```
     pub fn with_layout_of<D: Dimension>(self, param: &ArrayRef<A, D>) -> Result<Self, Error> {
         self.check_shape(param.shape())?;
-        let order = Order::to_make(param);
+        let order = match self.row_steps {
+            None => Order::to_make(param),
+            Some(_) => Order::with_rows_outermost(param),
+        };
+        Ok(self.with_order(order))
+    }
+
+    fn with_order(mut self, order: Order) -> Self {
         if self.order == order {
-            return Ok(self);
+            return self;
         }
+        let row_steps = self.row_steps.take();
         let (steps, m, u) = self.into_parts();
-        Ok(State::in_order(order, steps, m, u))
+        State { row_steps, ..State::in_order(order, steps, m, u) }
     }
 
     /// Refuses a state with NaN, infinities or negative norms, which only a step under
@@ -252,7 +274,18 @@ impl<A: Real> State<A> {
     #[inline(always)]
     pub(crate) fn next_step(&self, param: &[usize]) -> Result<u64, Error> {
         self.check_shape(param)?;
-        self.steps.checked_add(1).ok_or_else(|| Detail::StepOverflow.into())
+        match self.steps.checked_add(1) {
+            Some(t) if self.row_steps.is_none() => Ok(t),
+            _ => Err(self.no_next_step()),
+        }
+    }
+
+    #[cold]
+    fn no_next_step(&self) -> Error {
+        match self.row_steps {
+            None => Detail::StepOverflow.into(),
+            Some(_) => Detail::SteppedByRows.into(),
+        }
     }
 
     /// Refuses a parameter of another shape.
@@ -266,24 +299,45 @@ impl<A: Real> State<A> {
         if fits { Ok(()) } else { Err(self.misfit(param)) }
     }
 
+    /// [`check_shape`](State::check_shape) for a table with so many rows of this shape.
+    pub(crate) fn check_table(&self, rows: usize, row: &[usize]) -> Result<(), Error> {
+        let in_memory = self.m.shape();
+        let length = |axis: usize| axis.checked_sub(1).map_or(Some(&rows), |axis| row.get(axis));
+        let mut axes = self.order.axes(in_memory.len()).zip(in_memory);
+        if in_memory.len() == row.len() + 1
+            && axes.all(|((axis, _), found)| length(axis) == Some(found))
+        {
+            return Ok(());
+        }
+        Err(self.misfit(&[&[rows], row].concat()))
+    }
+
     #[cold]
     fn misfit(&self, param: &[usize]) -> Error {
         Error::shape((Role::Parameter, param), (Role::State, self.first_moment().shape()))
     }
 
-    /// Refuses a state whose shape differs from this one's, which is the registered shape.
-    pub(crate) fn check_same_shape(&self, other: &Self) -> Result<(), Error> {
-        let (this, other) = (self.first_moment(), other.first_moment());
-        if same(other.shape(), this.shape()) {
-            return Ok(());
+    /// Refuses a state whose shape differs from this one's, which is the registered shape, or that counts
+    /// steps in another way.
+    pub(crate) fn check_same_kind(&self, other: &Self) -> Result<(), Error> {
+        let (this, others) = (self.first_moment(), other.first_moment());
+        if !same(others.shape(), this.shape()) {
+            let (found, expected) = (others.shape().to_vec(), this.shape().to_vec());
+            return Err(Detail::Registered { role: Role::State, found, expected }.into());
         }
-        let (found, expected) = (other.shape().to_vec(), this.shape().to_vec());
-        Err(Detail::Registered { role: Role::State, found, expected }.into())
+        match (&self.row_steps, &other.row_steps) {
+            (Some(_), None) => Err(Detail::CountsAsWhole.into()),
+            (None, Some(_)) => Err(Detail::CountsByRows.into()),
+            _ => Ok(()),
+        }
     }
 
-    /// Takes the values of a state of the same shape, but keeps the memory order.
+    /// Takes the values of a state of the same [kind](State::check_same_kind), but keeps the memory order.
     pub(crate) fn assign(&mut self, other: &Self) {
         self.steps = other.steps;
+        if let (Some(to), Some(from)) = (&mut self.row_steps, &other.row_steps) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
         self.balanced = other.balanced;
         if self.order != other.order {
             self.order.to_logical(self.m.view_mut()).assign(&other.first_moment());
@@ -336,9 +390,11 @@ impl<A> State<A> {
 }
 
 impl<A: PartialEq> PartialEq for State<A> {
-    /// Compares t and the elements. The memory order does not count.
+    /// Compares t, or that of each row, and the elements. The memory order does not count.
     fn eq(&self, other: &Self) -> bool {
-        self.steps == other.steps && self.moments() == other.moments()
+        self.steps == other.steps
+            && self.row_steps == other.row_steps
+            && self.moments() == other.moments()
     }
 }
 
@@ -349,6 +405,7 @@ impl<A: fmt::Debug> fmt::Debug for State<A> {
             .field("m", &InShort(&m))
             .field("u", &InShort(&u))
             .field("steps", &self.steps)
+            .field("row_steps", &self.row_steps)
             .finish_non_exhaustive()
     }
 }

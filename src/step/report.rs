@@ -183,7 +183,7 @@ impl<A: Real> Extremes<A> {
         let take = |largest, value: &A| larger(largest, value.abs());
         let gradient = match gradient {
             Elements::Gapless { values, .. } => values.iter().fold(A::ZERO, take),
-            Elements::Gapped(array) => array.fold(A::ZERO, take),
+            Elements::Gapped(array) | Elements::Rows(array) => array.fold(A::ZERO, take),
         };
         Extremes { gradient, step: A::ZERO }
     }

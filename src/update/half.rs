@@ -19,7 +19,9 @@ impl<'a, A> Gradient<'a, A> {
     pub(crate) fn of<D: Dimension>(array: &'a ArrayRef<A, D>) -> Self {
         match Elements::of(array) {
             Elements::Gapless { values, order, .. } => Half::Gapless(values, order),
-            Elements::Gapped(array) => Half::Gapped(array.view().into_dyn()),
+            Elements::Gapped(array) | Elements::Rows(array) => {
+                Half::Gapped(array.view().into_dyn())
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod operands;
 pub(crate) mod pair;
 mod plane;
 pub(crate) mod rehearsal;
+pub(crate) mod rows;
 mod stack_copy;
 mod strided;
 mod tile_buffer;

@@ -24,22 +24,65 @@ pub(crate) enum Obstacle<'a, A, D> {
     Gradient(Elements<'a, A, D>),
     /// The update would give one.
     Element { x: Elements<'a, A, D>, position: usize, role: Role, value: f64 },
+    /// Either, in a row of a table. `place` counts the gradients; `shape` is that of the row.
+    Row { place: usize, row: usize, fault: Fault, shape: &'a [usize] },
+}
+
+/// An element that is to blame.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    /// In logical order.
+    position: usize,
+    role: Role,
+    value: f64,
+    /// True if it becomes infinite only by the step.
+    by_step: bool,
 }
 
 impl<A: Real, D: Dimension> Obstacle<'_, A, D> {
     /// Names the first element that is to blame.
     #[cold]
     pub(crate) fn into_error(self) -> Error {
-        match self {
-            Obstacle::Gradient(g) => finite::refusal(Role::Gradient, &g.view()),
+        let (fault, row, shape) = match self {
+            Obstacle::Row { place, row, fault, shape } => {
+                (fault, Some((place, row)), shape.to_vec())
+            }
+            Obstacle::Gradient(array) | Obstacle::Element { x: array, .. } => {
+                (self.fault(), None, array.view().shape().to_vec())
+            }
+        };
+        let Fault { position, role, value, by_step } = fault;
+        let mut index = finite::index_of(position, &shape);
+        match row {
+            Some((place, row)) if role == Role::Gradient => {
+                index.insert(0, place);
+                return Detail::NonFiniteInRow { row, index, value }.into();
+            }
+            Some((_, row)) => index.insert(0, row),
+            None => {}
+        }
+        if by_step {
+            Detail::WouldOverflow { role, index, value }.into()
+        } else {
+            Detail::NonFinite { role, index, value }.into()
+        }
+    }
+
+    /// Finds the element. This allocates nothing.
+    #[cold]
+    pub(crate) fn fault(&self) -> Fault {
+        match *self {
+            Obstacle::Row { fault, .. } => fault,
+            Obstacle::Gradient(g) => {
+                let g = g.view();
+                let found = g.iter().enumerate().find(|(_, value)| !value.is_finite());
+                debug_assert!(found.is_some(), "such an element has been seen");
+                let (position, value) = found.map_or((0, f64::NAN), |(at, g)| (at, g.widen()));
+                Fault { position, role: Role::Gradient, value, by_step: false }
+            }
             Obstacle::Element { x, position, role, value } => {
-                let x = x.view();
-                let index = finite::index_of(position, x.shape());
-                if x.iter().nth(position).is_some_and(|x| !x.is_finite()) {
-                    Detail::NonFinite { role, index, value }.into()
-                } else {
-                    Detail::WouldOverflow { role, index, value }.into()
-                }
+                let by_step = x.view().iter().nth(position).is_none_or(|x| x.is_finite());
+                Fault { position, role, value, by_step }
             }
         }
     }

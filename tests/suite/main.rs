@@ -28,6 +28,7 @@ mod peers;
 mod plateau;
 mod processes;
 mod properties;
+mod rows;
 mod schedule;
 mod snapshot;
 mod stop;

@@ -1,0 +1,383 @@
+//! Some rows of a table: their checks, and their update.
+//!
+//! The first axis of a table counts its rows. A row has the bits that it would have as a tensor of its own,
+//! with a t of its own. Rows that follow each other and have one t are updated together.
+
+use alloc::boxed::Box;
+
+use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn, Slice};
+
+use super::{
+    coefficients::Coefficients,
+    contiguous::{self, Observe},
+    operands::{Gapped, Operands},
+    pair::Pair,
+    rehearsal::{self, Obstacle},
+};
+use crate::{
+    error::{Detail, Error, same},
+    layout::order::Order,
+    par::{Sequential, Split},
+    real::Real,
+    reduce::{Elements, finite},
+    state::{Moments, State, rows::RowMoments},
+};
+
+/// A table, the indices of some of its rows, and their gradients, with their layouts recognised.
+pub(crate) enum Rows<'a, A> {
+    /// Table and gradients are row-major and belong together, and rows have elements.
+    Contiguous { x: &'a mut [A], g: &'a [A], g_shape: &'a [usize], indices: &'a [usize] },
+    /// All others.
+    Views(Box<Views<'a, A>>),
+}
+
+/// A table and gradients of any layouts, and of any shapes.
+pub(crate) struct Views<'a, A> {
+    x: ArrayViewMut<'a, A, IxDyn>,
+    g: ArrayView<'a, A, IxDyn>,
+    indices: &'a [usize],
+}
+
+impl<'a, A: Real> Rows<'a, A> {
+    /// Recognises the layouts.
+    pub(crate) fn new<D: Dimension>(
+        table: &'a mut ArrayRef<A, D>,
+        indices: &'a [usize],
+        grad: &'a ArrayRef<A, D>,
+    ) -> Self {
+        if let (Some((&rows, row)), Some(g)) = (grad.shape().split_first(), grad.as_slice()) {
+            let belong = rows == indices.len() && table.shape().get(1..) == Some(row);
+            if belong && length(row) > 0 && table.is_standard_layout() {
+                let x = table.as_slice_mut();
+                debug_assert!(x.is_some(), "an array in standard layout is a slice");
+                let (x, g_shape) = (x.unwrap_or_default(), grad.shape());
+                return Rows::Contiguous { x, g, g_shape, indices };
+            }
+        }
+        let (x, g) = (table.view_mut().into_dyn(), grad.view().into_dyn());
+        Rows::Views(Box::new(Views { x, g, indices }))
+    }
+
+    /// As [`new`](Rows::new), for views that are taken by value.
+    pub(crate) fn of_views<D: Dimension>(
+        table: ArrayViewMut<'a, A, D>,
+        indices: &'a [usize],
+        grad: ArrayView<'a, A, D>,
+    ) -> Self {
+        Rows::Views(Box::new(Views { x: table.into_dyn(), g: grad.into_dyn(), indices }))
+    }
+
+    /// Checks that table, indices, gradients and state fit each other. Returns the smallest number of a step
+    /// that a row takes, counted from 1, which has the largest step size.
+    pub(crate) fn check(&self, state: &State<A>) -> Result<u64, Error> {
+        let Some(row_steps) = state.row_steps() else {
+            debug_assert!(false, "rows are bound only where each has a counter");
+            return Err(Detail::CountsAsWhole.into());
+        };
+        match self {
+            Rows::Contiguous { x, g_shape, .. } => {
+                let row = g_shape.get(1..).unwrap_or_default();
+                let rows = x.len() / length(row).max(1);
+                state.check_table(rows, row)?;
+            }
+            Rows::Views(views) => {
+                state.check_shape(views.x.shape())?;
+                let (count, row) = (views.indices.len(), views.x.shape().get(1..));
+                let (found, row) = (views.g.shape(), row.unwrap_or_default());
+                if found.first() != Some(&count) || !same(found.get(1..).unwrap_or_default(), row) {
+                    let (expected, found) = ([&[count], row].concat(), found.to_vec());
+                    return Err(Detail::RowGradients { found, expected }.into());
+                }
+            }
+        }
+        first_step(self.indices(), row_steps)
+    }
+
+    /// Returns the largest number of a step that a row takes, after [`check`](Rows::check); 0 without rows.
+    pub(crate) fn latest_step(&self, state: &State<A>) -> u64 {
+        let row_steps = state.row_steps().unwrap_or_default();
+        let steps = self.indices().iter().filter_map(|&row| row_steps.get(row));
+        steps.max().map_or(0, |steps| steps + 1)
+    }
+
+    fn indices(&self) -> &'a [usize] {
+        match self {
+            Rows::Contiguous { indices, .. } => indices,
+            Rows::Views(views) => views.indices,
+        }
+    }
+
+    /// Returns the number of elements of the gradients.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Rows::Contiguous { g, .. } => g.len(),
+            Rows::Views(views) => views.g.len(),
+        }
+    }
+
+    /// Returns the shapes of the table, or of its rows, and of the gradients.
+    pub(crate) fn shapes(&self) -> (&[usize], &[usize]) {
+        match self {
+            Rows::Contiguous { g_shape, .. } => (g_shape, g_shape),
+            Rows::Views(views) => (views.x.shape(), views.g.shape()),
+        }
+    }
+
+    /// Returns the gradients. They are reduced row by row.
+    #[inline]
+    pub(crate) fn gradient(&self) -> Elements<'_, A, IxDyn> {
+        match self {
+            Rows::Contiguous { g, g_shape, .. } => {
+                // Leaves of norms are cut anew where the shape ends.
+                let shape = g_shape.get(1..).unwrap_or_default();
+                Elements::Gapless { values: g, shape, order: Order::ROW_MAJOR }
+            }
+            Rows::Views(views) => Elements::Rows(&views.g),
+        }
+    }
+
+    /// Returns the first gradient that is NaN or infinite.
+    #[cold]
+    pub(crate) fn examine_gradient(&self) -> Option<Obstacle<'_, A, IxDyn>> {
+        let shape = self.row();
+        self.indices().iter().enumerate().find_map(|(place, &row)| {
+            let (_, g) = self.views_of(place, row);
+            let g = Elements::Gapped(&g);
+            let is_finite = finite::all_finite(Sequential, g);
+            let fault = (!is_finite).then(|| Obstacle::Gradient(g).fault())?;
+            Some(Obstacle::Row { place, row, fault, shape })
+        })
+    }
+
+    /// Returns the reason if a step would bring NaN or infinities into the state or a parameter.
+    /// `coefficients` are those of a step, counted from 1.
+    ///
+    /// Not called if gradients, coefficients and state are of the usual ranges.
+    #[cold]
+    pub(crate) fn examine(
+        &self,
+        coefficients: impl Fn(u64) -> Coefficients<A>,
+        state: &State<A>,
+    ) -> Option<Obstacle<'_, A, IxDyn>> {
+        let (shape, balanced) = (self.row(), state.is_balanced());
+        let [m, u] = [state.first_moment(), state.inf_norm()];
+        let slices = match self {
+            Rows::Contiguous { x, g, .. } => {
+                m.to_slice().zip(u.to_slice()).map(|(m, u)| Operands { x: &**x, g: *g, m, u })
+            }
+            Rows::Views(_) => None,
+        };
+        let row_steps = state.row_steps().unwrap_or_default();
+        self.indices().iter().enumerate().find_map(|(place, &row)| {
+            let k = coefficients(row_steps.get(row).map_or(1, |steps| steps + 1));
+            let examine = |arrays: Operands<Elements<'_, A, IxDyn>, Elements<'_, A, IxDyn>>| {
+                Some(rehearsal::examine(Sequential, &k, balanced, arrays)?.fault())
+            };
+            // With L2 regularisation each step comes here.
+            let fault = if let Some(slices) = slices {
+                let of = |index, values| Elements::Gapless {
+                    values: row_of(values, index, length(shape)),
+                    shape,
+                    order: Order::ROW_MAJOR,
+                };
+                examine(slices.map(|written| of(row, written), |read| of(place, read)))
+            } else {
+                let (x, g) = self.views_of(place, row);
+                let [m, u] = [&m, &u].map(|moment| moment.index_axis(Axis(0), row));
+                let [x, g, m, u]: [&ArrayRef<A, IxDyn>; 4] = [&x, &g, &m, &u];
+                examine(Operands { x, g, m, u }.map(Elements::Gapped, Elements::Gapped))
+            };
+            Some(Obstacle::Row { place, row, fault: fault?, shape })
+        })
+    }
+
+    /// Returns the shape of a row.
+    fn row(&self) -> &[usize] {
+        self.shapes().1.get(1..).unwrap_or_default()
+    }
+
+    /// Returns the parameters of a row and its gradient.
+    fn views_of(
+        &self,
+        place: usize,
+        row: usize,
+    ) -> (ArrayView<'_, A, IxDyn>, ArrayView<'_, A, IxDyn>) {
+        match self {
+            Rows::Contiguous { x, g, .. } => {
+                let view = |values, index| {
+                    let view = ArrayView::from_shape(
+                        self.row(),
+                        row_of(values, index, length(self.row())),
+                    );
+                    debug_assert!(view.is_ok(), "the indices have been checked");
+                    view.unwrap_or_else(|_| Gapped::default().g)
+                };
+                (view(x, row), view(g, place))
+            }
+            Rows::Views(views) => {
+                (views.x.index_axis(Axis(0), row), views.g.index_axis(Axis(0), place))
+            }
+        }
+    }
+
+    /// Returns all arrays of a step, after everything has been checked.
+    pub(crate) fn arrays<'s>(&'s mut self, moments: RowMoments<'s, A>) -> RowArrays<'s, A> {
+        let RowMoments { moments: Moments { m, u, order }, row_steps } = moments;
+        let row = length(self.row());
+        let (indices, first) = (self.indices(), 0);
+        let parts = match self {
+            Rows::Contiguous { x, g, g_shape, .. } => {
+                if order == Order::ROW_MAJOR {
+                    let parts = Parts::Slices { x, g };
+                    return RowArrays { indices, first, row, m, u, row_steps, parts };
+                }
+                // A state keeps its order, whatever arrays come later.
+                let row = g_shape.get(1..).unwrap_or_default();
+                let shape = [&[row_steps.len()], row].concat();
+                let x = ArrayViewMut::from_shape(shape, x);
+                let g = ArrayView::from_shape(*g_shape, g);
+                debug_assert!(x.is_ok() && g.is_ok(), "the slices have the lengths of the shapes");
+                let empty = Gapped::default();
+                Parts::Views { x: x.unwrap_or(empty.x), g: g.unwrap_or(empty.g), order }
+            }
+            Rows::Views(views) => Parts::Views { x: views.x.view_mut(), g: views.g.view(), order },
+        };
+        RowArrays { indices, first, row, m, u, row_steps, parts }
+    }
+}
+
+/// Returns a row of a row-major array.
+fn row_of<A>(values: &[A], index: usize, length: usize) -> &[A] {
+    values.get(index * length..(index + 1) * length).unwrap_or_default()
+}
+
+/// Returns the number of elements of a row.
+fn length(row: &[usize]) -> usize {
+    row.iter().product()
+}
+
+/// Checks indices and counters of rows, and returns the smallest number of a step, counted from 1.
+fn first_step(indices: &[usize], row_steps: &[u64]) -> Result<u64, Error> {
+    let (mut fewest, mut most, mut next) = (u64::MAX, 0, 0);
+    for (place, &row) in indices.iter().enumerate() {
+        let steps = row_steps.get(row).filter(|_| row >= next);
+        let Some(&steps) = steps else {
+            return Err(misplaced(indices, place, row_steps.len()));
+        };
+        next = row + 1;
+        (fewest, most) = (fewest.min(steps), most.max(steps));
+    }
+    if most == u64::MAX {
+        return Err(Detail::StepOverflow.into());
+    }
+    Ok(fewest.saturating_add(1))
+}
+
+/// Says why an index is wrong.
+#[cold]
+fn misplaced(indices: &[usize], place: usize, rows: usize) -> Error {
+    let row = indices.get(place).copied().unwrap_or_default();
+    let before = place.checked_sub(1).and_then(|before| indices.get(before)).copied();
+    match before {
+        _ if row >= rows => Detail::RowBeyond { place, row, rows },
+        Some(before) if before == row => Detail::RowRepeated { place, row },
+        before => Detail::RowDescends { place, row, before: before.unwrap_or_default() },
+    }
+    .into()
+}
+
+/// The rows of a step, which can be split.
+pub(crate) struct RowArrays<'s, A> {
+    indices: &'s [usize],
+    /// The row at which table, moments and counters begin.
+    first: usize,
+    /// The elements of a row.
+    row: usize,
+    m: &'s mut [A],
+    u: &'s mut [A],
+    row_steps: &'s mut [u64],
+    parts: Parts<'s, A>,
+}
+
+/// A table and the gradients of some of its rows.
+enum Parts<'s, A> {
+    /// Both row-major, like the moments.
+    Slices { x: &'s mut [A], g: &'s [A] },
+    /// Of any layouts; `order` is that of the moments.
+    Views { x: ArrayViewMut<'s, A, IxDyn>, g: ArrayView<'s, A, IxDyn>, order: Order },
+}
+
+impl<A: Real> RowArrays<'_, A> {
+    /// Updates each row and counts its step. `coefficients` are those of a step, counted from 1.
+    pub(crate) fn update<S: Observe<A>>(
+        self,
+        mut coefficients: impl FnMut(u64) -> Coefficients<A>,
+    ) -> S {
+        let RowArrays { indices, first, row: length, m, u, row_steps, mut parts } = self;
+        let mut summary = S::EMPTY;
+        let mut place = 0;
+        // Rows that follow each other, then those of them that have one t.
+        for run in indices.chunk_by(|a, b| a + 1 == *b) {
+            let mut row = run.first().map_or(0, |row| row - first);
+            let counters = row_steps.get_mut(row..row + run.len());
+            debug_assert!(counters.is_some(), "the indices have been checked");
+            for counters in counters.unwrap_or_default().chunk_by_mut(|a, b| a == b) {
+                let count = counters.len();
+                let k = coefficients(counters.first().map_or(1, |steps| steps + 1));
+                counters.iter_mut().for_each(|steps| *steps += 1);
+                let elements = |from: usize| from * length..(from + count) * length;
+                let m = m.get_mut(elements(row)).unwrap_or_default();
+                let u = u.get_mut(elements(row)).unwrap_or_default();
+                summary.join(match &mut parts {
+                    Parts::Slices { x, g } => {
+                        let x = x.get_mut(elements(row)).unwrap_or_default();
+                        let g = g.get(elements(place)).unwrap_or_default();
+                        contiguous::update(&k, Operands { x, g, m, u })
+                    }
+                    Parts::Views { x, g, order } => {
+                        let rows = |from: usize| Slice::from(from..from + count);
+                        let x = x.slice_axis_mut(Axis(0), rows(row));
+                        let g = g.slice_axis(Axis(0), rows(place));
+                        let mut pair = Pair::<'_, A, Gapped<'_, A>>::of_views(x, g);
+                        pair.arrays(Moments { m, u, order: *order }).update(&k)
+                    }
+                });
+                row += count;
+                place += count;
+            }
+        }
+        summary
+    }
+}
+
+impl<A: Real> Split for RowArrays<'_, A> {
+    fn len(&self) -> usize {
+        self.indices.len() * self.row
+    }
+
+    /// Splits between two rows.
+    fn split(self) -> Result<(Self, Self), Self> {
+        let place = self.indices.len() / 2;
+        let Some(&cut) = self.indices.get(place).filter(|_| place > 0) else { return Err(self) };
+        let RowArrays { indices, first, row, m, u, row_steps, parts } = self;
+        let (indices, indices2) = indices.split_at(place);
+        let (m, m2) = m.split_at_mut((cut - first) * row);
+        let (u, u2) = u.split_at_mut((cut - first) * row);
+        let (row_steps, row_steps2) = row_steps.split_at_mut(cut - first);
+        let (parts, parts2) = match parts {
+            Parts::Slices { x, g } => {
+                let (x, x2) = x.split_at_mut((cut - first) * row);
+                let (g, g2) = g.split_at(place * row);
+                (Parts::Slices { x, g }, Parts::Slices { x: x2, g: g2 })
+            }
+            Parts::Views { x, g, order } => {
+                let (x, x2) = x.split_at(Axis(0), cut - first);
+                let (g, g2) = g.split_at(Axis(0), place);
+                (Parts::Views { x, g, order }, Parts::Views { x: x2, g: g2, order })
+            }
+        };
+        let a = RowArrays { indices, first, row, m, u, row_steps, parts };
+        let (m, u, row_steps, parts) = (m2, u2, row_steps2, parts2);
+        Ok((a, RowArrays { indices: indices2, first: cut, row, m, u, row_steps, parts }))
+    }
+}
