@@ -35,7 +35,7 @@ use crate::{
         coefficients::Coefficients,
         contiguous::Observe,
         rehearsal::Obstacle,
-        rows::{RowArrays, Rows},
+        rows::{ByStep, RowArrays, Rows},
     },
 };
 
@@ -668,16 +668,34 @@ struct RowWork<'s, A> {
 impl<A: Real> RowWork<'_, A> {
     fn update<S: Observe<A>>(self) -> S {
         let RowWork { group, lr_scale, factor, arrays } = self;
-        let at = |t| group.coefficients(t, lr_scale).with_gradient_scale(factor);
-        let settled = |t| group.rule.settled(t);
-        // Neighbours often have one t, and all rows the same coefficients once β₁ᵗ is negligible.
-        let mut latest = (1, at(1));
-        arrays.update(|t| {
-            if latest.0 != settled(t) {
-                latest = (settled(t), at(t));
-            }
-            latest.1
-        })
+        let k = group.coefficients.with_gradient_scale(factor);
+        debug_assert!(group.lr_scale == lr_scale, "the coefficients are of this step");
+        arrays.update(Latest { rule: &group.rule, lr_scale, step: group.step, k })
+    }
+}
+
+/// The coefficients of the latest step that was asked for.
+struct Latest<'s, A> {
+    rule: &'s Adamax,
+    lr_scale: f64,
+    step: u64,
+    k: Coefficients<A>,
+}
+
+impl<A: Real> ByStep<A> for Latest<'_, A> {
+    /// From some step on, all have the same coefficients.
+    #[inline(always)]
+    fn key(&self, t: u64) -> u64 {
+        self.rule.settled(t)
+    }
+
+    #[inline(always)]
+    fn of(&mut self, key: u64) -> &Coefficients<A> {
+        if self.step != key {
+            self.k.set_step(self.rule, key, self.lr_scale);
+            self.step = key;
+        }
+        &self.k
     }
 }
 

@@ -110,6 +110,13 @@ impl<A: Real> Coefficients<A> {
         }
     }
 
+    /// Makes these the coefficients of another step of the same rule, with the same learning rate scale.
+    pub(crate) fn set_step(&mut self, rule: &Adamax, t: u64, lr_scale: f64) {
+        let learning_rate = rule.learning_rate() * lr_scale;
+        self.step_size = A::from_f64(quotient(learning_rate, rule.correction(t)));
+        self.bounded = self.beta1 <= self.beta2 && self.step_size <= A::MODERATE_STEP;
+    }
+
     /// Returns these coefficients with the gradient multiplied by `factor`, for norm clipping.
     #[inline(always)]
     pub(crate) fn with_gradient_scale(mut self, factor: Factor) -> Self {

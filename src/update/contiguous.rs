@@ -124,6 +124,83 @@ impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
     }
 }
 
+/// Some rows of a table and of its moments, all row-major. `first` is the index of the first row of the arrays;
+/// the gradients are of the named rows only.
+pub(crate) struct NamedRows<'a, A> {
+    pub(crate) indices: &'a [usize],
+    pub(crate) first: usize,
+    pub(crate) length: usize,
+    pub(crate) arrays: Slices<'a, A>,
+}
+
+impl<A: Real> NamedRows<'_, A> {
+    /// Runs `f` on each row, or on several that follow each other.
+    #[inline(always)]
+    fn each<S: Summary>(self, mut f: impl FnMut(Slices<'_, A>) -> S) -> S {
+        let NamedRows { indices, first, length, arrays: Operands { x, g, m, u } } = self;
+        let mut rest = g;
+        let mut summary = S::EMPTY;
+        for run in indices.chunk_by(|a, b| a + 1 == *b) {
+            let start = run.first().map_or(0, |index| (index - first) * length);
+            let elements = start..start + run.len() * length;
+            let Some((g, others)) = rest.split_at_checked(elements.len()) else { break };
+            rest = others;
+            let x = x.get_mut(elements.clone()).unwrap_or_default();
+            let m = m.get_mut(elements.clone()).unwrap_or_default();
+            let u = u.get_mut(elements).unwrap_or_default();
+            summary.join(f(Operands { x, g, m, u }));
+        }
+        debug_assert!(rest.is_empty(), "each row has a gradient");
+        summary
+    }
+}
+
+/// Updates rows that have the same coefficients. The instruction set is chosen once for all of them.
+pub(crate) fn update_rows<A: Real, S: Observe<A>>(
+    k: &Coefficients<A>,
+    rows: NamedRows<'_, A>,
+) -> S {
+    if k.is_special() {
+        return rows.each(|slices| update_special(k, slices));
+    }
+    // Few kernels: rows wait for memory anyway.
+    if k.operations() == NONE {
+        update_guarded_rows::<A, S, NONE>(k, rows)
+    } else {
+        update_guarded_rows::<A, S, USUAL>(k, rows)
+    }
+}
+
+#[inline(always)]
+fn update_guarded_rows<A: Real, S: Observe<A>, const OPERATIONS: u8>(
+    k: &Coefficients<A>,
+    rows: NamedRows<'_, A>,
+) -> S {
+    with_guard!(k, |GUARD| {
+        dispatch(UpdateRows::<A, S, OPERATIONS, GUARD> { k, rows, summary: PhantomData })
+    })
+}
+
+struct UpdateRows<'a, A, S, const OPERATIONS: u8, const GUARD: u8> {
+    k: &'a Coefficients<A>,
+    rows: NamedRows<'a, A>,
+    summary: PhantomData<S>,
+}
+
+impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
+    for UpdateRows<'_, A, S, OPERATIONS, GUARD>
+{
+    type Output = S;
+
+    #[inline(always)]
+    fn run(self) -> S {
+        let k = *self.k;
+        self.rows.each(|Operands { x, g, m, u }| {
+            update_slices::<A, S, OPERATIONS, GUARD>(k, x, g, m, u)
+        })
+    }
+}
+
 /// The loop itself. The slices are arguments, not fields, because rustc marks only function arguments
 /// `noalias`. The function is `inline`, not `inline(always)`, because early inlining loses the mark.
 #[inline]

@@ -4,12 +4,13 @@
 //! with a t of its own. Rows that follow each other and have one t are updated together.
 
 use alloc::boxed::Box;
+use core::hint;
 
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn, Slice};
 
 use super::{
     coefficients::Coefficients,
-    contiguous::{self, Observe},
+    contiguous::{self, NamedRows, Observe},
     operands::{Gapped, Operands},
     pair::Pair,
     rehearsal::{self, Obstacle},
@@ -307,43 +308,122 @@ enum Parts<'s, A> {
     Views { x: ArrayViewMut<'s, A, IxDyn>, g: ArrayView<'s, A, IxDyn>, order: Order },
 }
 
+/// The coefficients of steps with several numbers.
+pub(crate) trait ByStep<A> {
+    /// Returns a number that is equal for steps with equal coefficients. `t` is counted from 1.
+    fn key(&self, t: u64) -> u64;
+
+    /// Returns the coefficients of the steps with this key.
+    fn of(&mut self, key: u64) -> &Coefficients<A>;
+}
+
 impl<A: Real> RowArrays<'_, A> {
-    /// Updates each row and counts its step. `coefficients` are those of a step, counted from 1.
-    pub(crate) fn update<S: Observe<A>>(
-        self,
-        mut coefficients: impl FnMut(u64) -> Coefficients<A>,
-    ) -> S {
+    /// Updates each row and counts its step.
+    pub(crate) fn update<S: Observe<A>>(self, mut coefficients: impl ByStep<A>) -> S {
         let RowArrays { indices, first, row: length, m, u, row_steps, mut parts } = self;
         let mut summary = S::EMPTY;
         let mut place = 0;
-        // Rows that follow each other, then those of them that have one t.
-        for run in indices.chunk_by(|a, b| a + 1 == *b) {
-            let mut row = run.first().map_or(0, |row| row - first);
-            let counters = row_steps.get_mut(row..row + run.len());
-            debug_assert!(counters.is_some(), "the indices have been checked");
-            for counters in counters.unwrap_or_default().chunk_by_mut(|a, b| a == b) {
-                let count = counters.len();
-                let k = coefficients(counters.first().map_or(1, |steps| steps + 1));
-                counters.iter_mut().for_each(|steps| *steps += 1);
-                let elements = |from: usize| from * length..(from + count) * length;
-                let m = m.get_mut(elements(row)).unwrap_or_default();
-                let u = u.get_mut(elements(row)).unwrap_or_default();
+        for block in indices.chunks(BLOCK) {
+            let mut keys = [0; BLOCK];
+            for (key, index) in keys.iter_mut().zip(block) {
+                let steps = row_steps.get_mut(index - first);
+                debug_assert!(steps.is_some(), "the indices have been checked");
+                if let Some(steps) = steps {
+                    *steps += 1;
+                    *key = coefficients.key(*steps);
+                }
+            }
+            if let Parts::Slices { x, .. } = &parts {
+                ask_for(block, |index| [&**x, m, u].map(|array| array.get((index - first) * length)));
+            }
+            let mut rest = block;
+            for keys in keys.get(..block.len()).unwrap_or_default().chunk_by(|a, b| a == b) {
+                let (indices, others) = rest.split_at(keys.len());
+                rest = others;
+                let k = coefficients.of(keys.first().copied().unwrap_or_default());
+                let (m, u) = (&mut *m, &mut *u);
                 summary.join(match &mut parts {
                     Parts::Slices { x, g } => {
-                        let x = x.get_mut(elements(row)).unwrap_or_default();
-                        let g = g.get(elements(place)).unwrap_or_default();
-                        contiguous::update(&k, Operands { x, g, m, u })
+                        let g = g.get(place * length..(place + keys.len()) * length);
+                        let arrays = Operands { x: &mut **x, g: g.unwrap_or_default(), m, u };
+                        NamedRows { indices, first, length, arrays }.update(k)
                     }
                     Parts::Views { x, g, order } => {
-                        let rows = |from: usize| Slice::from(from..from + count);
-                        let x = x.slice_axis_mut(Axis(0), rows(row));
-                        let g = g.slice_axis(Axis(0), rows(place));
-                        let mut pair = Pair::<'_, A, Gapped<'_, A>>::of_views(x, g);
-                        pair.arrays(Moments { m, u, order: *order }).update(&k)
+                        let mut summary = S::EMPTY;
+                        for (row, place) in indices.iter().map(|index| index - first).zip(place..) {
+                            let x = x.slice_axis_mut(Axis(0), Slice::from(row..=row));
+                            let g = g.slice_axis(Axis(0), Slice::from(place..=place));
+                            let [m, u] = [&mut *m, &mut *u].map(|moment| {
+                                moment.get_mut(row * length..(row + 1) * length).unwrap_or_default()
+                            });
+                            let mut pair = Pair::<'_, A, Gapped<'_, A>>::of_views(x, g);
+                            summary.join(pair.arrays(Moments { m, u, order: *order }).update(k));
+                        }
+                        summary
                     }
                 });
-                row += count;
-                place += count;
+                place += keys.len();
+            }
+        }
+        summary
+    }
+}
+
+/// Reads an element of each array in each row. Rows of a large table are at places that no processor foresees,
+/// and a loop over one row waits for the next. Here all rows of a block are waited for at once.
+#[inline(always)]
+fn ask_for<'a, A: Real>(block: &[usize], arrays: impl Fn(usize) -> [Option<&'a A>; 3]) {
+    for index in block {
+        hint::black_box(arrays(*index).map(Option::<&A>::copied));
+    }
+}
+
+/// Rows whose coefficients are looked up together.
+const BLOCK: usize = 64;
+
+impl<A: Real> NamedRows<'_, A> {
+    /// Updates rows that have the same coefficients. Short ones are copied, updated together, and copied back.
+    fn update<S: Observe<A>>(self, k: &Coefficients<A>) -> S {
+        let NamedRows { indices, length, .. } = self;
+        let adjacent = match (indices.first(), indices.last()) {
+            (Some(first), Some(last)) => last - first < indices.len(),
+            _ => true,
+        };
+        if adjacent {
+            return contiguous::update_rows(k, self);
+        }
+        macro_rules! of_length {
+            ($($length:literal)*) => {
+                match length {
+                    $($length => self.update_copies::<S, $length>(k),)*
+                    _ => contiguous::update_rows(k, self),
+                }
+            };
+        }
+        of_length!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    }
+
+    /// Updates rows of N elements by way of the stack.
+    fn update_copies<S: Observe<A>, const N: usize>(self, k: &Coefficients<A>) -> S {
+        let NamedRows { indices, first, arrays: Operands { x, g, m, u }, .. } = self;
+        let mut copies = [[[A::ZERO; N]; BLOCK]; 3];
+        let row = |index: &usize| (index - first) * N..(index - first + 1) * N;
+        for (array, copy) in [&*x, &*m, &*u].into_iter().zip(&mut copies) {
+            for (to, index) in copy.iter_mut().zip(indices) {
+                if let Some(from) = array.get(row(index)).and_then(<[A]>::first_chunk) {
+                    *to = *from;
+                }
+            }
+        }
+        let [cx, cm, cu] = copies.each_mut().map(|copy| {
+            copy.as_flattened_mut().get_mut(..g.len()).unwrap_or_default()
+        });
+        let summary = contiguous::update(k, Operands { x: cx, g, m: cm, u: cu });
+        for (array, copy) in [x, m, u].into_iter().zip(&copies) {
+            for (from, index) in copy.iter().zip(indices) {
+                if let Some(to) = array.get_mut(row(index)).and_then(<[A]>::first_chunk_mut) {
+                    *to = *from;
+                }
             }
         }
         summary
