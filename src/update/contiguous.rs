@@ -195,9 +195,8 @@ impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
     #[inline(always)]
     fn run(self) -> S {
         let k = *self.k;
-        self.rows.each(|Operands { x, g, m, u }| {
-            update_slices::<A, S, OPERATIONS, GUARD>(k, x, g, m, u)
-        })
+        self.rows
+            .each(|Operands { x, g, m, u }| update_slices::<A, S, OPERATIONS, GUARD>(k, x, g, m, u))
     }
 }
 

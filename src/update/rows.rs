@@ -333,8 +333,10 @@ impl<A: Real> RowArrays<'_, A> {
                     *key = coefficients.key(*steps);
                 }
             }
-            if let Parts::Slices { x, .. } = &parts {
-                ask_for(block, |index| [&**x, m, u].map(|array| array.get((index - first) * length)));
+            if let (Parts::Slices { x, .. }, true) = (&parts, length > SHORT) {
+                ask_for(block, |index| {
+                    [&**x, m, u].map(|array| array.get((index - first) * length))
+                });
             }
             let mut rest = block;
             for keys in keys.get(..block.len()).unwrap_or_default().chunk_by(|a, b| a == b) {
@@ -378,6 +380,8 @@ fn ask_for<'a, A: Real>(block: &[usize], arrays: impl Fn(usize) -> [Option<&'a A
     }
 }
 
+/// The most elements of a row that is copied: below, choosing a loop takes longer than copying.
+const SHORT: usize = 15;
 /// Rows whose coefficients are looked up together.
 const BLOCK: usize = 64;
 
@@ -400,6 +404,7 @@ impl<A: Real> NamedRows<'_, A> {
                 }
             };
         }
+        const { assert!(SHORT == 15, "every short length has a loop") };
         of_length!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
     }
 
@@ -415,9 +420,9 @@ impl<A: Real> NamedRows<'_, A> {
                 }
             }
         }
-        let [cx, cm, cu] = copies.each_mut().map(|copy| {
-            copy.as_flattened_mut().get_mut(..g.len()).unwrap_or_default()
-        });
+        let [cx, cm, cu] = copies
+            .each_mut()
+            .map(|copy| copy.as_flattened_mut().get_mut(..g.len()).unwrap_or_default());
         let summary = contiguous::update(k, Operands { x: cx, g, m: cm, u: cu });
         for (array, copy) in [x, m, u].into_iter().zip(&copies) {
             for (from, index) in copy.iter().zip(indices) {

@@ -8,14 +8,15 @@
 
 use adamax::ndarray::{
     Array, Array1, Array2, Array4, ArrayD, ArrayRef, ArrayView, ArrayViewD, ArrayViewMut,
-    Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, s,
+    Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, RemoveAxis, s,
 };
 use adamax::{
     Adamax, AdamaxBuilder, Average, Averages, BiasCorrection, Bound, BoundAverage,
     EpsilonPlacement, Error, ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer,
-    Outcome, Real, Report, Slot, Slots, Snapshot, State, Stop, StopBuilder, StopReason,
+    Outcome, Real, Report, RowSlot, Slot, Slots, Snapshot, State, Stop, StopBuilder, StopReason,
     StopVerdict, Tensors, Unmatched, Visitor, VisitorMut, WeightDecay, adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
+    sum_rows,
 };
 
 // ---------------------------------------------------------------- layer 1
@@ -316,6 +317,41 @@ fn the_optimizer() {
     }
     holds::<f64, Ix2>();
     holds::<f32, IxDyn>();
+}
+
+// ---------------------------------------------------------------- rows of tables
+
+#[test]
+fn rows() {
+    type Opt<A> = Optimizer<A>;
+    fn holds<A: Real, D: RemoveAxis>() {
+        let _: fn(&mut Opt<A>, &str, &ArrayRef<A, D>) -> Result<RowSlot<D>, Error> =
+            Optimizer::register_rows;
+        let _: fn(&mut Opt<A>, Group, &str, &ArrayRef<A, D>) -> Result<RowSlot<D>, Error> =
+            Optimizer::register_rows_in;
+        let _: fn(&Opt<A>, &str) -> Option<RowSlot<D>> = Optimizer::row_slot;
+        let _: fn(RowSlot<D>) -> Slot<D> = RowSlot::slot;
+        let _: for<'a> fn(
+            RowSlot<D>,
+            &'a mut ArrayRef<A, D>,
+            &'a [usize],
+            &'a ArrayRef<A, D>,
+        ) -> Bound<'a, A> = RowSlot::bind;
+        let _: for<'a> fn(
+            RowSlot<D>,
+            ArrayViewMut<'a, A, D>,
+            &'a [usize],
+            ArrayView<'a, A, D>,
+        ) -> Bound<'a, A> = RowSlot::bind_view;
+        let _: fn(&[usize], &ArrayRef<A, D>) -> Result<(Vec<usize>, Array<A, D>), Error> = sum_rows;
+        let _: for<'a> fn(&'a State<A>) -> Option<&'a [u64]> = State::row_steps;
+        let _: fn(State<A>) -> Result<State<A>, Error> = State::into_rows;
+        let _: fn(Vec<u64>, ArrayD<A>, ArrayD<A>) -> Result<State<A>, Error> =
+            State::from_row_parts;
+    }
+    holds::<f64, Ix2>();
+    holds::<f32, IxDyn>();
+    let _ = ErrorKind::Rows;
 }
 
 // ---------------------------------------------------------------- whole models
