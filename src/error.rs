@@ -340,6 +340,9 @@ pub(crate) enum Detail {
     NoRows { role: Role },
     #[error("there are {counters} counters for {rows} rows")]
     RowCounters { counters: usize, rows: usize },
+    #[cfg(feature = "serde")]
+    #[error("t is {steps}, but the largest counter of a row is {largest}")]
+    LargestCounter { steps: u64, largest: u64 },
     #[error("the state counts its steps as a whole, but each registered row has its own counter")]
     CountsAsWhole,
     #[error("the state has a counter for each row, but is registered as a whole")]
@@ -528,6 +531,7 @@ impl Detail {
             #[cfg(feature = "serde")]
             Detail::FutureVersion { .. }
             | Detail::VersionZero { .. }
+            | Detail::LargestCounter { .. }
             | Detail::NoSuchGroup { .. } => Facts::of(ErrorKind::Snapshot),
             Detail::Unmatched { .. } | Detail::OtherGroup { .. } | Detail::GroupCount { .. } => {
                 Facts::of(ErrorKind::Snapshot)

@@ -13,8 +13,14 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
-use ndarray::{Array, CowArray, IxDyn};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use core::{fmt, marker::PhantomData};
+
+use ndarray::{Array, ArrayView, CowArray, IxDyn};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+    ser::{self, SerializeStruct},
+};
 
 #[cfg(feature = "argmin")]
 use crate::argmin::{AdamaxSolver, Bounds};
@@ -153,18 +159,29 @@ struct ArrayData<A> {
     data: Vec<A>,
 }
 
+/// The version of an array as ndarray writes it.
+const PLAIN: u8 = 1;
+/// The version of a first moment if the document has a list of counters too, one for each row. An old
+/// release refuses this version, in every format. So it never takes such a state for one without rows.
+const BY_ROWS: u8 = 2;
+
+impl<A> ArrayData<A> {
+    fn unknown_version<E: de::Error>(&self, known: &str) -> E {
+        let found = self.v;
+        E::custom(format_args!("array has version {found}, but this release reads {known}"))
+    }
+}
+
 fn read_array<'de, A, D>(deserializer: D) -> Result<CowArray<'static, A, IxDyn>, D::Error>
 where
     A: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    let ArrayData { v, dim, data } = ArrayData::deserialize(deserializer)?;
-    if v != 1 {
-        return Err(de::Error::custom(format!(
-            "array has version {v}, but this release reads version 1"
-        )));
+    let array = ArrayData::deserialize(deserializer)?;
+    match array.v {
+        PLAIN => shaped(&array.dim, array.data).map(CowArray::from),
+        _ => Err(array.unknown_version("version 1")),
     }
-    shaped(&dim, data).map(CowArray::from)
 }
 
 fn shaped<A, E: de::Error>(dim: &[usize], data: Vec<A>) -> Result<Array<A, IxDyn>, E> {
@@ -176,15 +193,16 @@ fn shaped<A, E: de::Error>(dim: &[usize], data: Vec<A>) -> Result<Array<A, IxDyn
     })
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename = "State", deny_unknown_fields)]
-#[serde(bound(serialize = "A: Real + Serialize", deserialize = "A: Real + Deserialize<'de>"))]
+/// A state as a document holds it, not checked.
+///
+/// Formats without names read fields in their order, and cannot leave out the last one. So the version of
+/// the first moment says whether `row_steps` comes.
 struct StateData<'a, A: Real> {
     steps: u64,
-    #[serde(deserialize_with = "read_array")]
     first_moment: CowArray<'a, A, IxDyn>,
-    #[serde(deserialize_with = "read_array")]
     inf_norm: CowArray<'a, A, IxDyn>,
+    /// t of each row of a table; then `steps` is the largest of them.
+    row_steps: Option<Cow<'a, [u64]>>,
 }
 
 impl<'a, A: Real> StateData<'a, A> {
@@ -195,12 +213,163 @@ impl<'a, A: Real> StateData<'a, A> {
             steps: state.steps(),
             first_moment: state.first_moment().into(),
             inf_norm: state.inf_norm().into(),
+            row_steps: state.row_steps().map(Cow::Borrowed),
         })
     }
 
     fn read(self) -> Result<State<A>, Error> {
-        State::from_parts(self.steps, self.first_moment.into_owned(), self.inf_norm.into_owned())
+        let StateData { steps, first_moment, inf_norm, row_steps } = self;
+        let (m, u) = (first_moment.into_owned(), inf_norm.into_owned());
+        let Some(row_steps) = row_steps else { return State::from_parts(steps, m, u) };
+        let state = State::from_row_parts(row_steps.into_owned(), m, u)?;
+        match state.steps() {
+            largest if largest == steps => Ok(state),
+            largest => Err(Detail::LargestCounter { steps, largest }.into()),
+        }
     }
+}
+
+impl<A: Real + Serialize> Serialize for StateData<'_, A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let StateData { steps, first_moment, inf_norm, row_steps } = self;
+        let v = if row_steps.is_some() { BY_ROWS } else { PLAIN };
+        let first_moment = Versioned { v, dim: first_moment.shape(), data: first_moment.view() };
+        let fields = STATE_FIELDS.len() - usize::from(row_steps.is_none());
+        let mut state = serializer.serialize_struct("State", fields)?;
+        state.serialize_field("steps", steps)?;
+        state.serialize_field("first_moment", &first_moment)?;
+        state.serialize_field("inf_norm", inf_norm)?;
+        if let Some(row_steps) = row_steps {
+            state.serialize_field("row_steps", row_steps)?;
+        }
+        state.end()
+    }
+}
+
+/// An array as ndarray writes it, except for its version.
+#[derive(Serialize)]
+#[serde(rename = "Array")]
+struct Versioned<'a, A: Serialize> {
+    v: u8,
+    dim: &'a [usize],
+    #[serde(serialize_with = "write_elements")]
+    data: ArrayView<'a, A, IxDyn>,
+}
+
+fn write_elements<A: Serialize, S: Serializer>(
+    array: &ArrayView<'_, A, IxDyn>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(array.iter())
+}
+
+const STATE_FIELDS: [&str; 4] = ["steps", "first_moment", "inf_norm", "row_steps"];
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum StateField {
+    Steps,
+    FirstMoment,
+    InfNorm,
+    RowSteps,
+}
+
+/// A first moment, and whether counters of rows belong to it.
+struct FirstMoment<A> {
+    array: Array<A, IxDyn>,
+    by_rows: bool,
+}
+
+impl<'de, A: Deserialize<'de>> Deserialize<'de> for FirstMoment<A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let array = ArrayData::deserialize(deserializer)?;
+        let by_rows = array.v == BY_ROWS;
+        match array.v {
+            PLAIN | BY_ROWS => {
+                shaped(&array.dim, array.data).map(|array| FirstMoment { array, by_rows })
+            }
+            _ => Err(array.unknown_version("versions 1 and 2")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(transparent, bound(deserialize = "A: Real + Deserialize<'de>"))]
+struct InfNorm<A: Real>(#[serde(deserialize_with = "read_array")] CowArray<'static, A, IxDyn>);
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct RowSteps(#[serde(deserialize_with = "list::read")] Vec<u64>);
+
+impl<'de, A: Real + Deserialize<'de>> Deserialize<'de> for StateData<'_, A> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("State", &STATE_FIELDS, StateVisitor(PhantomData))
+    }
+}
+
+struct StateVisitor<'a, A>(PhantomData<&'a A>);
+
+impl<'a, 'de, A: Real + Deserialize<'de>> Visitor<'de> for StateVisitor<'a, A> {
+    type Value = StateData<'a, A>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("struct State")
+    }
+
+    fn visit_seq<Q: SeqAccess<'de>>(self, mut fields: Q) -> Result<Self::Value, Q::Error> {
+        let missing = |read| de::Error::invalid_length(read, &self);
+        let steps = fields.next_element()?.ok_or_else(|| missing(0))?;
+        let FirstMoment { array, by_rows } = fields.next_element()?.ok_or_else(|| missing(1))?;
+        let InfNorm(inf_norm) = fields.next_element()?.ok_or_else(|| missing(2))?;
+        let row_steps = if by_rows {
+            let RowSteps(row_steps) = fields.next_element()?.ok_or_else(|| missing(3))?;
+            Some(row_steps.into())
+        } else {
+            None
+        };
+        Ok(StateData { steps, first_moment: array.into(), inf_norm, row_steps })
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut fields: M) -> Result<Self::Value, M::Error> {
+        let (mut steps, mut first_moment, mut inf_norm, mut row_steps) = (None, None, None, None);
+        while let Some(field) = fields.next_key()? {
+            match field {
+                StateField::Steps => read_once(&mut steps, "steps", &mut fields)?,
+                StateField::FirstMoment => {
+                    read_once(&mut first_moment, "first_moment", &mut fields)?;
+                }
+                StateField::InfNorm => read_once(&mut inf_norm, "inf_norm", &mut fields)?,
+                StateField::RowSteps => read_once(&mut row_steps, "row_steps", &mut fields)?,
+            }
+        }
+        let missing = de::Error::missing_field;
+        let steps = steps.ok_or_else(|| missing("steps"))?;
+        let FirstMoment { array, by_rows } = first_moment.ok_or_else(|| missing("first_moment"))?;
+        let InfNorm(inf_norm) = inf_norm.ok_or_else(|| missing("inf_norm"))?;
+        let row_steps = match row_steps {
+            None if by_rows => return Err(missing("row_steps")),
+            Some(_) if !by_rows => {
+                return Err(de::Error::custom(
+                    "`row_steps` is for a first moment of version 2, but this one has version 1",
+                ));
+            }
+            found => found.map(|RowSteps(row_steps)| row_steps.into()),
+        };
+        Ok(StateData { steps, first_moment: array.into(), inf_norm, row_steps })
+    }
+}
+
+/// Reads the value of a field, which must come once.
+fn read_once<'de, T: Deserialize<'de>, M: MapAccess<'de>>(
+    value: &mut Option<T>,
+    name: &'static str,
+    fields: &mut M,
+) -> Result<(), M::Error> {
+    if value.is_some() {
+        return Err(de::Error::duplicate_field(name));
+    }
+    *value = Some(fields.next_value()?);
+    Ok(())
 }
 
 impl<A: Real + Serialize> Serialize for State<A> {
@@ -266,6 +435,10 @@ pub(crate) fn default_lr_scale() -> f64 {
     1.0
 }
 
+/// The first version that has counters of rows. Documents without them have the version before, so that old
+/// releases read them.
+const WITH_ROWS: u32 = 2;
+
 /// The version of a snapshot's layout. As the first field it is checked before the others are read,
 /// so that an old release complains of the version and not of an unknown field.
 #[derive(Serialize)]
@@ -292,7 +465,7 @@ impl<A: Real + Serialize> Serialize for Snapshot<A> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let tensors = self.tensors().iter().map(|(name, tensor)| TensorData::of(name, tensor));
         SnapshotData {
-            version: Version(Snapshot::<A>::VERSION),
+            version: Version(if self.counts_by_rows() { WITH_ROWS } else { WITH_ROWS - 1 }),
             groups: Cow::Borrowed(self.groups()),
             tensors: tensors.collect::<Result<_, _>>().map_err(unwritable)?,
             lr_scale: self.lr_scale(),

@@ -85,7 +85,7 @@ pub(super) enum EntryFault {
     Size { dtype: &'static str, shape: Vec<usize>, found: usize },
     #[error("begins at byte {found} of the data, but the one before ends at byte {expected}")]
     Place { found: usize, expected: usize },
-    #[error("is of type {found}, but {expected} is asked for{}", others(found))]
+    #[error("is of type {found}, but {expected} is asked for{}", others(found, expected))]
     Dtype { found: &'static str, expected: &'static str },
     #[error("is of type `{}`, which this release does not know", Abbreviated::name(found))]
     UnknownDtype { found: String },
@@ -93,6 +93,8 @@ pub(super) enum EntryFault {
     Axes { shape: Vec<usize>, expected: usize },
     #[error("is missing")]
     Missing,
+    #[error("is missing, and the record has no `steps` of the tensor")]
+    NoCounters,
     #[error("has no place in a state file")]
     Unknown,
     #[error("is not one U32 at the end of the file")]
@@ -101,9 +103,10 @@ pub(super) enum EntryFault {
     Unwritable { shape: Vec<usize> },
 }
 
-/// Says, of a type that cannot be asked for, which can.
-fn others(found: &str) -> &'static str {
-    if matches!(found, "F64" | "F32") { "" } else { " (only F64 and F32 can be read)" }
+/// Says, of a type of numbers that cannot be asked for, which can.
+fn others(found: &str, expected: &str) -> &'static str {
+    let [asked_for, exists] = [expected, found].map(|name| matches!(name, "F64" | "F32"));
+    if asked_for && !exists { " (only F64 and F32 can be read)" } else { "" }
 }
 
 impl AdapterError for FileError {

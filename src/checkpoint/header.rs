@@ -36,10 +36,11 @@ impl Dtype {
     pub(super) const F64: Self = Dtype { name: "F64", width: 8 };
     pub(super) const F32: Self = Dtype { name: "F32", width: 4 };
     pub(super) const U32: Self = Dtype { name: "U32", width: 4 };
+    pub(super) const U64: Self = Dtype { name: "U64", width: 8 };
 
     /// Types that are kept as they are, but not decoded: models have integers and short floats.
     const OTHERS: [(usize, &'static [&'static str]); 4] = [
-        (8, &["C64", "I64", "U64"]),
+        (8, &["C64", "I64"]),
         (4, &["I32"]),
         (2, &["BF16", "F16", "I16", "U16"]),
         (1, &["BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8"]),
@@ -53,7 +54,8 @@ impl Dtype {
         let others = Dtype::OTHERS
             .into_iter()
             .flat_map(|(width, names)| names.iter().map(move |&name| Dtype { name, width }));
-        let mut all = [Dtype::F64, Dtype::F32, Dtype::U32].into_iter().chain(others);
+        let known = [Dtype::F64, Dtype::F32, Dtype::U32, Dtype::U64];
+        let mut all = known.into_iter().chain(others);
         all.find(|dtype| dtype.name == name)
     }
 

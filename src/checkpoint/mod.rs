@@ -220,6 +220,7 @@ use crate::{
 /// |---|---|---|
 /// | `first_moment/NAME` | `F64` or `F32` | m, of the shape of the parameter |
 /// | `inf_norm/NAME` | the same | u, of the same shape, ≥ 0 |
+/// | `row_steps/NAME` | `U64`, one axis | t of each row, only of a table whose rows have their own [counters](crate::State::row_steps) |
 /// | `parameter/NAME` | `F64` or `F32` | a parameter, of any shape; NaN is allowed here; other types are kept, but not decoded |
 /// | `average/NAME` | `F64` or `F32` | the mean of an average, finite |
 /// | `checksum` | `U32`, no axes | the last 4 bytes of the file: CRC-32 (that of zlib) of all bytes before; optional |
@@ -240,6 +241,9 @@ use crate::{
 /// ```text
 ///  "averages": {"NAME": {"decay": 0.999, "updates": 1000}}
 /// ```
+/// A file with a table whose rows have their own counters has version 3. Its record names no `steps` of the
+/// table, `"NAME": {"group": 0}`, because they are in the entry `row_steps/NAME`.
+///
 /// Names and values are those of [`Adamax`](crate::Adamax) and [`MaxNorm`](crate::MaxNorm); `null`
 /// means no bound: ∞, or −∞ below. The decay of an equal average is 1. Numbers are written with all digits
 /// that their exact value needs. The same
@@ -248,8 +252,8 @@ use crate::{
 /// Later releases read the files of earlier ones. A file may leave out `lr_scale`, `max_norm` and any
 /// setting of a group: [`Optimizer::restore`](crate::Optimizer::restore) then keeps the optimizer's
 /// own. This crate writes them all. An unknown setting is an error that names it, and so is a later
-/// [`VERSION`](Checkpoint::VERSION). A file without averages is written as version 1, which releases
-/// that know no averages read.
+/// [`VERSION`](Checkpoint::VERSION). A file is written as the lowest version that can hold it. So a release
+/// that knows no averages or no rows reads the files that have none.
 ///
 /// # In Python
 /// With the `safetensors` package and NumPy alone:
@@ -278,9 +282,10 @@ pub struct Checkpoint<A = f64> {
 impl<A: Real> Checkpoint<A> {
     /// The newest version of the format of state files that this release reads.
     ///
-    /// A file has the lowest version that can hold its content: 2 with averages, else 1. The number
-    /// changes independently of [`Snapshot::VERSION`].
-    pub const VERSION: u32 = 2;
+    /// A file has the lowest version that can hold its content: 3 with a table whose rows have their own
+    /// [counters](crate::State::row_steps), 2 with averages, else 1. The number changes independently of
+    /// [`Snapshot::VERSION`].
+    pub const VERSION: u32 = 3;
 
     /// Creates a checkpoint of this snapshot, without parameters, averages and notes.
     #[must_use]
@@ -721,7 +726,8 @@ impl<A: Real> Checkpoint<A> {
     ///   is in a group that does not exist;
     /// - [`ErrorKind::Hyperparameter`](crate::ErrorKind::Hyperparameter) if a setting or the decay of an
     ///   average is out of range;
-    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the two moments of a tensor differ in shape;
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the two moments of a tensor differ in shape,
+    ///   or if a table has more or fewer counters than rows;
     /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) or
     ///   [`ErrorKind::NegativeNorm`](crate::ErrorKind::NegativeNorm) if a moment has values that no
     ///   step produces, or if an average holds NaN or an infinity.

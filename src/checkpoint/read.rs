@@ -13,9 +13,9 @@ use std::{
 use super::{
     Checkpoint,
     average::SavedAverage,
-    entry_names::{self, AVERAGE, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
+    entry_names::{self, AVERAGE, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER, ROW_STEPS},
     error::{EntryFault, FileError},
-    header::{self, Dtype, Header, PREFIX, Place},
+    header::{self, Dtype, Header, PREFIX, Place, View},
     record::{self, AverageRecord, Record},
     regular,
     summing::Summing,
@@ -162,6 +162,16 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// Takes an array out of those that nothing has asked for yet.
+fn take<'d>(
+    arrays: &mut Places,
+    data: &'d [u8],
+    entry: &str,
+    if_missing: EntryFault,
+) -> Result<View<'d>, EntryFault> {
+    arrays.remove(entry).ok_or(if_missing)?.within(data)
+}
+
 fn average(
     arrays: &mut Places,
     data: &[u8],
@@ -169,25 +179,33 @@ fn average(
     record: AverageRecord,
 ) -> Result<SavedAverage, Error> {
     let entry = entry_names::entry(AVERAGE, name);
-    let place = arrays.remove(&entry).ok_or(EntryFault::Missing);
-    let view = place.and_then(|place| place.within(data)).map_err(|fault| fault.of(&entry))?;
-    SavedAverage::read(name, record, view)
+    let view = take(arrays, data, &entry, EntryFault::Missing);
+    SavedAverage::read(name, record, view.map_err(|fault| fault.of(&entry))?)
 }
 
 fn state<A: Real>(
     arrays: &mut Places,
     data: &[u8],
     name: &str,
-    steps: u64,
+    steps: Option<u64>,
 ) -> Result<State<A>, Error> {
-    let mut array = |part: &str| {
+    let mut array = |part| {
         let entry = entry_names::entry(part, name);
-        let place = arrays.remove(&entry).ok_or(EntryFault::Missing);
-        let view = place.and_then(|place| place.within(data));
+        let view = take(arrays, data, &entry, EntryFault::Missing);
         view.and_then(|view| view.to_array()).map_err(|fault| fault.of(&entry))
     };
     let (m, u) = (array(FIRST_MOMENT)?, array(INF_NORM)?);
-    State::from_parts(steps, m, u).map_err(|error| error.in_tensor(name))
+    let state = match steps {
+        Some(steps) => State::from_parts(steps, m, u),
+        None => State::from_row_parts(counters(arrays, data, name)?, m, u),
+    };
+    state.map_err(|error| error.in_tensor(name))
+}
+
+fn counters(arrays: &mut Places, data: &[u8], name: &str) -> Result<Vec<u64>, Error> {
+    let entry = entry_names::entry(ROW_STEPS, name);
+    let view = take(arrays, data, &entry, EntryFault::NoCounters);
+    view.and_then(|view| view.to_counters()).map_err(|fault| fault.of(&entry))
 }
 
 fn tensors(head: &[u8], header: Header, data: &[u8]) -> Result<Checkpoint<f64>, Error> {

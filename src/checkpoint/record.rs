@@ -60,7 +60,14 @@ pub(super) struct Record {
 #[serde(deny_unknown_fields)]
 struct TensorRecord {
     group: usize,
-    steps: u64,
+    /// `None` for a table, whose counters are an array of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    steps: Option<u64>,
+}
+
+/// Reads a value that is not `null`.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    u64::deserialize(deserializer).map(Some)
 }
 
 /// An average, except its mean, which is an array of the file.
@@ -71,9 +78,11 @@ pub(super) struct AverageRecord {
     pub(super) updates: u64,
 }
 
-/// The first version that has averages. Files without them have the version before, so that old
-/// releases read them.
+/// The first version that has averages. A file has the lowest version that can hold its content, so that
+/// old releases read it.
 const WITH_AVERAGES: u32 = 2;
+/// The first version that has counters of rows.
+const WITH_ROWS: u32 = 3;
 
 impl Record {
     pub(super) fn of<A: Real>(
@@ -85,10 +94,17 @@ impl Record {
             return Err(FileError::Groups { groups, most: MOST_GROUPS }.into());
         }
         let tensors = snapshot.tensors().iter().map(|(name, tensor)| {
-            (name.clone(), TensorRecord { group: tensor.group, steps: tensor.state.steps() })
+            let TensorSnapshot { group, state } = tensor;
+            let steps = state.row_steps().is_none().then_some(state.steps());
+            (name.clone(), TensorRecord { group: *group, steps })
         });
+        let version = match (snapshot.counts_by_rows(), averages.is_empty()) {
+            (true, _) => WITH_ROWS,
+            (false, false) => WITH_AVERAGES,
+            (false, true) => WITH_AVERAGES - 1,
+        };
         Ok(Record {
-            version: if averages.is_empty() { WITH_AVERAGES - 1 } else { WITH_AVERAGES },
+            version,
             groups: snapshot.groups().iter().map(RuleData::from).collect(),
             tensors: Unique(tensors.collect()),
             lr_scale: snapshot.lr_scale(),
@@ -125,10 +141,11 @@ impl Record {
         Ok(Record { open: left_out(json)?, ..record })
     }
 
-    /// Makes the snapshot. `state` gets the name and the number of steps of each tensor.
+    /// Makes the snapshot. `state` gets the name and the number of steps of each tensor; `None` for a table
+    /// with counters of its own.
     pub(super) fn into_snapshot<A: Real>(
         self,
-        mut state: impl FnMut(&str, u64) -> Result<State<A>, Error>,
+        mut state: impl FnMut(&str, Option<u64>) -> Result<State<A>, Error>,
     ) -> Result<Snapshot<A>, Error> {
         let mut groups = Vec::with_capacity(self.groups.len());
         for (index, data) in self.groups.into_iter().enumerate() {

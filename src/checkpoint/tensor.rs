@@ -50,6 +50,21 @@ impl View<'_> {
     pub(super) fn to_array<A: Real>(&self) -> Result<Array<A, IxDyn>, EntryFault> {
         decode(self.dtype, &self.shape, self.bytes)
     }
+
+    /// Decodes a list of counters.
+    pub(super) fn to_counters(&self) -> Result<Vec<u64>, EntryFault> {
+        let View { dtype, shape, bytes } = self;
+        if *dtype != Dtype::U64 {
+            return Err(EntryFault::Dtype { found: dtype.name, expected: Dtype::U64.name });
+        }
+        if shape.len() != 1 {
+            return Err(EntryFault::Axes { shape: shape.clone(), expected: 1 });
+        }
+        let counters = bytes.chunks_exact(size_of::<u64>());
+        Ok(counters
+            .map(|bytes| bytes.first_chunk().map_or(0, |&bytes| u64::from_le_bytes(bytes)))
+            .collect())
+    }
 }
 
 fn decode<A: Real>(

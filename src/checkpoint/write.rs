@@ -8,7 +8,7 @@ use ndarray::{ArrayView, IxDyn};
 
 use super::{
     average::SavedAverage,
-    entry_names::{self, AVERAGE, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER},
+    entry_names::{self, AVERAGE, CHECKSUM, FIRST_MOMENT, INF_NORM, PARAMETER, ROW_STEPS},
     header::{self, Announced, Dtype},
     record::{self, Record},
     summing::Summing,
@@ -27,6 +27,7 @@ pub(super) struct Writable<'a, A> {
 /// The data of one array.
 enum Data<'a, A> {
     Array(ArrayView<'a, A, IxDyn>),
+    Counters(&'a [u64]),
     Bytes(&'a [u8]),
 }
 
@@ -47,6 +48,12 @@ impl<'a, A: Real> Writable<'a, A> {
                 arrays.push((
                     announce(part, name, Dtype::of::<A>(), array.shape()),
                     Data::Array(array),
+                ));
+            }
+            if let Some(counters) = state.row_steps() {
+                arrays.push((
+                    announce(ROW_STEPS, name, Dtype::U64, &[counters.len()]),
+                    Data::Counters(counters),
                 ));
             }
         }
@@ -79,6 +86,11 @@ impl<'a, A: Real> Writable<'a, A> {
                 Data::Array(array) => {
                     for value in array {
                         out.write_all(value.to_file().as_ref())?;
+                    }
+                }
+                Data::Counters(counters) => {
+                    for counter in *counters {
+                        out.write_all(&counter.to_le_bytes())?;
                     }
                 }
             }

@@ -1,7 +1,11 @@
 //! An optimizer as text: a table for people, and a structure for debugging. Neither shows moments, which
 //! may be large.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::fmt;
 
 use super::{
@@ -15,7 +19,8 @@ use crate::{
     state::State,
 };
 
-/// A table of the tensors, with a line for all of them together.
+/// A table of the tensors, with a line for all of them together. Of rows with their own
+/// [counters](State::row_steps), the steps are from the least to the largest, as in `0 to 7 by row`.
 ///
 /// ```
 /// use adamax::{Adamax, Optimizer};
@@ -61,8 +66,29 @@ fn line<A: Real>((name, group, state): (&str, Group, &State<A>)) -> [String; 5] 
         format!("{:?}", state.first_moment().shape()),
         format!("{}", state.len()),
         format!("{}", group.index),
-        format!("{}", state.steps()),
+        Steps(state).to_string(),
     ]
+}
+
+/// The steps of a tensor in short: one number, or the range of the counters of its rows.
+struct Steps<'a, A>(&'a State<A>);
+
+impl<A: Real> fmt::Display for Steps<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Steps(state) = self;
+        let largest = state.steps();
+        match state.row_steps().map(|counters| counters.iter().min()) {
+            None => write!(f, "{largest}"),
+            Some(Some(least)) if *least < largest => write!(f, "{least} to {largest} by row"),
+            Some(_) => write!(f, "{largest} by row"),
+        }
+    }
+}
+
+impl<A: Real> fmt::Debug for Steps<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// The settings, and the tensors by name.
@@ -89,7 +115,53 @@ impl<A: Real> fmt::Debug for Tensor<A> {
         f.debug_struct("Tensor")
             .field("group", &self.group)
             .field("shape", &self.state.first_moment().shape())
-            .field("steps", &self.state.steps())
+            .field("steps", &Steps(&self.state))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{format, string::ToString, vec, vec::Vec};
+
+    use ndarray::ArrayD;
+
+    use super::Optimizer;
+    use crate::{error::Error, rule::Adamax, state::State};
+
+    #[test]
+    fn a_table_shows_the_range_of_its_counters() -> Result<(), Error> {
+        let mut optimizer = Optimizer::new(Adamax::default());
+        optimizer.register("whole", &ArrayD::<f64>::zeros(vec![3]))?;
+        let tables: [(&str, Vec<u64>); 5] = [
+            ("some", vec![3, 0, 7]),
+            ("equal", vec![7, 7]),
+            ("new", vec![0, 0]),
+            ("empty", vec![]),
+            ("last", vec![u64::MAX, u64::MAX - 1]),
+        ];
+        for (name, counters) in tables {
+            let zeros = ArrayD::zeros(vec![counters.len(), 2]);
+            let slot = optimizer.register(name, &zeros)?;
+            let state = State::from_row_parts(counters, zeros.clone(), zeros)?;
+            optimizer.tensors.own_mut(slot)?.state = state;
+        }
+        assert_eq!(
+            optimizer.to_string(),
+            "\
+tensor     shape   parameters  group                                                steps
+whole      [3]              3      0                                                    0
+some       [3, 2]           6      0                                        0 to 7 by row
+equal      [2, 2]           4      0                                             7 by row
+new        [2, 2]           4      0                                             0 by row
+empty      [0, 2]           0      0                                             0 by row
+last       [2, 2]           4      0  18446744073709551614 to 18446744073709551615 by row
+6 tensors                  21
+"
+        );
+        let debug = format!("{optimizer:?}");
+        assert!(debug.contains("shape: [3, 2], steps: 0 to 7 by row, .."), "{debug}");
+        assert!(debug.contains("shape: [3], steps: 0, .."), "{debug}");
+        Ok(())
     }
 }

@@ -12,6 +12,9 @@ use crate::{
     error::{Detail, Error},
     real::Real,
 };
+// For links in the documentation only.
+#[cfg(doc)]
+use crate::State;
 
 /// Snapshots.
 impl<A: Real> Optimizer<A> {
@@ -44,13 +47,19 @@ impl<A: Real> Optimizer<A> {
     /// optimizer then keeps its own setting: the norm bound, the learning-rate scale, or a setting of
     /// the group's rule. [`Optimizer::snapshot`] leaves nothing open.
     ///
+    /// A table whose rows have their own counters takes only a state that [has them](State::row_steps). If
+    /// the table was trained as a whole before, register it as a whole and restore. Then
+    /// [remove](Optimizer::remove) it, register it again by its rows, and
+    /// [set](Optimizer::set_state) the state that `remove` has returned, after [`State::into_rows`].
+    ///
     /// # Errors
     /// After an error nothing has changed. The error names the tensor, if one is at fault.
     /// - [`ErrorKind::Snapshot`](crate::ErrorKind::Snapshot) if a registered tensor is missing in the
     ///   snapshot, if the snapshot holds one that is not registered, if a tensor is in another
     ///   group, or if the numbers of groups differ. The message lists the names on both sides, five of
     ///   each at most;
-    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a state does not have the registered shape.
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a state does not have the registered shape, or if
+    ///   only one of the two has a counter for each row.
     ///
     /// # Examples
     /// ```
@@ -102,7 +111,8 @@ impl<A: Real> Optimizer<A> {
     ///
     /// # Errors
     /// After an error nothing has changed. The error names the tensor.
-    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a tensor of the same name has another shape;
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a tensor of the same name has another shape, or
+    ///   if only one of the two has a counter for each row;
     /// - [`ErrorKind::Snapshot`](crate::ErrorKind::Snapshot) if it is in another group.
     ///
     /// # Cost
@@ -189,5 +199,90 @@ impl<A: Real> Tensor<A> {
             return Err(Detail::OtherGroup { found: *group, expected: self.group }.into());
         }
         self.state.check_same_kind(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{string::ToString, vec};
+
+    use ndarray::ArrayD;
+
+    use super::Optimizer;
+    use crate::{
+        ErrorKind,
+        error::Error,
+        optimizer::{max_norm::MaxNorm, snapshot::Snapshot},
+        rule::Adamax,
+        state::State,
+    };
+
+    /// Returns an optimizer with a table of three rows, and a tensor before it.
+    fn optimizer(table: State<f64>) -> Result<Optimizer<f64>, Error> {
+        let mut optimizer = Optimizer::new(Adamax::default());
+        optimizer.register("bias", &ArrayD::zeros(vec![2]))?;
+        let slot = optimizer.register("table", &ArrayD::zeros(vec![3, 2]))?;
+        optimizer.tensors.own_mut(slot)?.state = table;
+        Ok(optimizer)
+    }
+
+    fn by_rows(counters: [u64; 3]) -> Result<State<f64>, Error> {
+        let moment = ArrayD::from_elem(vec![3, 2], 0.5);
+        State::from_row_parts(counters.into(), moment.clone(), moment)
+    }
+
+    fn whole() -> Result<State<f64>, Error> {
+        let moment = ArrayD::from_elem(vec![3, 2], 0.25);
+        State::from_parts(9, moment.clone(), moment)
+    }
+
+    #[test]
+    fn counters_of_rows_are_restored() -> Result<(), Error> {
+        let saved = optimizer(by_rows([7, 0, 3])?)?.snapshot();
+        let mut restored = optimizer(by_rows([1, 2, 9])?)?;
+        restored.restore(&saved)?;
+        assert_eq!(restored.snapshot(), saved);
+        let mut restored = optimizer(by_rows([1, 2, 9])?)?;
+        assert_eq!(restored.restore_matching(&saved)?.missing().len(), 0);
+        assert_eq!(restored.snapshot(), saved);
+        Ok(())
+    }
+
+    #[test]
+    fn a_state_of_the_other_kind_is_refused_and_changes_nothing() -> Result<(), Error> {
+        let as_whole = "tensor `table`: the state counts its steps as a whole, \
+                        but each registered row has its own counter";
+        let as_rows = "tensor `table`: the state has a counter for each row, \
+                       but is registered as a whole";
+        for (registered, saved, message) in
+            [(by_rows([7, 0, 3])?, whole()?, as_whole), (whole()?, by_rows([7, 0, 3])?, as_rows)]
+        {
+            let mut source = optimizer(saved)?;
+            source.set_max_norm(Some(MaxNorm::Global(1.0)))?;
+            let snapshot: Snapshot<f64> = source.snapshot();
+            let mut target = optimizer(registered)?;
+            let before = target.snapshot();
+            let restored = target.restore(&snapshot);
+            let matched = target.restore_matching(&snapshot).map(drop);
+            for result in [restored, matched] {
+                let error = result.expect_err(message);
+                assert_eq!(error.to_string(), message);
+                assert_eq!((error.kind(), error.tensor()), (ErrorKind::Shape, Some("table")));
+                assert_eq!(target.snapshot(), before);
+            }
+        }
+        Ok(())
+    }
+
+    /// The last steps of the way that `restore` names for a table that was trained as a whole.
+    #[test]
+    fn a_state_of_a_whole_table_becomes_one_of_rows() -> Result<(), Error> {
+        let mut target = optimizer(by_rows([0, 0, 0])?)?;
+        let slot = target.slot::<ndarray::IxDyn>("table").expect("registered");
+        target.set_state(slot, &whole()?.into_rows()?)?;
+        let state = target.state(slot).expect("registered");
+        assert_eq!(state.row_steps(), Some(&[9, 9, 9][..]));
+        assert_eq!(state.inf_norm(), whole()?.inf_norm());
+        Ok(())
     }
 }

@@ -88,8 +88,11 @@ impl Unmatched {
 }
 
 impl<A: Real> Snapshot<A> {
-    /// The version of serialised snapshots that this release writes, and the newest that it reads.
-    pub const VERSION: u32 = 1;
+    /// The newest version of serialised snapshots that this release reads.
+    ///
+    /// A document has the lowest version that can hold its content: 2 with a table whose rows have their own
+    /// [counters](State::row_steps), else 1.
+    pub const VERSION: u32 = 2;
 
     /// Builds a snapshot from parts that are known to fit each other.
     pub(crate) fn new(
@@ -130,6 +133,12 @@ impl<A: Real> Snapshot<A> {
     #[cfg(feature = "serde")]
     pub(crate) fn tensors(&self) -> &BTreeMap<String, TensorSnapshot<A>> {
         &self.tensors
+    }
+
+    /// Returns true if the rows of a tensor have their own counters.
+    #[cfg(feature = "serde")]
+    pub(crate) fn counts_by_rows(&self) -> bool {
+        self.tensors.values().any(|tensor| tensor.state.row_steps().is_some())
     }
 
     /// Returns this snapshot with settings left open.
