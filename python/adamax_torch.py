@@ -21,8 +21,9 @@ from safetensors import safe_open
 from safetensors import torch as safetensors
 
 # The version that save writes, and the newest that load reads.
-VERSION, NEWEST = 1, 2
+VERSION, NEWEST = 1, 3
 PARAMETER, FIRST_MOMENT, INF_NORM, CHECKSUM = "parameter/", "first_moment/", "inf_norm/", "checksum"
+ROW_STEPS = "row_steps/"
 PRECISIONS = (torch.float32, torch.float64)
 # Learning rates are the same if only rounding lies between them: of a scheduler, or of an lr in float32.
 ROUNDING = 1e-6
@@ -117,6 +118,7 @@ def load(
     and device. Settings that the file leaves open do not change; nor do foreach, capturable and
     differentiable. To go on with a schedule, make the scheduler as for a new run, load, and set its
     `last_epoch` to the number of steps done. Optimizer and file must have the same rate before scheduling.
+    A table whose rows count their own steps is read if all rows have made as many steps.
 
     `by_hand` names what the caller takes care of: "max_norm", "clip_value" (PyTorch clips outside of the
     optimizer), "averages" (PyTorch keeps them in a model of their own), and arrays of the file that the
@@ -313,7 +315,7 @@ def to_state(
     """Returns the state of a parameter, in its memory format and on its device."""
     faults += [f"`{key}` of `{name}` is unknown" for key in sorted(tensor.keys() - {"group", "steps"})]
     state = fresh(parameter, group["capturable"])
-    steps = tensor["steps"]
+    steps = steps_of(name, tensor, arrays, faults)
     if int(state["step"].fill_(float(steps))) != steps:
         # PyTorch counts in float32, which ends at 2**24.
         state["step"] = state["step"].double().fill_(float(steps))
@@ -330,6 +332,32 @@ def to_state(
         if moment is not None and not misfit:
             state[key].copy_(moment)
     return state
+
+
+def steps_of(
+    name: str, tensor: dict[str, Any], arrays: dict[str, torch.Tensor], faults: list[str]
+) -> int:
+    """Returns the number of steps of a tensor. PyTorch has one number, so all rows must have the same."""
+    counters = arrays.get(ROW_STEPS + name)
+    steps = set() if counters is None else set(counters.reshape(-1).tolist())
+    rows = arrays[FIRST_MOMENT + name].shape[:1] if FIRST_MOMENT + name in arrays else None
+    if ("steps" in tensor) == (counters is not None):
+        fault = f"has {'neither steps nor' if counters is None else 'both steps and'} counters of its rows"
+    elif counters is None:
+        return int(tensor["steps"])
+    elif counters.dtype != torch.uint64:
+        fault = f"has counters of type {short(counters.dtype)}, but they must be uint64"
+    elif rows is not None and counters.shape != rows:
+        fault = f"has counters of shape {list(counters.shape)}, but rows of shape {list(rows)}"
+    elif len(steps) > 1:
+        fault = (
+            f"counts the steps of each row, from {min(steps)} to {max(steps)}, "
+            "but torch.optim.Adamax counts those of the whole"
+        )
+    else:
+        return max(steps, default=0)
+    faults.append(f"`{name}` {fault}")
+    return 0
 
 
 def fresh(parameter: torch.Tensor, capturable: bool = False) -> dict[str, torch.Tensor]:

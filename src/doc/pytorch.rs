@@ -3,6 +3,7 @@
 //! - [From PyTorch](#from-pytorch)
 //! - [To PyTorch](#to-pytorch)
 //! - [What is carried over](#what-is-carried-over)
+//! - [Rows](#rows)
 //! - [Schedules](#schedules)
 //! - [Errors](#errors)
 //! - [The Python file](#the-python-file)
@@ -69,12 +70,31 @@
 //! | [`NonFinite`] | left open: yours stays | no: PyTorch propagates NaN |
 //! | [`Decoupled`] decay, other places of ε, no bias correction | | an error |
 //! | `foreach`, `capturable`, `differentiable` | no effect on numbers | those of the optimizer stay |
+//! | counters of [rows](#rows) | no: PyTorch has none | if all rows of the table have the same, else an error |
 //! | averages | no: PyTorch keeps them in a model of their own | an error, unless `"averages"` is named in `by_hand` |
 //! | buffers, gradients, schedulers, `GradScaler` | no | no |
 //!
 //! [`Optimizer::restore`] keeps the optimizer's own setting wherever a file leaves one open. Rules
 //! derived from [`Adamax::pytorch`] can go to PyTorch. With ε = 0, PyTorch divides 0 by 0 where this
 //! crate takes no step.
+//!
+//! # Rows
+//! In a table that is stepped by its rows, each row has its own t ([`State::row_steps`]). PyTorch has nothing
+//! that fits:
+//! - `torch.optim.Adamax` refuses sparse gradients. With dense ones it steps every row, also those that a
+//!   batch does not name, and has one `step` for the whole table.
+//! - `torch.optim.SparseAdam` steps the named rows only, but by the rule of Adam: it keeps `exp_avg` and
+//!   `exp_avg_sq`, the mean of squares, and no largest magnitude. Its `step` is one for the whole table, so
+//!   the bias correction of a rare row is that of a frequent one. No infinity norm can be computed from
+//!   `exp_avg_sq`. Neither `save` nor `load` takes this optimizer.
+//!
+//! So `load` takes a table only if all its rows have made as many steps. That number is then the `step` of
+//! PyTorch, and the run goes on there as from a table that was stepped as a whole. Otherwise `load` names the
+//! table, and the least and the largest count.
+//!
+//! From PyTorch, a table comes as one that is stepped as a whole. [`State::into_rows`] gives each row the
+//! `step` of the table, and [`Optimizer::restore`] says how the state gets to a table that is registered by
+//! its rows.
 //!
 //! # Schedules
 //! A scheduler changes `lr` in place, and keeps the rate before as `initial_lr` (`OneCycleLR`: the peak
@@ -105,6 +125,7 @@
 //! - other precisions: a file is of f32 or f64, as the model is. `bfloat16`, `float16` and complex
 //!   parameters cannot be saved: convert the model first, by `model.float()` and a new optimizer;
 //! - states with NaN, infinities or a negative norm;
+//! - tables whose rows have made different numbers of steps;
 //! - settings that PyTorch cannot express, see above, or that this version of the Python file does not
 //!   know;
 //! - a file with a wrong checksum.
@@ -120,4 +141,4 @@
 
 // For links in the documentation only.
 #[cfg(doc)]
-use crate::{Adamax, Checkpoint, MaxNorm, NonFinite, Optimizer, schedule::Schedule};
+use crate::{Adamax, Checkpoint, MaxNorm, NonFinite, Optimizer, State, schedule::Schedule};

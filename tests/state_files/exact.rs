@@ -116,6 +116,7 @@ fn of_version(version: u32) -> Result<Checkpoint, Box<dyn Error>> {
     match version {
         1 => Ok(sample::small()?),
         2 => Ok(sample::averaged()?),
+        3 => Ok(sample::by_rows()?),
         _ => Err(format!("version {version} has no sample").into()),
     }
 }

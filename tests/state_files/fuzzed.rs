@@ -105,6 +105,8 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
             "L2",
             "parameter/",
             "average/",
+            "row_steps/",
+            "U64",
             "inf_norm/",
             "checksum",
             "__metadata__",
@@ -136,10 +138,14 @@ proptest! {
 
     #[test]
     fn a_spoilt_file_is_an_error_or_a_checkpoint(
-        averaged: bool,
+        kind in 0..3,
         spoils in prop::collection::vec(spoil(), 1..4),
     ) {
-        let sound = if averaged { sample::averaged::<f64>()? } else { sample::small()? };
+        let sound = match kind {
+            0 => sample::small::<f64>()?,
+            1 => sample::averaged()?,
+            _ => sample::by_rows()?,
+        };
         let mut file = sound.to_bytes()?;
         for spoil in spoils {
             spoil.apply(&mut file);
@@ -178,6 +184,8 @@ fn write_seeds_for_the_fuzzer() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&folder)?;
     sample::small::<f64>()?.save(folder.join("small_f64"))?;
     sample::small::<f32>()?.save(folder.join("small_f32"))?;
+    sample::by_rows::<f64>()?.save(folder.join("rows_f64"))?;
+    sample::by_rows::<f32>()?.save(folder.join("rows_f32"))?;
     sample::checkpoint::<f64>()?.save(folder.join("all_f64"))?;
     sample::checkpoint::<f32>()?.save(folder.join("all_f32"))?;
     Ok(())

@@ -64,7 +64,7 @@ pub(crate) fn file(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
-fn assert_refused(file: &[u8], kind: ErrorKind, message: &str) {
+pub(crate) fn assert_refused(file: &[u8], kind: ErrorKind, message: &str) {
     match Checkpoint::<f64>::from_bytes(file) {
         Ok(_) => panic!("read, though `{message}` was expected"),
         Err(error) => {
@@ -262,9 +262,9 @@ fn a_wrong_record_is_refused() -> Tested {
     type Case<'a> = (&'a dyn Fn(&mut Value), ErrorKind, &'a str);
     let cases: [Case<'_>; 22] = [
         (
-            &|r| r["version"] = json!(3),
+            &|r| r["version"] = json!(4),
             Snapshot,
-            "state file has version 3, but this release reads versions up to 2",
+            "state file has version 4, but this release reads versions up to 3",
         ),
         (&|r| *r = json!({"version": 7, "new": []}), Snapshot, "state file has version 7"),
         (
@@ -340,7 +340,7 @@ fn a_wrong_record_is_refused() -> Tested {
         (
             &|r| r["tensors"]["w"] = json!({"group": 0}),
             Format,
-            "`adamax` in the metadata: missing field `steps`",
+            "entry `row_steps/w` is missing, and the record has no `steps` of the tensor",
         ),
         (
             &|r| r["tensors"]["v"] = json!({"group": 0, "steps": 1}),
@@ -647,13 +647,17 @@ fn the_data_are_not_read_if_the_header_is_wrong() -> Tested {
     let path = folder.path().join("run");
     let length: u64 = 1 << 40; // more than memory can hold
     let entry = format!(r#"{{"dtype":"U8","shape":[{length}],"data_offsets":[0,{length}]}}"#);
-    let later = json!({"version": 3}).to_string();
+    let newer = Checkpoint::<f64>::VERSION + 1;
+    let later = json!({"version": newer}).to_string();
     let later = json!({"adamax": later, "epoch": "1"});
     for (header, message) in [
         (String::new(), "does not begin with a brace"),
         ("{}".into(), "the last 1099511627776 bytes of the file belong to no entry"),
         (format!(r#"{{"w":{entry}}}"#), "not a state file"),
-        (format!(r#"{{"__metadata__":{later},"w":{entry}}}"#), "state file has version 3"),
+        (
+            format!(r#"{{"__metadata__":{later},"w":{entry}}}"#),
+            &format!("state file has version {newer}"),
+        ),
     ] {
         let head = file(&header, &[]);
         fs::write(&path, &head)?;

@@ -15,5 +15,6 @@ mod hostile;
 mod memory;
 mod model;
 mod places;
+mod rows;
 mod sample;
 mod whole_run;

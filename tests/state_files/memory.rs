@@ -32,7 +32,7 @@ fn assert_modest(file: &[u8]) {
 
 #[test]
 fn a_damaged_file_takes_no_more_memory_than_it_is_long() -> Tested {
-    for sound in [sample::small::<f64>()?, sample::averaged()?] {
+    for sound in [sample::small::<f64>()?, sample::averaged()?, sample::by_rows()?] {
         let mut file = sound.to_bytes()?;
         for length in 0..=file.len() {
             assert_modest(&file[..length]);
@@ -137,6 +137,25 @@ fn small_parts_take_a_few_times_their_length() {
         let tensors = list(&|k| format!(r#""{k}":{{"group":0,"steps":1}}"#), count);
         with_record(&entries, "{}", &tensors, &vec![0; 2 * width * count])
     };
+    let tables = |rows: usize, count| {
+        let entry = |part: &str, dtype: &str, index: usize, shape: &str, start: usize, bytes| {
+            let end = start + bytes;
+            format!(
+                r#","{part}/{index}":{{"dtype":"{dtype}","shape":[{rows}{shape}],"data_offsets":[{start},{end}]}}"#
+            )
+        };
+        // Rows without elements: their counters are all that they have.
+        let entries: String = (0..count)
+            .map(|k| {
+                let start = 8 * rows * k;
+                entry("first_moment", "F64", k, ",0", start, 0)
+                    + &entry("inf_norm", "F64", k, ",0", start, 0)
+                    + &entry("row_steps", "U64", k, "", start, 8 * rows)
+            })
+            .collect();
+        let tensors = list(&|k| format!(r#""{k}":{{"group":0}}"#), count);
+        with_record(&entries, "{}", &tensors, &vec![0; 8 * rows * count])
+    };
     let averages = |entries: &str, count, data: &[u8]| {
         // The record has them behind the tensors.
         let list = list(&|k| format!(r#""{k}":{{"decay":0.5,"updates":1}}"#), count);
@@ -153,6 +172,9 @@ fn small_parts_take_a_few_times_their_length() {
         ("empty moments", moments("0", 0, 10_000)),
         ("moments of one number", moments("", 8, 10_000)),
         ("moments of many axes", moments(&deep, 8, 1_000)),
+        ("tables without rows", tables(0, 10_000)),
+        ("tables of one row", tables(1, 10_000)),
+        ("a table of many rows", tables(200_000, 1)),
         ("groups", with_record("", &vec!["{}"; 200_000].join(","), "", &[])),
         (
             "names of tensors",

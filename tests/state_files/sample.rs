@@ -2,9 +2,10 @@
 
 use adamax::{
     Adamax, Average, BiasCorrection, Checkpoint, EpsilonPlacement, Error, MaxNorm, NonFinite,
-    Objective, Optimizer, WeightDecay,
+    Objective, Optimizer, Snapshot, State, WeightDecay,
 };
 use ndarray::{Array1, Array2, ArrayD, arr0, array};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::common::{Float, input, layout::Layout};
 
@@ -111,4 +112,29 @@ pub(crate) fn averaged<A: Float>() -> Result<Checkpoint<A>, Error> {
     let mean = array![A::of(0.25), A::of(-1.5)].into_dyn();
     checkpoint.add_average("w", &Average::<A>::from_parts(0.75, 2, mean)?)?;
     Ok(checkpoint)
+}
+
+/// The smallest checkpoint that needs version 3: a table of three rows with their own counters.
+pub(crate) fn by_rows<A>() -> Result<Checkpoint<A>, Error>
+where
+    A: Float + Serialize + DeserializeOwned,
+{
+    let m = array![[0.5, -0.25], [0.0, 0.0], [-1.5, 0.75]].mapv(A::of).into_dyn();
+    let table = State::from_row_parts(vec![7, 0, u64::MAX], m.clone(), m.mapv(A::abs))?;
+    let mut checkpoint = Checkpoint::new(with_state(&small::<A>()?, "w", &table));
+    checkpoint.add_parameter("w", &m)?;
+    Ok(checkpoint)
+}
+
+/// Returns the snapshot of a checkpoint with another state of a tensor, which may be of another shape.
+pub(crate) fn with_state<A>(checkpoint: &Checkpoint<A>, name: &str, state: &State<A>) -> Snapshot<A>
+where
+    A: Float + Serialize + DeserializeOwned,
+{
+    let json = "finite, and known to serde";
+    let mut document = serde_json::to_value(checkpoint.snapshot()).expect(json);
+    let tensors = document["tensors"].as_array_mut().expect(json);
+    let tensor = tensors.iter_mut().find(|tensor| tensor["name"] == name).expect("the tensor");
+    tensor["state"] = serde_json::to_value(state).expect(json);
+    serde_json::from_value(document).expect(json)
 }

@@ -498,8 +498,8 @@ class Refusals(Case):
     def test_what_a_newer_release_may_write(self):
         run = self.file(lambda record, _: record["tensors"]["late"].update(rows=[1]) or record.update(more=1))
         self.refused(run, "`more` is unknown", "`rows` of `late` is unknown")
-        run = self.file(lambda record, _: record.update(version=3))
-        with self.assertRaisesRegex(ValueError, "has version 3, but 1 to 2 can be read"):
+        run = self.file(lambda record, _: record.update(version=4))
+        with self.assertRaisesRegex(ValueError, "has version 4, but 1 to 3 can be read"):
             adamax_torch.load(self.path, *run)
 
     def test_averages_are_not_lost_unnoticed(self):
@@ -508,6 +508,51 @@ class Refusals(Case):
         self.refused(run, "torch.optim.Adamax has no averages: the file has those of `late`")
         run = self.file(lambda record, _: record.update(version=2, averages=averages))
         adamax_torch.load(self.path, *run, by_hand=["averages"])
+
+    def test_rows_that_count_their_own_steps(self):
+        """PyTorch can go on only if all rows have the same count. Then it goes on as from a whole table."""
+
+        def counting(counters, dtype=torch.uint64, steps=None):
+            def change(record, arrays):
+                record["version"] = 3
+                del record["tensors"]["transposed"]["steps"]
+                if steps is not None:
+                    record["tensors"]["transposed"]["steps"] = steps
+                if counters is not None:
+                    arrays["row_steps/transposed"] = torch.tensor(counters, dtype=dtype)
+
+            return change
+
+        whole = self.file()
+        adamax_torch.load(self.path, *whole)
+        by_rows = self.file(counting([STEPS] * 3))
+        adamax_torch.load(self.path, *by_rows)
+        for run in (whole, by_rows):
+            advance(*run, range(STEPS, 2 * STEPS))
+        self.assertEqual(content(*by_rows), content(*whole))
+
+        apart = "`transposed` counts the steps of each row, from {} to {}, but torch.optim.Adamax counts those of the whole"
+        for change, message in (
+            (counting([7, 0, 3]), apart.format(0, 7)),
+            (counting([0, 2**64 - 1, 1]), apart.format(0, 2**64 - 1)),
+            (counting([5] * 4), "`transposed` has counters of shape [4], but rows of shape [3]"),
+            (counting([]), "`transposed` has counters of shape [0], but rows of shape [3]"),
+            (counting([[5], [5], [5]]), "`transposed` has counters of shape [3, 1], but rows of shape [3]"),
+            (counting([5] * 3, torch.int64), "`transposed` has counters of type int64, but they must be uint64"),
+            (counting(None), "`transposed` has neither steps nor counters of its rows"),
+            (counting([5] * 3, steps=5), "`transposed` has both steps and counters of its rows"),
+        ):
+            with self.subTest(message):
+                self.refused(self.file(change), message)
+
+    def test_a_table_of_the_crate(self):
+        """The crate's own file of this version, as its tests keep it."""
+        record, arrays = adamax_torch.read(HERE / "golden" / "version_3.safetensors")
+        self.assertEqual(record["tensors"], {"w": {"group": 0}})
+        faults = []
+        self.assertEqual(adamax_torch.steps_of("w", record["tensors"]["w"], arrays, faults), 0)
+        message = f"`w` counts the steps of each row, from 0 to {2**64 - 1}, but torch.optim.Adamax counts those of the whole"
+        self.assertEqual(faults, [message])
 
     def test_settings_that_are_left_open_stay(self):
         run = self.file(lambda record, _: record.update(groups=[{}, {"beta1": 0.5}, {"learning_rate": 0.5}]))
