@@ -265,7 +265,7 @@ mod tests {
             let restored = target.restore(&snapshot);
             let matched = target.restore_matching(&snapshot).map(drop);
             for result in [restored, matched] {
-                let error = result.expect_err(message);
+                let error = result.unwrap_err();
                 assert_eq!(error.to_string(), message);
                 assert_eq!((error.kind(), error.tensor()), (ErrorKind::Shape, Some("table")));
                 assert_eq!(target.snapshot(), before);
@@ -278,9 +278,9 @@ mod tests {
     #[test]
     fn a_state_of_a_whole_table_becomes_one_of_rows() -> Result<(), Error> {
         let mut target = optimizer(by_rows([0, 0, 0])?)?;
-        let slot = target.slot::<ndarray::IxDyn>("table").expect("registered");
+        let slot = target.slot::<ndarray::IxDyn>("table").unwrap();
         target.set_state(slot, &whole()?.into_rows()?)?;
-        let state = target.state(slot).expect("registered");
+        let state = target.state(slot).unwrap();
         assert_eq!(state.row_steps(), Some(&[9, 9, 9][..]));
         assert_eq!(state.inf_norm(), whole()?.inf_norm());
         Ok(())

@@ -114,16 +114,39 @@ fn giant_texts_take_twice_their_length_at_most_and_are_quoted_in_short() {
     }
 }
 
+fn list(part: &dyn Fn(usize) -> String, count: usize) -> String {
+    (0..count).map(part).collect::<Vec<_>>().join(",")
+}
+
+fn with_record(entries: &str, groups: &str, tensors: &str, data: &[u8]) -> Vec<u8> {
+    let record = format!(r#"{{"version":1,"groups":[{groups}],"tensors":{{{tensors}}}}}"#);
+    let record = serde_json::Value::String(record);
+    file(&format!(r#"{{"__metadata__":{{"adamax":{record}}}{entries}}}"#), data)
+}
+
+/// Tables whose rows have no elements: their counters are all that they have.
+fn tables(rows: usize, count: usize) -> Vec<u8> {
+    let entry = |part: &str, dtype: &str, index: usize, shape: &str, start: usize, bytes| {
+        let end = start + bytes;
+        format!(
+            r#","{part}/{index}":{{"dtype":"{dtype}","shape":[{rows}{shape}],"data_offsets":[{start},{end}]}}"#
+        )
+    };
+    let entries: String = (0..count)
+        .map(|k| {
+            let start = 8 * rows * k;
+            entry("first_moment", "F64", k, ",0", start, 0)
+                + &entry("inf_norm", "F64", k, ",0", start, 0)
+                + &entry("row_steps", "U64", k, "", start, 8 * rows)
+        })
+        .collect();
+    let tensors = list(&|k| format!(r#""{k}":{{"group":0}}"#), count);
+    with_record(&entries, "{}", &tensors, &vec![0; 8 * rows * count])
+}
+
 /// Files of very many small parts, each of which takes more memory than it takes bytes in the file.
 #[test]
 fn small_parts_take_a_few_times_their_length() {
-    let list =
-        |part: &dyn Fn(usize) -> String, count| (0..count).map(part).collect::<Vec<_>>().join(",");
-    let with_record = |entries: &str, groups: &str, tensors: &str, data: &[u8]| {
-        let record = format!(r#"{{"version":1,"groups":[{groups}],"tensors":{{{tensors}}}}}"#);
-        let record = serde_json::Value::String(record);
-        file(&format!(r#"{{"__metadata__":{{"adamax":{record}}}{entries}}}"#), data)
-    };
     let moments = |shape: &str, width: usize, count| {
         let entry = |part: &str, index: usize, place: usize| {
             let (start, end) = (width * place, width * (place + 1));
@@ -136,25 +159,6 @@ fn small_parts_take_a_few_times_their_length() {
             .collect();
         let tensors = list(&|k| format!(r#""{k}":{{"group":0,"steps":1}}"#), count);
         with_record(&entries, "{}", &tensors, &vec![0; 2 * width * count])
-    };
-    let tables = |rows: usize, count| {
-        let entry = |part: &str, dtype: &str, index: usize, shape: &str, start: usize, bytes| {
-            let end = start + bytes;
-            format!(
-                r#","{part}/{index}":{{"dtype":"{dtype}","shape":[{rows}{shape}],"data_offsets":[{start},{end}]}}"#
-            )
-        };
-        // Rows without elements: their counters are all that they have.
-        let entries: String = (0..count)
-            .map(|k| {
-                let start = 8 * rows * k;
-                entry("first_moment", "F64", k, ",0", start, 0)
-                    + &entry("inf_norm", "F64", k, ",0", start, 0)
-                    + &entry("row_steps", "U64", k, "", start, 8 * rows)
-            })
-            .collect();
-        let tensors = list(&|k| format!(r#""{k}":{{"group":0}}"#), count);
-        with_record(&entries, "{}", &tensors, &vec![0; 8 * rows * count])
     };
     let averages = |entries: &str, count, data: &[u8]| {
         // The record has them behind the tensors.
