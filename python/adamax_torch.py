@@ -118,7 +118,7 @@ def load(
     and device. Settings that the file leaves open do not change; nor do foreach, capturable and
     differentiable. To go on with a schedule, make the scheduler as for a new run, load, and set its
     `last_epoch` to the number of steps done. Optimizer and file must have the same rate before scheduling.
-    A table whose rows count their own steps is read if all rows have made as many steps.
+    A table whose rows count their own steps is read if all rows have made the same number of steps.
 
     `by_hand` names what the caller takes care of: "max_norm", "clip_value" (PyTorch clips outside of the
     optimizer), "averages" (PyTorch keeps them in a model of their own), and arrays of the file that the
@@ -339,7 +339,7 @@ def steps_of(
 ) -> int:
     """Returns the number of steps of a tensor. PyTorch has one number, so all rows must have the same."""
     counters = arrays.get(ROW_STEPS + name)
-    steps = set() if counters is None else set(counters.reshape(-1).tolist())
+    steps: set[int] = set() if counters is None else set(counters.reshape(-1).tolist())
     rows = arrays[FIRST_MOMENT + name].shape[:1] if FIRST_MOMENT + name in arrays else None
     if ("steps" in tensor) == (counters is not None):
         fault = f"has {'neither steps nor' if counters is None else 'both steps and'} counters of its rows"

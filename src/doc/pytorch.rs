@@ -88,7 +88,7 @@
 //!   the bias correction of a rare row is that of a frequent one. No infinity norm can be computed from
 //!   `exp_avg_sq`. Neither `save` nor `load` takes this optimizer.
 //!
-//! So `load` takes a table only if all its rows have made as many steps. That number is then the `step` of
+//! So `load` takes a table only if all its rows have made the same number of steps. That number is then the `step` of
 //! PyTorch, and the run goes on there as from a table that was stepped as a whole. Otherwise `load` names the
 //! table, and the least and the largest count.
 //!
