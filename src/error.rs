@@ -318,10 +318,8 @@ pub(crate) enum Detail {
     StepZero,
     #[error("step counter has reached its largest value")]
     StepOverflow,
-    #[error(
-        "gradient has shape {found:?}, but the gradients of these rows have shape {expected:?}"
-    )]
-    RowGradients { found: Vec<usize>, expected: Vec<usize> },
+    #[error("{role} has shape {found:?}, but the gradients of these rows have shape {expected:?}")]
+    RowGradients { role: Role, found: Vec<usize>, expected: Vec<usize> },
     #[error("row {row} at place {place} is beyond the table, which has {rows} rows")]
     RowBeyond { place: usize, row: usize, rows: usize },
     #[error(
@@ -332,8 +330,8 @@ pub(crate) enum Detail {
         "row {row} at place {place} comes after row {before}, but rows must ascend: `sum_rows` sorts them"
     )]
     RowDescends { place: usize, row: usize, before: usize },
-    #[error("gradient is {value} at index {index:?}, for row {row}")]
-    NonFiniteInRow { row: usize, index: Vec<usize>, value: f64 },
+    #[error("{role} is {value} at index {index:?}, for row {row}")]
+    NonFiniteInRow { role: Role, row: usize, index: Vec<usize>, value: f64 },
     #[error("each row counts its own steps, so it is stepped by `RowSlot::bind` only")]
     SteppedByRows,
     #[error("{role} has no axis, so it has no rows")]
@@ -450,7 +448,8 @@ impl Detail {
                 Facts { setting: Some(name), ..Facts::of(ErrorKind::Hyperparameter) }
             }
             Detail::Shape { role, found, expected, .. }
-            | Detail::Registered { role, found, expected } => Facts {
+            | Detail::Registered { role, found, expected }
+            | Detail::RowGradients { role, found, expected } => Facts {
                 array: Some(role.name()),
                 found_shape: Some(found),
                 expected_shape: Some(expected),
@@ -462,6 +461,7 @@ impl Detail {
                 ..Facts::of(ErrorKind::Memory)
             },
             Detail::NonFinite { role, index, value }
+            | Detail::NonFiniteInRow { role, index, value, .. }
             | Detail::WouldOverflow { role, index, value } => Facts {
                 array: Some(role.name()),
                 index: Some(index),
@@ -486,18 +486,6 @@ impl Detail {
             Detail::NoRows { role } => {
                 Facts { array: Some(role.name()), ..Facts::of(ErrorKind::Shape) }
             }
-            Detail::RowGradients { found, expected } => Facts {
-                array: Some(Role::Gradient.name()),
-                found_shape: Some(found),
-                expected_shape: Some(expected),
-                ..Facts::of(ErrorKind::Shape)
-            },
-            Detail::NonFiniteInRow { index, value, .. } => Facts {
-                array: Some(Role::Gradient.name()),
-                index: Some(index),
-                value: Some(*value),
-                ..Facts::of(ErrorKind::NonFinite)
-            },
             #[expect(clippy::cast_precision_loss, reason = "the message has all digits")]
             Detail::RowBeyond { place, row, .. }
             | Detail::RowRepeated { place, row }

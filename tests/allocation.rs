@@ -379,6 +379,39 @@ fn an_average() -> Result<(), Error> {
     Ok(())
 }
 
+/// Binding and stepping rows of a table, each way.
+#[test]
+fn rows_of_a_table() -> Result<(), Error> {
+    for shape in [&[40, 3][..], &[40, 20], &[40, 2, 3], &[40], &[40, 2, 2, 3]] {
+        let mut table = ArrayD::<f64>::ones(IxDyn(shape));
+        let grad = ArrayD::<f64>::ones(IxDyn(&[&[3], &shape[1..]].concat()));
+        let mut optimizer = Optimizer::new(Adamax::default());
+        optimizer.set_max_norm(Some(MaxNorm::Global(1.0)))?;
+        let rows = optimizer.register_rows("table", &table)?;
+        for step in 0..4 {
+            let indices = [step, step + 1, 30];
+            let (count, result) = allocations(|| {
+                optimizer.step(&mut [rows.bind(&mut table, &indices, &grad)]).map(|_| ())?;
+                let batch = &mut [rows.bind(&mut table, &indices, &grad)];
+                optimizer.step_with_report(batch).map(|_| ())
+            });
+            assert_eq!((count, result.is_ok()), (0, true), "{shape:?}");
+        }
+        // Other layouts are in a box.
+        if shape.len() == 2 {
+            let mut table = table.reversed_axes();
+            let grad = ArrayD::ones(IxDyn(&[1, shape[0]]));
+            let mut optimizer = Optimizer::new(Adamax::default());
+            let rows = optimizer.register_rows("table", &table)?;
+            let (count, mut batch) = allocations(|| [rows.bind(&mut table, &[1], &grad)]);
+            assert_eq!(count, 1, "{shape:?}: the box");
+            let (count, result) = allocations(|| optimizer.step(&mut batch));
+            assert_eq!((count, result.is_ok()), (0, true), "{shape:?}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn the_end_of_a_run() -> Result<(), Error> {
     let mut stop = Stop::builder().smoothing(0.9).step_tolerance(1e-9).build()?;

@@ -715,7 +715,6 @@ impl<A: Real> Split for RowWork<'_, A> {
 }
 
 /// Work of the second phase.
-#[expect(clippy::large_enum_variant, reason = "there are only a few per thread")]
 enum Work<'s, 'a, A> {
     Tensors(Part<'s, 'a, A>),
     /// A part of one tensor, whose step has been counted.
@@ -758,7 +757,7 @@ impl<A: Real> Split for Work<'_, '_, A> {
                 let (a, b) = part.halves();
                 Ok((Work::Tensors(a), Work::Tensors(b)))
             }
-            Work::Tensors(part) => part.open()?.split(),
+            Work::Tensors(part) => part.open().map_err(Work::Tensors)?.split(),
             Work::Arrays(k, arrays) => match arrays.split() {
                 Ok((a, b)) => Ok((Work::Arrays(k, a), Work::Arrays(k, b))),
                 Err(arrays) => Err(Work::Arrays(k, arrays)),
@@ -783,22 +782,16 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
     }
 
     /// Counts the step of a single tensor and returns its arrays, which can be split.
-    fn open(self) -> Result<Work<'s, 'a, A>, Work<'s, 'a, A>> {
-        let Part { plan, batch: [bound], tensors, first } = self else {
-            return Err(Work::Tensors(self));
-        };
+    fn open(self) -> Result<Work<'s, 'a, A>, Self> {
+        let Part { plan, batch: [bound], tensors, first } = self else { return Err(self) };
         let nothing = Part { plan, batch: &mut [], tensors: &mut [], first };
-        let Some(tensor) = tensors.get_mut(bound.index - first) else {
-            return Err(Work::Tensors(nothing));
-        };
+        let Some(tensor) = tensors.get_mut(bound.index - first) else { return Err(nothing) };
         match &mut bound.lent {
             Lent::Tensor(pair) => {
                 let k = plan.coefficients(tensor, bound.norm);
                 Ok(Work::Arrays(k, pair.arrays(tensor.state.begin_step(k.keeps_balance()))))
             }
-            Lent::Rows(rows) => {
-                plan.rows(rows, bound.norm, tensor).map(Work::Rows).ok_or(Work::Tensors(nothing))
-            }
+            Lent::Rows(rows) => plan.rows(rows, bound.norm, tensor).map(Work::Rows).ok_or(nothing),
         }
     }
 

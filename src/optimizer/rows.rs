@@ -12,7 +12,7 @@ use super::{
     slot::{Bound, Group, Slot},
 };
 use crate::{
-    error::{Detail, Error},
+    error::{Detail, Error, Role},
     real::Real,
     state::State,
     update::rows::Rows,
@@ -244,7 +244,12 @@ pub fn sum_rows<A: Real, D: RemoveAxis>(
     if grad.shape().first() != Some(&count) {
         let found = grad.shape().to_vec();
         let row = found.get(1..).unwrap_or_default();
-        return Err(Detail::RowGradients { expected: [&[count], row].concat(), found }.into());
+        return Err(Detail::RowGradients {
+            role: Role::Gradient,
+            expected: [&[count], row].concat(),
+            found,
+        }
+        .into());
     }
     let mut places: Vec<_> = indices.iter().copied().zip(0..count).collect();
     // Places are different, so equal rows stay in their order.

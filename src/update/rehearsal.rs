@@ -56,7 +56,7 @@ impl<A: Real, D: Dimension> Obstacle<'_, A, D> {
         match row {
             Some((place, row)) if role == Role::Gradient => {
                 index.insert(0, place);
-                return Detail::NonFiniteInRow { row, index, value }.into();
+                return Detail::NonFiniteInRow { role, row, index, value }.into();
             }
             Some((_, row)) => index.insert(0, row),
             None => {}

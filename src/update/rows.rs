@@ -16,7 +16,7 @@ use super::{
     rehearsal::{self, Obstacle},
 };
 use crate::{
-    error::{Detail, Error, same},
+    error::{Detail, Error, Role, same},
     layout::order::Order,
     par::{Sequential, Split},
     real::Real,
@@ -87,7 +87,9 @@ impl<'a, A: Real> Rows<'a, A> {
                 let (found, row) = (views.g.shape(), row.unwrap_or_default());
                 if found.first() != Some(&count) || !same(found.get(1..).unwrap_or_default(), row) {
                     let (expected, found) = ([&[count], row].concat(), found.to_vec());
-                    return Err(Detail::RowGradients { found, expected }.into());
+                    return Err(
+                        Detail::RowGradients { role: Role::Gradient, found, expected }.into()
+                    );
                 }
             }
         }
