@@ -367,7 +367,9 @@ impl<A: Real> Optimizer<A> {
     ///   with a model, or gradients, that have other tensors than those that were registered;
     /// - [`ErrorKind::Repeated`](crate::ErrorKind::Repeated) if a slot occurs twice;
     /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if a parameter or a gradient does not have the
-    ///   registered shape;
+    ///   registered shape, or if a table that is stepped by rows is bound as a whole;
+    /// - [`ErrorKind::Rows`](crate::ErrorKind::Rows) if indices of rows are beyond the table, not ascending, or
+    ///   repeated;
     /// - [`ErrorKind::NonFinite`](crate::ErrorKind::NonFinite) if a gradient holds NaN or an infinity,
     ///   or the step would bring one into a parameter or a state, and the rule of its group has
     ///   [`NonFinite::Error`](crate::NonFinite::Error); with a global norm bound, also if that rule has
