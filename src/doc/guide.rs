@@ -49,6 +49,7 @@
 //! | `clip_grad_value_(p, c)` | [`clip_value`] |
 //! | `lr_scheduler` | [`schedule`](crate::schedule) and [`Optimizer::set_lr_scale`] |
 //! | `OneCycleLR`, `CyclicLR` with `cycle_momentum=True`, their default | β₁ [on a schedule](crate::recipes#other-settings-on-a-schedule) too |
+//! | `nn.Embedding(sparse=True)`, which PyTorch's Adamax refuses; `SparseAdam` | [`Optimizer::register_rows`]: each row has its own t; `SparseAdam` has one for all |
 //! | `GradScaler` skipping steps | [`NonFinite::Skip`] |
 //! | `swa_utils.AveragedModel` | [`Average::equal`] |
 //! | `AveragedModel` with `get_ema_multi_avg_fn(β)` | [`Average::new`], bias-corrected; PyTorch's starts at the first parameters |

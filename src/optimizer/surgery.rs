@@ -96,7 +96,8 @@ impl<A: Real> Optimizer<A> {
     /// After an error nothing has changed.
     /// - [`ErrorKind::Foreign`](crate::ErrorKind::Foreign) if the slot belongs to another optimizer, or
     ///   its tensor was removed;
-    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the state does not have the registered shape.
+    /// - [`ErrorKind::Shape`](crate::ErrorKind::Shape) if the state does not have the registered shape, or if
+    ///   only one of the two counts the steps of each row ([`State::into_rows`]).
     ///
     /// # Allocation
     /// None for at most 4 axes.
