@@ -134,6 +134,7 @@ pub(crate) enum Role {
     FirstMoment,
     InfNorm,
     Average,
+    Part,
 }
 
 impl Role {
@@ -145,6 +146,7 @@ impl Role {
             Role::FirstMoment => "first moment",
             Role::InfNorm => "infinity norm",
             Role::Average => "average",
+            Role::Part => "part",
         }
     }
 }
@@ -602,6 +604,17 @@ impl Error {
     #[cold]
     pub(crate) fn in_tensor(mut self, name: &str) -> Self {
         self.0.tensor = Some(name.to_owned());
+        self
+    }
+
+    /// Replaces the index of the element that is at fault, if there is one.
+    #[cold]
+    pub(crate) fn with_index(mut self, replace: impl Fn(&[usize]) -> Vec<usize>) -> Self {
+        if let Detail::NonFinite { index, .. } | Detail::WouldOverflow { index, .. } =
+            &mut self.0.detail
+        {
+            *index = replace(index);
+        }
         self
     }
 

@@ -48,7 +48,7 @@
 //! - [`Checkpoint`] (feature `safetensors`): a whole run in one file: optimizer, parameters, averages, step
 //!   number, and values of your own. A crash cannot leave it half written.
 //! - [`Optimizer::check`] and [`Findings`]: a step that several processes take together, or none of
-//!   them.
+//!   them. Each may hold a [`Part`] of a tensor.
 //! - [`check_gradient`]: a comparison of a gradient with central differences.
 //!
 //! # Further reading
@@ -150,6 +150,7 @@ pub use optimizer::{
     snapshot::{Snapshot, Unmatched},
 };
 pub use real::Real;
+pub use reduce::part::Part;
 pub use rule::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
 };

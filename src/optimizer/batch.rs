@@ -25,7 +25,6 @@ use crate::{
         exact_sum::ExactSum,
         finite::Below,
         norm::{Factor, Norm},
-        reduce,
         squares::Squares,
     },
     rule::{Adamax, NonFinite, precision},
@@ -100,16 +99,17 @@ pub(super) enum Clip {
 }
 
 /// The purpose of a check: a step at once, or an agreement with others first, for which the exact sums
-/// of squares are kept.
+/// of squares are kept. A report needs a sum also if there is no bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Purpose {
     Step,
     Agreement,
+    AgreedReport,
 }
 
 impl Purpose {
     fn keeps_sums(self) -> bool {
-        self == Purpose::Agreement
+        self != Purpose::Step
     }
 }
 
@@ -129,7 +129,7 @@ pub struct Checked<'s, 'a, A> {
     pub(super) clip: Clip,
     /// The sums of squares behind `clip`, if others may have to add theirs.
     sums: Option<Box<Sums>>,
-    parallel: bool,
+    pub(super) parallel: bool,
 }
 
 /// Returns the number of elements of the gradients of a batch; `usize::MAX` if it is larger, as it can be
@@ -218,6 +218,11 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
     #[inline(always)]
     fn measure(&mut self, execute: impl Execute, purpose: Purpose) -> bool {
         match self.max_norm {
+            None if purpose == Purpose::AgreedReport => {
+                self.measure_all(execute, f64::INFINITY, purpose);
+                self.clip = Clip::Factor(Factor::ONE);
+                false
+            }
             None => false,
             Some(MaxNorm::Global(bound)) => self.measure_all(execute, bound, purpose),
             Some(MaxNorm::PerTensor(bound)) => self.measure_each(execute, bound, purpose),
@@ -227,12 +232,13 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
     fn measure_all(&mut self, execute: impl Execute, limit: f64, purpose: Purpose) -> bool {
         if let ([single], Purpose::Step) = (&*self.batch, purpose) {
             // One tensor: the same bits, and often no exact sum of 2 KB to clear.
-            let norm = Norm::of(execute, single.lent.gradient());
+            let norm = Norm::of_squares(execute, squares(self.tensors, single));
             self.clip = Clip::Factor(norm.factor(limit));
             return norm.is_moderate::<A>();
         }
         let mut sum = ExactSum::ZERO;
-        Gradients::reduce::<Squares<'_, A, IxDyn>>(execute, self.batch, |_| true, &mut sum);
+        let choose = |bound| Some(squares(self.tensors, bound));
+        Gradients::reduce(execute, self.batch, choose, &mut sum);
         let norm = sum.root();
         self.clip = Clip::Factor(norm.factor(limit));
         self.sums = purpose.keeps_sums().then(|| Box::new(Sums::new(Vec::from([sum]))));
@@ -243,7 +249,8 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         self.clip = Clip::PerTensor(limit);
         if purpose.keeps_sums() {
             let sums = self.batch.iter_mut().map(|bound| {
-                let sum = reduce::<_, _, Squares<'_, A, IxDyn>>(execute, bound.lent.gradient());
+                let mut sum = ExactSum::ZERO;
+                execute.run_into(squares(self.tensors, bound), &mut sum, Squares::add_to);
                 bound.norm = sum.root();
                 sum
             });
@@ -251,11 +258,12 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         } else {
             // Large gradients are split, one after the other; small ones are distributed.
             for bound in self.batch.iter_mut().filter(|bound| execute.splits(bound.lent.len())) {
-                bound.norm = Norm::of(execute, bound.lent.gradient());
+                bound.norm = Norm::of_squares(execute, squares(self.tensors, bound));
             }
+            let tensors = &*self.tensors;
             execute.run(Norms(self.batch), |Norms(batch)| {
                 for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.lent.len())) {
-                    bound.norm = Norm::of(Sequential, bound.lent.gradient());
+                    bound.norm = Norm::of_squares(Sequential, squares(tensors, bound));
                 }
             });
         }
@@ -266,8 +274,8 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
     /// are read nowhere else. `moderate` is true if norms have shown that all gradients are; `usual` is
     /// that of [`check_structure`](Optimizer::check_structure).
     #[inline(always)]
-    pub(super) fn judge(
-        &self,
+    pub(super) fn judge<'s>(
+        &'s self,
         execute: impl Execute,
         moderate: bool,
         usual: bool,
@@ -279,9 +287,12 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         let policy = Policy { groups: self.groups, tensors: self.tensors };
         if usual {
             let shared = self.shares_norm();
-            let select = |bound: &Bound<'_, A>| shared || policy.of(bound) != NonFinite::Propagate;
+            let choose = |bound: &'s Bound<'_, A>| {
+                let counts = shared || policy.of(bound) != NonFinite::Propagate;
+                counts.then(|| Below::new(bound.lent.gradient()))
+            };
             let mut all = All(true);
-            Gradients::reduce::<Below<'_, A, IxDyn>>(execute, self.batch, select, &mut all);
+            Gradients::reduce(execute, self.batch, choose, &mut all);
             if all.0 {
                 return Ok(Verdict::Apply);
             }
@@ -339,8 +350,13 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
                 None => {}
                 Some(_) if policy == NonFinite::Skip => verdict = Verdict::Skip,
                 Some(obstacle) => {
-                    let name = self.tensors.get(bound.index).map_or("", |tensor| &tensor.name);
-                    return Err(obstacle.into_error().in_tensor(name));
+                    let error = obstacle.into_error();
+                    let Some(tensor) = self.tensors.get(bound.index) else { return Err(error) };
+                    let error = match &tensor.part {
+                        Some(part) => part.place(error),
+                        None => error,
+                    };
+                    return Err(error.in_tensor(&tensor.name));
                 }
             }
         }
@@ -359,7 +375,8 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         // finite at both ends is finite between them.
         let ends = [Factor::ONE, Factor::ZERO];
         let found = [plan.gradient_scale(bound.norm)];
-        let factors: &[_] = if self.sums.is_some() { &ends } else { &found };
+        let open = self.sums.is_some() && self.max_norm.is_some();
+        let factors: &[_] = if open { &ends } else { &found };
         factors.iter().find_map(|&factor| {
             let at = |t| plan.unscaled(tensor, t).with_gradient_scale(factor);
             bound.lent.examine(execute, at, &tensor.state)
@@ -390,41 +407,41 @@ impl<A: Real> Policy<'_, A> {
     }
 }
 
-/// Gradients to be reduced: those of the selected tensors, or a part of one.
+/// Gradients to be reduced: those of the chosen tensors, or a part of one. `F` returns the work on the
+/// gradient of a tensor, or `None`.
 enum Gradients<'s, 'a, A, F, R> {
     Tensors(&'s [Bound<'a, A>], F),
     Part(R),
 }
 
-impl<'s, A, F> Gradients<'s, '_, A, F, ()>
+impl<'s, 'a, A, F, R> Gradients<'s, 'a, A, F, R>
 where
     A: Real,
-    F: Fn(&Bound<'_, A>) -> bool + Copy + Send + Sync,
+    F: Fn(&'s Bound<'a, A>) -> Option<R> + Copy + Send + Sync,
+    R: Reduce<'s, A, IxDyn>,
 {
-    /// Reduces the gradients of the selected tensors of a batch.
+    /// Reduces the gradients of the chosen tensors of a batch.
     #[inline(always)]
-    fn reduce<'b, R: Reduce<'s, A, IxDyn>>(
+    fn reduce(
         execute: impl Execute,
-        batch: &'s [Bound<'b, A>],
-        select: F,
+        batch: &'s [Bound<'a, A>],
+        choose: F,
         summary: &mut R::Summary,
     ) {
-        let work = Gradients::<'s, 'b, A, F, R>::Tensors(batch, select);
+        let work = Gradients::Tensors(batch, choose);
         execute.run_into(work, summary, |work, summary| match work {
             Gradients::Part(part) => part.add_to(summary),
-            Gradients::Tensors(batch, select) => {
-                for bound in batch.iter().filter(|bound| select(bound)) {
-                    R::new(bound.lent.gradient()).add_to(summary);
-                }
+            Gradients::Tensors(batch, choose) => {
+                batch.iter().filter_map(choose).for_each(|work| work.add_to(summary));
             }
         });
     }
 }
 
-impl<'s, A, F, R> Split for Gradients<'s, '_, A, F, R>
+impl<'s, 'a, A, F, R> Split for Gradients<'s, 'a, A, F, R>
 where
     A: Real,
-    F: Fn(&Bound<'_, A>) -> bool + Copy + Send + Sync,
+    F: Fn(&'s Bound<'a, A>) -> Option<R> + Copy + Send + Sync,
     R: Reduce<'s, A, IxDyn>,
 {
     fn len(&self) -> usize {
@@ -437,11 +454,11 @@ where
     fn split(self) -> Result<(Self, Self), Self> {
         let part = match self {
             Gradients::Part(part) => part,
-            Gradients::Tensors([bound], select) if select(bound) => R::new(bound.lent.gradient()),
-            Gradients::Tensors([] | [_], _) => return Err(self),
-            Gradients::Tensors(batch, select) => {
+            Gradients::Tensors([], _) => return Err(self),
+            Gradients::Tensors([bound], choose) => choose(bound).ok_or(self)?,
+            Gradients::Tensors(batch, choose) => {
                 let (a, b) = batch.split_at(batch.len() / 2);
-                return Ok((Gradients::Tensors(a, select), Gradients::Tensors(b, select)));
+                return Ok((Gradients::Tensors(a, choose), Gradients::Tensors(b, choose)));
             }
         };
         match part.split() {
@@ -449,6 +466,16 @@ where
             Err(part) => Err(Gradients::Part(part)),
         }
     }
+}
+
+/// Returns the work of adding the squares of a gradient.
+#[inline(always)]
+pub(super) fn squares<'s, A: Real>(
+    tensors: &'s [Tensor<A>],
+    bound: &'s Bound<'_, A>,
+) -> Squares<'s, A, IxDyn> {
+    let part = tensors.get(bound.index).and_then(|tensor| tensor.part.as_deref());
+    Squares::of_part(bound.lent.gradient(), part)
 }
 
 /// Tensors whose norms are taken.
@@ -495,6 +522,12 @@ impl<A: Real> Checked<'_, '_, A> {
     /// # Examples
     /// See [`Findings`].
     pub fn apply_agreed(mut self, agreed: &Findings) -> Result<Outcome, Error> {
+        self.agree(agreed)?;
+        Ok(self.apply())
+    }
+
+    /// Takes over the verdict and the norms of all processes.
+    pub(super) fn agree(&mut self, agreed: &Findings) -> Result<(), Error> {
         self.verdict = self.verdict.max(agreed.check(self.max_norm, self.batch.len())?);
         match self.max_norm {
             None => {}
@@ -509,7 +542,7 @@ impl<A: Real> Checked<'_, '_, A> {
                     .for_each(|(bound, norm)| bound.norm = norm);
             }
         }
-        Ok(self.apply())
+        Ok(())
     }
 
     /// Marks the step as one that uses threads.

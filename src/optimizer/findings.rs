@@ -18,6 +18,9 @@ use crate::{
 /// ```text
 /// check ─ Findings::of ─ to_words ─ (send, receive) ─ from_words ─ join ─ apply_agreed
 /// ```
+///
+/// For a [`Report`](crate::Report) of the step: `check_for_report` and `apply_agreed_with_report`.
+///
 /// If one of them refuses the step, all of them refuse it. If one skips it, all skip it. A global norm
 /// is the norm of all gradients of all processes. Norms per tensor are joined by place in the batch:
 /// each process binds its part of a tensor at the same place, and an empty array if it holds no part.
@@ -30,7 +33,9 @@ use crate::{
 ///
 /// # Precision
 /// Squares are added exactly. A norm has the bits that one process gives if tensors are distributed
-/// whole, or as parts of one-dimensional tensors that begin at multiples of 512 elements.
+/// whole, or as [`Part`](crate::Part)s that are registered with
+/// [`register_part`](crate::Optimizer::register_part). A vector may also be cut at multiples of 512
+/// elements, and its pieces be registered as vectors.
 ///
 /// # Examples
 /// ```
@@ -181,16 +186,27 @@ impl Findings {
         if self.verdict == Verdict::Refuse {
             return Err(Detail::RefusedElsewhere.into());
         }
-        let norms = match max_norm {
-            None => 0,
-            Some(MaxNorm::Global(_)) => 1,
-            Some(MaxNorm::PerTensor(_)) => tensors,
+        let found = self.sums.0.len();
+        let fits = match max_norm {
+            None => found <= 1, // one of them is for a report
+            Some(MaxNorm::Global(_)) => found == 1,
+            Some(MaxNorm::PerTensor(_)) => found == tensors,
         };
-        if self.max_norm == max_norm && self.sums.0.len() == norms {
+        if self.max_norm == max_norm && fits {
             Ok(self.verdict)
         } else {
             Err(Detail::OtherNorms.into())
         }
+    }
+
+    /// Returns the norm of all gradients together; `None` if there are no sums of squares.
+    pub(super) fn norm(&self) -> Option<Norm> {
+        let (first, others) = self.sums.0.split_first()?;
+        let mut total = first.clone();
+        for sum in others {
+            total.add_sum(sum);
+        }
+        Some(total.root())
     }
 
     pub(super) fn norms(&self) -> impl Iterator<Item = Norm> {

@@ -7,6 +7,7 @@ mod id;
 mod lent;
 pub(crate) mod max_norm;
 pub(crate) mod model;
+mod part;
 mod places;
 mod report;
 mod restore;

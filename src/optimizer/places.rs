@@ -1,6 +1,6 @@
 //! The tensors of an optimizer, at places that stay while others come and go.
 
-use alloc::{borrow::ToOwned, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{borrow::ToOwned, boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 use core::{marker::PhantomData, mem};
 
 use ndarray::Dimension;
@@ -9,6 +9,7 @@ use super::{id::Id, slot::Slot};
 use crate::{
     error::{Detail, Error},
     real::Real,
+    reduce::part::Part,
     state::State,
     step::report::Report,
 };
@@ -24,12 +25,14 @@ pub(super) struct Tensor<A> {
     pub(super) batch: u64,
     /// The figures of its last step with a report.
     pub(super) report: Option<Report>,
+    /// What it is of a larger tensor.
+    pub(super) part: Option<Box<Part>>,
 }
 
 impl<A: Real> Tensor<A> {
     fn free() -> Self {
         let (name, state) = (String::new(), State::empty());
-        Tensor { id: None, name, group: 0, state, batch: 0, report: None }
+        Tensor { id: None, name, group: 0, state, batch: 0, report: None, part: None }
     }
 
     /// Copies the values of a state of the same shape. The report is of the old state, and is cleared.
@@ -74,8 +77,8 @@ impl<A: Real> Places<A> {
         batch: u64,
     ) -> Slot<D> {
         debug_assert!(!self.contains(name), "the name has been checked");
-        let tensor =
-            Tensor { id: Some(id), name: name.to_owned(), group, state, batch, report: None };
+        let (owned, report, part) = (name.to_owned(), None, None);
+        let tensor = Tensor { id: Some(id), name: owned, group, state, batch, report, part };
         let index = self.free.pop().unwrap_or(self.all.len());
         match self.all.get_mut(index) {
             Some(place) => *place = tensor,

@@ -5,8 +5,8 @@ use ndarray::Dimension;
 
 use super::{
     Optimizer,
-    batch::{self, Checked, Clip, Norms, Part, Plan},
-    findings::Verdict,
+    batch::{self, Checked, Clip, Norms, Part, Plan, Purpose},
+    findings::{Findings, Verdict},
     max_norm::MaxNorm,
     places::Tensor,
     slot::{Bound, Slot},
@@ -101,6 +101,49 @@ impl<A: Real> Optimizer<A> {
         }
     }
 
+    /// Checks a batch for a step that several processes take together, with a report. Otherwise like
+    /// [`check`](Optimizer::check).
+    ///
+    /// The sum of the squares of all gradients is a part of the [`Findings`], also without a norm bound.
+    /// All processes must call it, or none.
+    ///
+    /// # Errors
+    /// As [`step`](Optimizer::step).
+    ///
+    /// # Cost
+    /// As [`check`](Optimizer::check); without a norm bound, one more read of the gradients.
+    ///
+    /// # Allocation
+    /// About 2 KB; about 2 KB per tensor for [`MaxNorm::PerTensor`].
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Findings, Optimizer};
+    /// use ndarray::array;
+    ///
+    /// // Two processes with a tensor each.
+    /// let (mut a, mut b) = (array![0.0], array![0.0]);
+    /// let (ga, gb) = (array![3.0], array![4.0]);
+    /// let mut first = Optimizer::new(Adamax::default());
+    /// let mut second = Optimizer::new(Adamax::default());
+    /// let (slot_a, slot_b) = (first.register("a", &a)?, second.register("b", &b)?);
+    ///
+    /// let (mut batch_a, mut batch_b) = ([slot_a.bind(&mut a, &ga)], [slot_b.bind(&mut b, &gb)]);
+    /// let found_a = first.check_for_report(&mut batch_a);
+    /// let found_b = second.check_for_report(&mut batch_b);
+    /// let agreed = Findings::of(&found_a).join(&Findings::of(&found_b))?;
+    /// let mut report = found_a?.apply_agreed_with_report(&agreed)?;
+    /// report.join(&found_b?.apply_agreed_with_report(&agreed)?);
+    /// assert_eq!((report.gradient_norm(), report.max_gradient()), (5.0, 4.0));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    pub fn check_for_report<'s, 'a>(
+        &'s mut self,
+        batch: &'s mut [Bound<'a, A>],
+    ) -> Result<Checked<'s, 'a, A>, Error> {
+        self.check_with(Sequential, batch, Purpose::AgreedReport)
+    }
+
     /// Returns the figures of a tensor in its last step with a report, also if that was skipped. `None`
     /// if there has been none since it was registered, or since its state was restored or set. `None` also
     /// if the slot belongs to another optimizer, or its tensor was removed.
@@ -130,22 +173,63 @@ impl<A: Real> Optimizer<A> {
     }
 }
 
+/// Steps with a report that several processes take together.
+impl<A: Real> Checked<'_, '_, A> {
+    /// Takes the step like [`apply_agreed`](Checked::apply_agreed), and says what it did.
+    ///
+    /// Its norm is that of the gradients of all processes, if
+    /// [`check_for_report`](Optimizer::check_for_report) has checked the batch, or if there is a norm
+    /// bound. The other figures are those of this process. [`Report::join`] adds the figures of others.
+    ///
+    /// [`Optimizer::report`] gives the figures of each tensor in this process. With
+    /// [`MaxNorm::PerTensor`], its norm is that of all processes.
+    ///
+    /// # Errors
+    /// As [`apply_agreed`](Checked::apply_agreed).
+    ///
+    /// # Cost
+    /// As [`apply_agreed`](Checked::apply_agreed). The norm of each tensor costs one more read of the
+    /// gradients, unless it is agreed.
+    ///
+    /// # Examples
+    /// See [`check_for_report`](Optimizer::check_for_report).
+    pub fn apply_agreed_with_report(mut self, agreed: &Findings) -> Result<Report, Error> {
+        self.agree(agreed)?;
+        #[cfg(feature = "rayon")]
+        if self.parallel {
+            return Ok(self.report_agreed_with(Parallel, agreed));
+        }
+        Ok(self.report_agreed_with(Sequential, agreed))
+    }
+
+    fn report_agreed_with(mut self, execute: impl Execute, agreed: &Findings) -> Report {
+        let (clip, mut norm) = (self.clip, agreed.norm());
+        if !matches!(self.max_norm, Some(MaxNorm::PerTensor(_))) {
+            let own = self.measure_all_and_each(execute);
+            norm = norm.or(Some(own));
+        }
+        self.clip = clip;
+        self.apply_with_report(execute, norm.unwrap_or(Norm::ZERO))
+    }
+}
+
 impl<A: Real> Checked<'_, '_, A> {
     /// Takes the norm of each gradient, and returns that of all.
     fn measure_all_and_each(&mut self, execute: impl Execute) -> Norm {
         let norm = if let [single] = &mut *self.batch {
             // One tensor: the same bits, and often no exact sum of 2 KB to clear.
-            single.norm = Norm::of(execute, single.lent.gradient());
+            single.norm = Norm::of_squares(execute, batch::squares(self.tensors, single));
             single.norm
         } else {
             let mut sum = ExactSum::ZERO;
             // Large gradients are split, one after the other; small ones are distributed.
             for bound in self.batch.iter_mut().filter(|bound| execute.splits(bound.lent.len())) {
-                bound.norm = Norm::and_add(execute, bound.lent.gradient(), &mut sum);
+                bound.norm = Norm::and_add(execute, batch::squares(self.tensors, bound), &mut sum);
             }
-            execute.run_into(Norms(self.batch), &mut sum, |Norms(batch), sum| {
-                for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.lent.len())) {
-                    bound.norm = Norm::and_add(Sequential, bound.lent.gradient(), sum);
+            let tensors = &*self.tensors;
+            execute.run_into(Norms(self.batch), &mut sum, |Norms(bounds), sum| {
+                for bound in bounds.iter_mut().filter(|bound| !execute.splits(bound.lent.len())) {
+                    bound.norm = Norm::and_add(Sequential, batch::squares(tensors, bound), sum);
                 }
             });
             sum.root()

@@ -235,11 +235,47 @@ impl<A: Real> Snapshot<A> {
     /// # Ok::<(), adamax::Error>(())
     /// ```
     pub fn cast<B: Real>(&self) -> Result<Snapshot<B>, Error> {
+        self.map_states(|name, state| state.cast().map_err(|error| error.in_tensor(name)))
+    }
+
+    /// Returns the same snapshot with other states: those that `map` returns for each name and state, in
+    /// alphabetical order of the names.
+    ///
+    /// A process that holds a [`Part`](crate::Part) of each tensor takes its parts of the states in this
+    /// way, and puts the parts of all processes together.
+    ///
+    /// # Errors
+    /// The first error of `map`.
+    ///
+    /// # Allocation
+    /// The names, the rules and the new states.
+    ///
+    /// # Examples
+    /// ```
+    /// use adamax::{Adamax, Error, Optimizer, State};
+    /// use ndarray::array;
+    ///
+    /// // Everything stays, but t begins anew.
+    /// let mut x = array![1.0];
+    /// let mut optimizer = Optimizer::new(Adamax::default());
+    /// let slot = optimizer.register("x", &x)?;
+    /// optimizer.step(&mut [slot.bind(&mut x, &array![0.5])])?;
+    /// let anew = optimizer.snapshot().map_states(|_, state| {
+    ///     let (_, m, u) = state.clone().into_parts();
+    ///     State::from_parts(0, m, u)
+    /// })?;
+    /// assert_eq!(anew.state("x").unwrap().steps(), 0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn map_states<B: Real, E>(
+        &self,
+        mut map: impl FnMut(&str, &State<A>) -> Result<State<B>, E>,
+    ) -> Result<Snapshot<B>, E> {
         let tensors = self.tensors.iter().map(|(name, tensor)| {
-            let state = tensor.state.cast().map_err(|error| error.in_tensor(name))?;
+            let state = map(name, &tensor.state)?;
             Ok((name.clone(), TensorSnapshot { group: tensor.group, state }))
         });
-        let tensors = tensors.collect::<Result<_, Error>>()?;
+        let tensors = tensors.collect::<Result<_, E>>()?;
         let Snapshot { lr_scale, max_norm, .. } = *self;
         let (groups, open) = (self.groups.clone(), self.open.clone());
         Ok(Snapshot { groups, tensors, lr_scale, max_norm, open })

@@ -21,8 +21,9 @@ pub(super) struct Stream<'t, A> {
 }
 
 impl<'t, A: Real> Stream<'t, A> {
-    pub(super) fn new(leaves: Leaves, sum: &'t mut ExactSum) -> Self {
-        let left = leaves.period();
+    /// Begins with the element at position `start` of a tensor, which begins a leaf.
+    pub(super) fn new(leaves: Leaves, start: usize, sum: &'t mut ExactSum) -> Self {
+        let left = leaves.period() - start % leaves.period();
         Stream { leaves, buffer: [A::ZERO; LEAF], filled: 0, left, sum }
     }
 

@@ -70,6 +70,12 @@ impl Leaves {
         let rows = if self.columns <= LEAF { self.rows } else { 1 };
         (rows * self.columns).max(1)
     }
+
+    /// Returns the begin of the leaf that has the element at this position in logical order.
+    pub(super) fn floor(&self, position: usize) -> usize {
+        let within = position % self.period();
+        position - within % self.unit()
+    }
 }
 
 /// Sums side by side: element number i of a leaf goes to sum i mod [`LANES`].

@@ -5,6 +5,7 @@ pub(crate) mod finite;
 mod gapped;
 mod leaves;
 pub(crate) mod norm;
+pub(crate) mod part;
 mod reordered;
 pub(crate) mod squares;
 
@@ -12,7 +13,7 @@ use ndarray::{ArrayRef, ArrayView, Dimension, IxDyn, aview1};
 
 use crate::{
     layout::order::Order,
-    par::{Execute, Split, Summary},
+    par::{Split, Summary},
 };
 
 /// A reduction of an array to a summary, as work that can be split.
@@ -24,17 +25,6 @@ pub(crate) trait Reduce<'a, A, D>: Split {
 
     /// Reduces the elements and adds the result to a summary.
     fn add_to(self, summary: &mut Self::Summary);
-}
-
-/// Reduces an array.
-#[inline(always)]
-pub(crate) fn reduce<'a, A, D, R: Reduce<'a, A, D>>(
-    execute: impl Execute,
-    elements: Elements<'a, A, D>,
-) -> R::Summary {
-    let mut summary = R::Summary::EMPTY;
-    execute.run_into(R::new(elements), &mut summary, R::add_to);
-    summary
 }
 
 /// The elements of an array that is only read, with its layout recognised.

@@ -8,6 +8,7 @@ use super::{
     gapped::Stream,
     leaves::{Leaf, Leaves, OneLeaf, leaf},
     norm::Norm,
+    part::Part,
     reordered::Reordered,
 };
 use crate::{
@@ -24,7 +25,15 @@ impl Norm {
         execute: impl Execute,
         elements: Elements<'_, A, D>,
     ) -> Self {
-        let squares = Squares::new(elements);
+        Norm::of_squares(execute, Squares::new(elements))
+    }
+
+    /// Returns the root of a sum of squares.
+    #[inline]
+    pub(crate) fn of_squares<A: Real, D: Dimension>(
+        execute: impl Execute,
+        squares: Squares<'_, A, D>,
+    ) -> Self {
         if let Some(Leaf { sum, exponent }) = squares.as_one_leaf() {
             return Norm::new(sum, exponent);
         }
@@ -35,13 +44,12 @@ impl Norm {
 }
 
 impl Norm {
-    /// Returns the norm of an array, and adds its square to a sum.
+    /// Returns the root of a sum of squares, and adds the sum to another.
     pub(crate) fn and_add<A: Real, D: Dimension>(
         execute: impl Execute,
-        elements: Elements<'_, A, D>,
+        squares: Squares<'_, A, D>,
         sum: &mut ExactSum,
     ) -> Self {
-        let squares = Squares::new(elements);
         if let Some(leaf) = squares.as_one_leaf() {
             sum.add_leaf(leaf);
             return Norm::new(leaf.sum, leaf.exponent);
@@ -59,6 +67,23 @@ pub(crate) enum Squares<'a, A, D> {
     Reordered(Reordered<'a, A>),
     Gapped(&'a ArrayRef<A, D>),
     Rows(&'a ArrayRef<A, D>),
+    /// A part of a tensor, as a vector that does not run forwards without gaps.
+    PartInOtherOrder(Elements<'a, A, D>, &'a Part),
+}
+
+impl<'a, A: Real, D: Dimension> Squares<'a, A, D> {
+    /// Returns the work on a vector that is a part of a tensor; on the array if there is no part.
+    #[inline(always)]
+    pub(crate) fn of_part(elements: Elements<'a, A, D>, part: Option<&'a Part>) -> Self {
+        match (elements, part) {
+            (elements, None) => Squares::new(elements),
+            (Elements::Gapless { values, order: Order::ROW_MAJOR, .. }, Some(part)) => {
+                let (leaves, start) = (part.leaves(), part.range().start);
+                Squares::RowMajor(RowMajor { values, leaves, start })
+            }
+            (elements, Some(part)) => Squares::PartInOtherOrder(elements, part),
+        }
+    }
 }
 
 impl<A: Real, D> Squares<'_, A, D> {
@@ -66,9 +91,7 @@ impl<A: Real, D> Squares<'_, A, D> {
     #[inline(always)]
     fn as_one_leaf(&self) -> Option<Leaf> {
         match self {
-            Squares::RowMajor(work) if work.values.len() <= work.leaves.unit() => {
-                Some(dispatch(OneLeaf(work.values)))
-            }
+            Squares::RowMajor(work) if work.is_one_leaf() => Some(dispatch(OneLeaf(work.values))),
             Squares::Reordered(work) => work.as_one_leaf(),
             _ => None,
         }
@@ -82,7 +105,7 @@ impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Squares<'a, A, D> {
     fn new(elements: Elements<'a, A, D>) -> Self {
         match elements {
             Elements::Gapless { values, shape, order: Order::ROW_MAJOR } => {
-                Squares::RowMajor(RowMajor { values, leaves: Leaves::of(shape) })
+                Squares::RowMajor(RowMajor { values, leaves: Leaves::of(shape), start: 0 })
             }
             Elements::Gapless { values, shape, order } => {
                 Squares::Reordered(Reordered::new(values, shape, order))
@@ -98,12 +121,10 @@ impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Squares<'a, A, D> {
             return sum.add_leaf(leaf);
         }
         match self {
-            Squares::RowMajor(RowMajor { values, leaves }) => {
-                dispatch(AddRowMajor { values, leaves, sum });
-            }
+            Squares::RowMajor(work) => dispatch(AddRowMajor { work, sum }),
             Squares::Reordered(reordered) => reordered.add_to(sum),
             Squares::Gapped(array) => {
-                let mut stream = Stream::new(Leaves::of(array.shape()), sum);
+                let mut stream = Stream::new(Leaves::of(array.shape()), 0, sum);
                 let array = array.view().into_dyn();
                 with_static_dimension!(array, |array| stream.extend_by(&array));
             }
@@ -112,6 +133,10 @@ impl<'a, A: Real, D: Dimension> Reduce<'a, A, D> for Squares<'a, A, D> {
                 for row in array.axis_iter(Axis(0)) {
                     Squares::new(Elements::of(&row)).add_to(sum);
                 }
+            }
+            Squares::PartInOtherOrder(elements, part) => {
+                let mut stream = Stream::new(part.leaves(), part.range().start, sum);
+                stream.extend_by(&elements.view());
             }
         }
     }
@@ -124,6 +149,7 @@ impl<A: Real, D: Dimension> Split for Squares<'_, A, D> {
             Squares::RowMajor(work) => work.len(),
             Squares::Reordered(work) => work.len(),
             Squares::Gapped(array) | Squares::Rows(array) => array.len(),
+            Squares::PartInOtherOrder(elements, _) => elements.len(),
         }
     }
 
@@ -137,7 +163,7 @@ impl<A: Real, D: Dimension> Split for Squares<'_, A, D> {
                 let (a, b) = work.split().map_err(Squares::Reordered)?;
                 Ok((Squares::Reordered(a), Squares::Reordered(b)))
             }
-            Squares::Gapped(_) | Squares::Rows(_) => Err(self),
+            Squares::Gapped(_) | Squares::Rows(_) | Squares::PartInOtherOrder(..) => Err(self),
         }
     }
 }
@@ -154,6 +180,22 @@ impl Summary for ExactSum {
 pub(crate) struct RowMajor<'a, A> {
     values: &'a [A],
     leaves: Leaves,
+    /// The position of the first element in the whole array.
+    start: usize,
+}
+
+impl<A> RowMajor<'_, A> {
+    /// Returns the number of elements until the cutting into leaves starts anew.
+    #[inline(always)]
+    fn rest_of_period(&self) -> usize {
+        self.leaves.period() - self.start % self.leaves.period()
+    }
+
+    #[inline(always)]
+    fn is_one_leaf(&self) -> bool {
+        let length = self.values.len();
+        length <= self.leaves.unit() && (self.start == 0 || length <= self.rest_of_period())
+    }
 }
 
 impl<A: Real> Split for RowMajor<'_, A> {
@@ -161,21 +203,22 @@ impl<A: Real> Split for RowMajor<'_, A> {
         self.values.len()
     }
 
-    /// Splits at the coarsest boundary: a block of rows, else a period, else a leaf.
+    /// Splits between the leaves in the middle.
     fn split(self) -> Result<(Self, Self), Self> {
-        let RowMajor { values, leaves } = self;
-        let units = [leaves.rows * leaves.columns, leaves.period(), leaves.unit()];
-        let Some(unit) = units.into_iter().find(|&unit| unit > 0 && unit < values.len()) else {
-            return Err(self);
-        };
-        let (a, b) = values.split_at((values.len() / unit).div_ceil(2) * unit);
-        Ok((RowMajor { values: a, leaves }, RowMajor { values: b, leaves }))
+        let RowMajor { values, leaves, start } = self;
+        let middle = leaves.floor(start + values.len() / 2);
+        match middle.checked_sub(start).and_then(|length| values.split_at_checked(length)) {
+            Some((a, b)) if !a.is_empty() => Ok((
+                RowMajor { values: a, leaves, start },
+                RowMajor { values: b, leaves, start: middle },
+            )),
+            _ => Err(self),
+        }
     }
 }
 
 struct AddRowMajor<'a, 't, A> {
-    values: &'a [A],
-    leaves: Leaves,
+    work: RowMajor<'a, A>,
     sum: &'t mut ExactSum,
 }
 
@@ -184,10 +227,14 @@ impl<A: Real> Loop for AddRowMajor<'_, '_, A> {
 
     #[inline(always)]
     fn run(self) {
-        for block in self.values.chunks(self.leaves.period()) {
-            for values in block.chunks(self.leaves.unit()) {
+        let RowMajor { mut values, leaves, .. } = self.work;
+        let mut period = self.work.rest_of_period();
+        while !values.is_empty() {
+            let (block, rest) = values.split_at(period.min(values.len()));
+            for values in block.chunks(leaves.unit()) {
                 self.sum.add_leaf(leaf(values));
             }
+            (values, period) = (rest, leaves.period());
         }
     }
 }

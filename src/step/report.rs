@@ -131,6 +131,53 @@ impl Report {
     }
 }
 
+/// Reports of one step that several processes have taken together.
+impl Report {
+    /// Adds the figures of another process: the smaller clip factor, and the larger gradient and step.
+    /// Outcome and norm stay, because the processes have agreed on them.
+    ///
+    /// # Examples
+    /// See [`Optimizer::check_for_report`](crate::Optimizer::check_for_report).
+    pub fn join(&mut self, other: &Self) {
+        self.include(other);
+    }
+
+    /// Returns the report as numbers to send. [`from_words`](Report::from_words) reads them.
+    ///
+    /// ```
+    /// use adamax::{Adamax, Report, State};
+    /// use ndarray::array;
+    ///
+    /// let (rule, mut x) = (Adamax::default(), array![1.0]);
+    /// let report = rule.step_with_report(&mut State::zeros_like(&x), &mut x, &array![0.5])?;
+    /// assert_eq!(Report::from_words(&report.to_words()), Some(report));
+    /// # Ok::<(), adamax::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_words(&self) -> [u64; 5] {
+        let Report { outcome, gradient_norm, clip_factor, max_gradient, max_step } = *self;
+        let [a, b, c, d] = [gradient_norm, clip_factor, max_gradient, max_step].map(f64::to_bits);
+        [u64::from(outcome == Outcome::Applied), a, b, c, d]
+    }
+
+    /// Reads what [`to_words`](Report::to_words) has written; `None` if the words are something else.
+    #[must_use]
+    pub fn from_words(words: &[u64]) -> Option<Self> {
+        let &[outcome, ref figures @ ..] = <&[u64; 5]>::try_from(words).ok()?;
+        let outcome = match outcome {
+            0 => Outcome::Skipped,
+            1 => Outcome::Applied,
+            _ => return None,
+        };
+        let figures = figures.map(f64::from_bits);
+        if figures.iter().any(|&figure| figure.is_sign_negative() && !figure.is_nan()) {
+            return None;
+        }
+        let [gradient_norm, clip_factor, max_gradient, max_step] = figures.map(canonical);
+        Some(Report { outcome, gradient_norm, clip_factor, max_gradient, max_step })
+    }
+}
+
 impl Report {
     pub(crate) fn new<A: Real>(
         outcome: Outcome,

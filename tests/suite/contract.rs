@@ -11,13 +11,15 @@ use adamax::ndarray::{
     Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, RemoveAxis, s,
 };
 use adamax::{
-    Adamax, AdamaxBuilder, Average, Averages, BiasCorrection, Bound, BoundAverage,
-    EpsilonPlacement, Error, ErrorKind, Group, MaxNorm, NonFinite, Objective, Operand, Optimizer,
-    Outcome, Real, Report, RowSlot, Slot, Slots, Snapshot, State, Stop, StopBuilder, StopReason,
-    StopVerdict, Tensors, Unmatched, Visitor, VisitorMut, WeightDecay, adamax_step,
+    Adamax, AdamaxBuilder, Average, Averages, BiasCorrection, Bound, BoundAverage, Checked,
+    EpsilonPlacement, Error, ErrorKind, Findings, Group, MaxNorm, NonFinite, Objective, Operand,
+    Optimizer, Outcome, Part, Real, Report, RowSlot, Slot, Slots, Snapshot, State, Stop,
+    StopBuilder, StopReason, StopVerdict, Tensors, Unmatched, Visitor, VisitorMut, WeightDecay,
+    adamax_step,
     schedule::{Amplitude, ReduceOnPlateau, ReduceOnPlateauBuilder, Schedule, Threshold},
     sum_rows,
 };
+use std::ops::Range;
 
 // ---------------------------------------------------------------- layer 1
 
@@ -182,6 +184,9 @@ fn the_report() {
     let _: fn(&Report) -> f64 = Report::clip_factor;
     let _: fn(&Report) -> f64 = Report::max_gradient;
     let _: fn(&Report) -> f64 = Report::max_step;
+    let _: fn(&mut Report, &Report) = Report::join;
+    let _: fn(&Report) -> [u64; 5] = Report::to_words;
+    let _: fn(&[u64]) -> Option<Report> = Report::from_words;
 }
 
 #[test]
@@ -304,6 +309,8 @@ fn the_optimizer() {
             };
             optimizer.tensors().map(owned).collect()
         };
+        let _: fn(&mut Opt<A>, Group, &str, &Part, &ArrayRef<A, Ix1>) -> Result<Slot<Ix1>, Error> =
+            Optimizer::register_part;
         let _: fn(&Opt<A>) -> Snapshot<A> = Optimizer::snapshot;
         let _: fn(&mut Opt<A>, &Snapshot<A>) -> Result<(), Error> = Optimizer::restore;
         let _: fn(&mut Opt<A>, &Snapshot<A>) -> Result<Unmatched, Error> =
@@ -352,6 +359,37 @@ fn rows() {
     holds::<f64, Ix2>();
     holds::<f32, IxDyn>();
     let _ = ErrorKind::Rows;
+}
+
+// ---------------------------------------------------------------- several processes
+
+#[test]
+fn processes() {
+    fn holds<'s, 'a: 's, A: Real>() {
+        let _: fn(
+            &'s mut Optimizer<A>,
+            &'s mut [Bound<'a, A>],
+        ) -> Result<Checked<'s, 'a, A>, Error> = Optimizer::check;
+        let _: fn(
+            &'s mut Optimizer<A>,
+            &'s mut [Bound<'a, A>],
+        ) -> Result<Checked<'s, 'a, A>, Error> = Optimizer::check_for_report;
+        let _: fn(Checked<'s, 'a, A>) -> Outcome = Checked::apply;
+        let _: fn(Checked<'s, 'a, A>, &Findings) -> Result<Outcome, Error> = Checked::apply_agreed;
+        let _: fn(Checked<'s, 'a, A>, &Findings) -> Result<Report, Error> =
+            Checked::apply_agreed_with_report;
+        let _: fn(&Result<Checked<'s, 'a, A>, Error>) -> Findings = Findings::of::<A>;
+        let _ = |snapshot: &Snapshot<A>| -> Result<Snapshot<f32>, ()> {
+            snapshot.map_states(|_: &str, _: &State<A>| Err(()))
+        };
+    }
+    holds::<f64>();
+    holds::<f32>();
+    let _: fn(&[usize], usize, usize) -> Result<Part, Error> = Part::new;
+    let _: fn(&Part) -> &[usize] = Part::shape;
+    let _: fn(&Part) -> Range<usize> = Part::range;
+    let _: fn(&Part) -> usize = Part::len;
+    let _: fn(&Part) -> bool = Part::is_empty;
 }
 
 // ---------------------------------------------------------------- whole models

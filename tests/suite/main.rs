@@ -24,6 +24,7 @@ mod norms;
 mod optimizer;
 mod oracle;
 mod paper;
+mod parts;
 mod peers;
 mod plateau;
 mod processes;

@@ -1,0 +1,261 @@
+//! The two exchanges of a step: parts of gradients, which are summed, and new parts of parameters.
+//!
+//! Each rank exchanges a window of its elements at a time with every other rank. One message holds what a
+//! rank owns of many small tensors. A large tensor takes several windows, so buffers stay small.
+
+use core::ops::Range;
+
+use crate::{
+    element::Element,
+    plan::{Plan, windows},
+    slot::ShardedBound,
+    sum::{Reduction, add, sum_blocks_in_tree},
+    transport::{Transport, TransportError},
+};
+
+/// The bytes that one rank may receive in one window, from all other ranks together.
+const RECEIVED: usize = 4 << 20;
+/// The least and the most elements of a window.
+const LEAST: usize = 512;
+const MOST: usize = 32_768;
+
+/// Buffers that are kept from step to step.
+#[derive(Debug)]
+pub(crate) struct Buffers<A> {
+    /// Windows of all ranks.
+    received: Vec<A>,
+    /// A window that is sent; for the engine's own sum, the windows of all ranks.
+    sent: Vec<A>,
+    /// The sums of the gradients of this rank's elements.
+    pub(crate) sums: Vec<A>,
+    /// This rank's elements of parameters that are not row-major.
+    pub(crate) params: Vec<A>,
+}
+
+impl<A> Default for Buffers<A> {
+    fn default() -> Self {
+        let [received, sent, sums, params] = [(); 4].map(|()| Vec::new());
+        Buffers { received, sent, sums, params }
+    }
+}
+
+impl<A: Element> Buffers<A> {
+    /// Makes room for a step. `params` is the number of elements in [`Buffers::params`]. Returns false if
+    /// there is no memory.
+    pub(crate) fn prepare(
+        &mut self,
+        plan: &Plan,
+        (rank, size): (usize, usize),
+        reduction: Reduction,
+        params: usize,
+    ) -> bool {
+        let window = window_length::<A>(plan, size);
+        let blocks = if reduction == Reduction::Engine { size } else { 1 };
+        let rooms = [
+            (&mut self.received, window * size),
+            (&mut self.sent, window * blocks),
+            (&mut self.sums, plan.length(rank)),
+            (&mut self.params, params),
+        ];
+        rooms.into_iter().all(|(buffer, length)| {
+            let missing = length.saturating_sub(buffer.len());
+            let there_is = buffer.try_reserve_exact(missing).is_ok();
+            if there_is {
+                buffer.resize(length, A::zeroed());
+            }
+            there_is
+        })
+    }
+}
+
+fn window_length<A>(plan: &Plan, size: usize) -> usize {
+    let bytes = RECEIVED / size.max(1);
+    (bytes / size_of::<A>()).clamp(LEAST, MOST).min(plan.longest())
+}
+
+/// Returns the other ranks in the order in which this one writes to them and hears from them: in round s,
+/// to the rank s places further, and from the rank s places back.
+fn rounds(rank: usize, size: usize) -> impl Iterator<Item = (usize, usize)> {
+    (1..size).map(move |s| ((rank + s) % size, (rank + size - s) % size))
+}
+
+/// Sums the gradients of all ranks. The sums of this rank's elements are in `buffers.sums` then.
+pub(crate) fn sum_gradients<A: Element>(
+    transport: &mut impl Transport,
+    plan: &Plan,
+    batch: &[ShardedBound<'_, A>],
+    reduction: Reduction,
+    divisor: Option<A>,
+    buffers: &mut Buffers<A>,
+) -> Result<(), TransportError> {
+    let (rank, size) = (transport.rank(), transport.size());
+    let length = window_length::<A>(plan, size);
+    for window in windows(plan.longest(), length) {
+        let own = plan.clip(rank, &window);
+        let sums = buffers.sums.get_mut(own.clone()).unwrap_or_default();
+        if reduction == Reduction::Engine && size > 1 {
+            let length = window.len();
+            let addends = buffers.sent.get_mut(..length * size).unwrap_or_default();
+            for (rank, block) in addends.chunks_mut(length.max(1)).enumerate() {
+                let window = plan.clip(rank, &window);
+                let (values, rest) = block.split_at_mut(window.len());
+                copy_gradients(plan, batch, rank, window, values);
+                rest.fill(A::zeroed());
+            }
+            let found = buffers.received.get_mut(..length).unwrap_or_default();
+            transport.reduce_scatter(A::numbers(addends), A::numbers_mut(found))?;
+            sums.copy_from_slice(found.get(..own.len()).unwrap_or_default());
+        } else {
+            // The windows of all ranks, one after the other.
+            let received = buffers.received.get_mut(..own.len() * size).unwrap_or_default();
+            let block = |rank: usize| rank * own.len()..(rank + 1) * own.len();
+            let here = received.get_mut(block(rank)).unwrap_or_default();
+            copy_gradients(plan, batch, rank, own.clone(), here);
+            for (to, from) in rounds(rank, size) {
+                let window = plan.clip(to, &window);
+                let direct = plan.single(to, &window).and_then(|piece| {
+                    batch.get(piece.place).and_then(|bound| bound.grad.slice(&piece.run))
+                });
+                let sent = if let Some(slice) = direct {
+                    slice
+                } else {
+                    let sent = buffers.sent.get_mut(..window.len()).unwrap_or_default();
+                    copy_gradients(plan, batch, to, window, sent);
+                    sent
+                };
+                let room = received.get_mut(block(from)).unwrap_or_default();
+                let (sent, room) = (bytemuck::cast_slice(sent), bytemuck::cast_slice_mut(room));
+                transport.send_receive(to, sent, from, room)?;
+            }
+            if reduction == Reduction::Tree {
+                sum_blocks_in_tree(received, own.len());
+            }
+            let (first, others) = received.split_at(own.len().min(received.len()));
+            sums.copy_from_slice(first);
+            if reduction != Reduction::Tree && !own.is_empty() {
+                others.chunks_exact(own.len()).for_each(|block| add(sums, block));
+            }
+        }
+        if let Some(divisor) = divisor {
+            for sum in sums {
+                *sum /= divisor;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies a window of the gradients of a rank's elements.
+fn copy_gradients<A: Element>(
+    plan: &Plan,
+    batch: &[ShardedBound<'_, A>],
+    rank: usize,
+    window: Range<usize>,
+    to: &mut [A],
+) {
+    for piece in plan.pieces(rank, window) {
+        if let (Some(bound), Some(to)) = (batch.get(piece.place), to.get_mut(piece.within)) {
+            bound.grad.copy_to(&piece.run, to);
+        }
+    }
+}
+
+/// Sends this rank's elements of the parameters to all ranks, and takes theirs.
+pub(crate) fn share_parameters<A: Element>(
+    transport: &mut impl Transport,
+    plan: &Plan,
+    batch: &mut [ShardedBound<'_, A>],
+    buffers: &mut Buffers<A>,
+) -> Result<(), TransportError> {
+    let (rank, size) = (transport.rank(), transport.size());
+    if size < 2 {
+        return Ok(());
+    }
+    for window in windows(plan.longest(), window_length::<A>(plan, size)) {
+        let own = plan.clip(rank, &window);
+        let sent = buffers.sent.get_mut(..own.len()).unwrap_or_default();
+        for piece in plan.pieces(rank, own) {
+            if let (Some(bound), Some(to)) = (batch.get(piece.place), sent.get_mut(piece.within)) {
+                bound.param.copy_to(&piece.run, to);
+            }
+        }
+        let sent: &[u8] = bytemuck::cast_slice(sent);
+        for (to, from) in rounds(rank, size) {
+            let window = plan.clip(from, &window);
+            let direct = plan.single(from, &window).and_then(|piece| {
+                batch.get_mut(piece.place).and_then(|bound| bound.param.slice_mut(&piece.run))
+            });
+            if let Some(room) = direct {
+                transport.send_receive(to, sent, from, bytemuck::cast_slice_mut(room))?;
+                continue;
+            }
+            let room = buffers.received.get_mut(..window.len()).unwrap_or_default();
+            transport.send_receive(to, sent, from, bytemuck::cast_slice_mut(room))?;
+            for piece in plan.pieces(from, window) {
+                if let (Some(bound), Some(values)) =
+                    (batch.get_mut(piece.place), room.get(piece.within))
+                {
+                    bound.param.copy_from(&piece.run, values);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Fills an array from its parts: each rank has its own, and gets those of all others.
+pub(crate) fn share_parts<A: Element>(
+    transport: &mut impl Transport,
+    part_of: impl Fn(usize) -> Range<usize>,
+    own: &[A],
+    whole: &mut [A],
+) -> Result<(), TransportError> {
+    let (rank, size) = (transport.rank(), transport.size());
+    if let Some(place) = whole.get_mut(part_of(rank)).filter(|place| place.len() == own.len()) {
+        place.copy_from_slice(own);
+    }
+    for (to, from) in rounds(rank, size) {
+        let room = whole.get_mut(part_of(from)).unwrap_or_default();
+        let (sent, room) = (bytemuck::cast_slice(own), bytemuck::cast_slice_mut(room));
+        transport.send_receive(to, sent, from, room)?;
+    }
+    Ok(())
+}
+
+/// Fills an array on one rank from its parts. The others send theirs.
+pub(crate) fn send_parts_to<A: Element>(
+    transport: &mut impl Transport,
+    root: usize,
+    part_of: impl Fn(usize) -> Range<usize>,
+    own: &[A],
+    whole: &mut [A],
+) -> Result<(), TransportError> {
+    let (rank, size) = (transport.rank(), transport.size());
+    if rank != root {
+        return transport.send_receive(root, bytemuck::cast_slice(own), root, &mut []);
+    }
+    if let Some(place) = whole.get_mut(part_of(rank)).filter(|place| place.len() == own.len()) {
+        place.copy_from_slice(own);
+    }
+    for (_, from) in rounds(rank, size) {
+        let room = whole.get_mut(part_of(from)).unwrap_or_default();
+        transport.send_receive(from, &[], from, bytemuck::cast_slice_mut(room))?;
+    }
+    Ok(())
+}
+
+/// Sends an array of one rank to all others.
+pub(crate) fn send_from<A: Element>(
+    transport: &mut impl Transport,
+    root: usize,
+    values: &mut [A],
+) -> Result<(), TransportError> {
+    let (rank, size) = (transport.rank(), transport.size());
+    if rank != root {
+        return transport.send_receive(root, &[], root, bytemuck::cast_slice_mut(values));
+    }
+    for (to, _) in rounds(rank, size) {
+        transport.send_receive(to, bytemuck::cast_slice(values), to, &mut [])?;
+    }
+    Ok(())
+}

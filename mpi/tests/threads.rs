@@ -1,0 +1,168 @@
+//! All checks, with threads as ranks; and what only threads can show: ranks that end, and messages that
+//! fail.
+
+mod checks;
+
+use adamax::Adamax;
+use adamax_mpi::{Error, ShardedOptimizer, Threads, Transport, TransportError};
+use ndarray::{Array1, array};
+use std::{sync::mpsc::channel, thread, time::Duration};
+
+const RANKS: [usize; 5] = [1, 2, 3, 4, 7];
+
+/// Far more than a check takes. A check that hangs fails.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Runs a function on each rank. Panics if one panics, or if they do not come to an end.
+fn on_all(size: usize, what: &str, f: impl Fn(Threads) + Copy + Send + 'static) {
+    let (done, ended) = channel();
+    for transport in Threads::new(size) {
+        let done = done.clone();
+        thread::spawn(move || {
+            f(transport);
+            done.send(()).expect("the test waits");
+        });
+    }
+    drop(done);
+    for _ in 0..size {
+        ended.recv_timeout(LONGEST).unwrap_or_else(|error| panic!("{what}, {size} ranks: {error}"));
+    }
+}
+
+fn check(name: &'static str) {
+    for size in RANKS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path: &'static std::path::Path = Box::leak(folder.path().to_owned().into_boxed_path());
+        on_all(size, name, move |mut transport| {
+            let found = checks::all::<Threads>().into_iter().find(|(known, _)| *known == name);
+            found.expect("a check of this name").1(&mut transport, path);
+        });
+    }
+}
+
+macro_rules! checks {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test]
+        fn $test() {
+            check($name);
+        })*
+
+        #[test]
+        fn no_check_is_forgotten() {
+            let known: Vec<_> = checks::all::<Threads>().iter().map(|(name, _)| *name).collect();
+            assert_eq!(known, [$($name),*]);
+        }
+    };
+}
+
+checks! {
+    steps: "steps have the bits of one process",
+    large: "a tensor of several windows",
+    reports: "a report is that of one process",
+    combinations: "combined gradients",
+    trees: "a tree of micro-batches",
+    engine_sums: "the engine's own sum",
+    left_out: "tensors that are left out",
+    memory: "memory is divided",
+    files: "files are those of one process, and resume",
+    bad_gradients: "a bad gradient",
+    overflowing_sums: "sums that overflow",
+    policies: "policies for bad gradients",
+    refused_batches: "a batch that one rank refuses",
+    differences: "ranks that differ",
+    precisions: "another precision",
+    calls: "another call",
+    snapshots_that_do_not_fit: "snapshots that do not fit",
+    lost_files: "files that cannot be written or read",
+    broadcasts: "broadcast",
+    slots: "a communicator and its slots",
+}
+
+/// A transport whose messages fail after some time.
+struct Failing {
+    inner: Threads,
+    left: usize,
+}
+
+impl Failing {
+    fn count(&mut self) -> Result<(), TransportError> {
+        self.left = self.left.checked_sub(1).ok_or_else(|| TransportError::new("cable cut"))?;
+        Ok(())
+    }
+}
+
+impl Transport for Failing {
+    fn rank(&self) -> usize {
+        self.inner.rank()
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size()
+    }
+
+    fn all_gather(&mut self, words: &[u64], of_all: &mut [u64]) -> Result<(), TransportError> {
+        self.count()?;
+        self.inner.all_gather(words, of_all)
+    }
+
+    fn send_receive(
+        &mut self,
+        to: usize,
+        sent: &[u8],
+        from: usize,
+        received: &mut [u8],
+    ) -> Result<(), TransportError> {
+        self.count()?;
+        self.inner.send_receive(to, sent, from, received)
+    }
+}
+
+/// Whichever message fails first, no rank waits, and no later call of this rank does anything.
+#[test]
+fn after_a_message_that_failed_nothing_is_tried_again() {
+    for failing in 0..3 {
+        for left in 0..12 {
+            on_all(3, "a message that fails", move |inner| {
+                let left = if inner.rank() == failing { left } else { usize::MAX };
+                let rank = inner.rank();
+                let mut optimizer =
+                    ShardedOptimizer::new(Failing { inner, left }, Adamax::default());
+                let (mut x, g) = (Array1::<f64>::zeros(4000), Array1::ones(4000));
+                let slot = optimizer.register("x", &x).expect("a new name");
+                let failed =
+                    (0..10).find_map(|_| optimizer.step(&mut [slot.bind(&mut x, &g)]).err());
+                let failed = failed.expect("a message fails");
+                assert!(matches!(failed, Error::Transport(_)), "{failed}");
+                if rank == failing {
+                    assert_eq!(failed.to_string(), "message between ranks: cable cut");
+                }
+                let before = x.clone();
+                let later = optimizer.step(&mut [slot.bind(&mut x, &g)]).unwrap_err();
+                assert!(later.to_string().contains("an earlier message has failed"), "{later}");
+                assert_eq!(x, before);
+                assert!(optimizer.snapshot().is_err() && optimizer.broadcast(&mut x).is_err());
+            });
+        }
+    }
+}
+
+/// A rank that ends, because its program had an error, keeps nobody waiting.
+#[test]
+fn a_rank_that_ends_is_an_error_on_the_others() {
+    for size in [2, 3, 4, 7] {
+        for gone in 0..size {
+            on_all(size, "a rank that ends", move |transport| {
+                let rank = transport.rank();
+                let mut optimizer = ShardedOptimizer::new(transport, Adamax::default());
+                let mut x = array![1.0, 2.0];
+                let slot = optimizer.register("x", &x).expect("a new name");
+                optimizer.step(&mut [slot.bind(&mut x, &array![0.5, 0.5])]).expect("a step");
+                if rank != gone {
+                    let g = array![0.5, 0.5];
+                    let error = optimizer.step(&mut [slot.bind(&mut x, &g)]).unwrap_err();
+                    assert!(matches!(error, Error::Transport(_)), "{error}");
+                }
+            });
+        }
+    }
+}
