@@ -250,8 +250,13 @@ impl<A: Real> Observe<A> for Extremes<A> {
     const OBSERVES: bool = true;
 
     #[inline(always)]
-    fn observe(&mut self, x: A, new_x: A, g: A) {
-        self.join(Extremes { gradient: g.abs(), step: (new_x - x).abs() });
+    fn observe_gradient(&mut self, g: A) {
+        self.gradient = larger(self.gradient, g.abs());
+    }
+
+    #[inline(always)]
+    fn observe_step(&mut self, x: A, new_x: A) {
+        self.step = larger(self.step, (new_x - x).abs());
     }
 }
 
