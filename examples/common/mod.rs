@@ -1,5 +1,5 @@
 //! Code that the larger examples share: command line, CSV tables, progress bars, charts as PNG and
-//! SVG, and the comparison of optimizers.
+//! SVG, tables that are stepped by rows, and the comparison of optimizers.
 
 #![allow(dead_code, reason = "each example uses only a part")]
 
@@ -15,3 +15,4 @@ pub(crate) mod progress;
 pub(crate) mod smooth;
 pub(crate) mod spread;
 pub(crate) mod sweep;
+pub(crate) mod table;

@@ -7,9 +7,10 @@ use crate::{
         chart::{BLUE, Drawn, FONT, Figure, GREEN, VERMILION},
         curves::{Scale, draw_axes, draw_legend, draw_line, layout, plain},
         labels,
+        table::Update,
     },
     meaning::{Directions, GROUPS, Member},
-    train::{Training, Update},
+    train::Training,
 };
 
 /// Colours of the groups (Okabe & Ito 2008, as in the other charts).
@@ -71,7 +72,7 @@ impl WordFigure<'_> {
     fn draw_losses<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         // The first loss is that of untrained vectors, which is far above the others.
         let points = |training: &Training| {
-            let losses = training.losses.iter().map(|loss| loss.total());
+            let losses = training.losses.iter().copied();
             (0_u32..).map(f64::from).zip(losses).skip(1).collect::<Vec<_>>()
         };
         let all: Vec<_> = self.trainings.iter().flat_map(points).collect();
@@ -87,8 +88,8 @@ impl WordFigure<'_> {
         )?;
         for training in self.trainings {
             let colour = match training.update {
-                Update::AllRows => BLUE,
-                Update::TouchedRows => VERMILION,
+                Update::NamedRows => BLUE,
+                Update::AllRows => VERMILION,
             };
             draw_line(&mut chart, training.update.name(), colour, points(training))?;
         }

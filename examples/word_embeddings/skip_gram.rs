@@ -2,9 +2,9 @@
 //!
 //! Each word has a vector w, and a vector c that is used when it is the neighbour of another word.
 
-use std::mem;
+use std::array;
 
-use adamax::ndarray::{Array2, ArrayView1};
+use adamax::ndarray::Array2;
 use ndarray_rand::{
     RandomExt,
     rand::{
@@ -26,6 +26,7 @@ const DIMENSIONS: usize = 32;
 const NEGATIVES: usize = 5;
 
 /// The parameters: two tables with a row for each word.
+#[derive(Clone)]
 pub(crate) struct Vectors {
     pub(crate) words: Array2<f32>,
     pub(crate) contexts: Array2<f32>,
@@ -48,41 +49,41 @@ impl Noise {
         let weights = counts.iter().map(|&count| f64::from(count).powf(0.75));
         WeightedIndex::new(weights).map(Noise)
     }
-}
 
-/// Returns the loss −ln σ(w·c) − Σ ln σ(−w·cₖ), where the words of cₖ are drawn from `noise`. Calls
-/// `visit` with each neighbour, true or drawn, and the derivative of the loss with respect to its
-/// product with w.
-fn loss(
-    vectors: &Vectors,
-    pair: Pair,
-    noise: &Noise,
-    rng: &mut SmallRng,
-    mut visit: impl FnMut(usize, f32),
-) -> f32 {
-    let word = vectors.words.row(pair.word);
-    let mut product = |context, label| {
-        let product = word.dot(&vectors.contexts.row(context));
-        visit(context, sigmoid(product) - label);
-        product
-    };
-    let mut sum = softplus(-product(pair.context, 1.0));
-    for _ in 0..NEGATIVES {
-        sum += softplus(product(noise.0.sample(rng), 0.0));
+    /// Adds random words to each pair.
+    pub(crate) fn samples(&self, pairs: &[Pair], rng: &mut SmallRng) -> Vec<Sample> {
+        let mut sample = |&pair| Sample { pair, noise: array::from_fn(|_| self.0.sample(rng)) };
+        pairs.iter().map(&mut sample).collect()
     }
-    sum
 }
 
-/// Returns the mean loss of `pairs`. Without pairs it is NaN, which is not below any bound.
-pub(crate) fn mean_loss(
-    vectors: &Vectors,
-    pairs: &[Pair],
-    noise: &Noise,
-    rng: &mut SmallRng,
-) -> f64 {
+/// A pair, and random words that the model must distinguish from the true neighbour.
+pub(crate) struct Sample {
+    pair: Pair,
+    noise: [usize; NEGATIVES],
+}
+
+impl Sample {
+    /// Returns the loss −ln σ(w·c) − Σ ln σ(−w·cₖ), where the words of cₖ are the random ones. Calls
+    /// `visit` with each neighbour, true or random, and the derivative of the loss with respect to
+    /// its product with w.
+    fn loss(&self, vectors: &Vectors, mut visit: impl FnMut(usize, f32)) -> f32 {
+        let word = vectors.words.row(self.pair.word);
+        let mut product = |context, label| {
+            let product = word.dot(&vectors.contexts.row(context));
+            visit(context, sigmoid(product) - label);
+            product
+        };
+        let true_one = softplus(-product(self.pair.context, 1.0));
+        self.noise.iter().fold(true_one, |sum, &context| sum + softplus(product(context, 0.0)))
+    }
+}
+
+/// Returns the mean loss of `samples`. Without samples it is NaN, which is not below any bound.
+pub(crate) fn mean_loss(vectors: &Vectors, samples: &[Sample]) -> f64 {
     let (mut sum, mut count) = (0.0, 0.0);
-    for &pair in pairs {
-        sum += f64::from(loss(vectors, pair, noise, rng, |_, _| {}));
+    for sample in samples {
+        sum += f64::from(sample.loss(vectors, |_, _| {}));
         count += 1.0;
     }
     sum / count
@@ -97,71 +98,44 @@ fn softplus(x: f32) -> f32 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// The gradient of one table, which is zero except in the touched rows.
-pub(crate) struct SparseRows {
-    pub(crate) rows: Array2<f32>,
-    pub(crate) touched: Vec<bool>,
+/// The gradient of a table, one row for each use of a row of the table.
+pub(crate) struct Uses {
+    /// The row of the table that is used. A row may be used several times.
+    pub(crate) rows: Vec<usize>,
+    pub(crate) gradients: Array2<f32>,
 }
 
-impl SparseRows {
-    fn zeros_like(table: &Array2<f32>) -> Self {
-        SparseRows { rows: Array2::zeros(table.raw_dim()), touched: vec![false; table.nrows()] }
-    }
-
-    fn add(&mut self, row: usize, slope: f32, direction: &ArrayView1<f32>) {
-        self.touched[row] = true;
-        self.rows.row_mut(row).scaled_add(slope, direction);
-    }
-
-    fn clear(&mut self) {
-        for (mut row, touched) in self.rows.outer_iter_mut().zip(&mut self.touched) {
-            if mem::take(touched) {
-                row.fill(0.0);
-            }
-        }
+impl Uses {
+    fn zeros(count: usize) -> Self {
+        Uses { rows: vec![0; count], gradients: Array2::zeros((count, DIMENSIONS)) }
     }
 }
 
-/// The gradient of a minibatch.
+/// The gradient of the summed loss of a minibatch.
 pub(crate) struct Gradient {
-    pub(crate) words: SparseRows,
-    pub(crate) contexts: SparseRows,
+    pub(crate) words: Uses,
+    pub(crate) contexts: Uses,
 }
 
 impl Gradient {
-    pub(crate) fn zeros_like(vectors: &Vectors) -> Self {
-        Gradient {
-            words: SparseRows::zeros_like(&vectors.words),
-            contexts: SparseRows::zeros_like(&vectors.contexts),
-        }
-    }
-
-    /// Returns the share of touched rows.
-    pub(crate) fn touched_share(&self) -> f64 {
-        let (mut touched, mut all) = (0_u32, 0_u32);
-        for &is_touched in self.words.touched.iter().chain(&self.contexts.touched) {
-            touched += u32::from(is_touched);
-            all += 1;
-        }
-        f64::from(touched) / f64::from(all)
-    }
-
-    /// Replaces this gradient by that of the summed loss of `batch`.
-    pub(crate) fn assign(
-        &mut self,
-        vectors: &Vectors,
-        batch: &[Pair],
-        noise: &Noise,
-        rng: &mut SmallRng,
-    ) {
-        self.words.clear();
-        self.contexts.clear();
-        for &pair in batch {
-            let word = vectors.words.row(pair.word);
-            loss(vectors, pair, noise, rng, |context, slope| {
-                self.words.add(pair.word, slope, &vectors.contexts.row(context));
-                self.contexts.add(context, slope, &word);
+    pub(crate) fn of(vectors: &Vectors, batch: &[Sample]) -> Self {
+        let mut words = Uses::zeros(batch.len());
+        let mut contexts = Uses::zeros(batch.len() * (1 + NEGATIVES));
+        let mut use_of_context = 0;
+        for (use_of_word, sample) in batch.iter().enumerate() {
+            let word = sample.pair.word;
+            words.rows[use_of_word] = word;
+            let mut gradient = words.gradients.row_mut(use_of_word);
+            sample.loss(vectors, |context, slope| {
+                gradient.scaled_add(slope, &vectors.contexts.row(context));
+                contexts.rows[use_of_context] = context;
+                contexts
+                    .gradients
+                    .row_mut(use_of_context)
+                    .scaled_add(slope, &vectors.words.row(word));
+                use_of_context += 1;
             });
         }
+        Gradient { words, contexts }
     }
 }

@@ -8,8 +8,8 @@ use ndarray_rand::rand::{Rng, rngs::SmallRng, seq::SliceRandom};
 /// The source of the text is described in examples/data/README.md.
 const KJV: &[u8] = include_bytes!("../data/kjv.txt.gz");
 
-/// Rarer words are left out, because the text has too few examples of their use.
-const MIN_COUNT: u32 = 10;
+/// Rarer words are left out: of a single use, either the training or the test knows nothing.
+const MIN_COUNT: u32 = 2;
 
 /// One of this number of verses is held out.
 const HOLD_OUT: usize = 20;
@@ -20,21 +20,11 @@ const WINDOW: usize = 4;
 /// Some occurrences of words with a larger share of the text than this are left out at random.
 const FREQUENT: f64 = 1e-3;
 
-/// So many of the most frequent words are told apart from the others in the held-out loss.
-pub(crate) const MOST_FREQUENT: usize = 5;
-
 /// Two neighbouring words of a verse, as numbers in the vocabulary.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair {
     pub(crate) word: usize,
     pub(crate) context: usize,
-}
-
-impl Pair {
-    /// Returns true if one of the words is among the [`MOST_FREQUENT`].
-    pub(crate) fn has_frequent_word(&self) -> bool {
-        self.word.min(self.context) < MOST_FREQUENT
-    }
 }
 
 /// The text.
