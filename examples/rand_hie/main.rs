@@ -12,7 +12,7 @@
 //! 1. **The fit.** Adamax uses a decaying learning rate and a fixed seed. Its
 //!    coefficients are printed beside the maximum-likelihood optimum, which is
 //!    found by Newton's method. The exit code is not zero if their difference is
-//!    above the tolerances in `fit.rs`.
+//!    above the tolerances in `comparison.rs`.
 //! 2. **The sweep.** Adamax, Adam and SGD with momentum run for three epochs at
 //!    constant learning rates over more than five decades. Compare not only the
 //!    minimum of each curve but also its width, the range of usable learning
@@ -26,6 +26,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod comparison;
 mod contest;
 mod data;
 mod fit;
@@ -51,9 +52,9 @@ use crate::{
         headline, progress,
         sweep::{Sweep, rates},
     },
+    comparison::Comparison,
     contest::Contest,
     data::Data,
-    fit::Comparison,
     plot::{FitFigure, LossFigure, SweepFigure},
     sweep::{LossCurve, MULTIPLES},
 };

@@ -14,6 +14,7 @@ use crate::{
         spread::Spread,
         sweep::Sweep,
     },
+    comparison,
     contest::{self, DIVERGED},
     fit,
     sweep::{LossCurve, MULTIPLES, USABLE},
@@ -39,7 +40,7 @@ impl Figure for FitFigure<'_> {
         let mut chart = layout(area, "Poisson regression by Adamax, cosine decay")
             .build_cartesian_2d(epochs.clone(), (1e-7..1e1).log_scale())?;
         draw_axes(&mut chart, EPOCH, EXCESS)?;
-        let tolerance = fit::EXCESS_TOLERANCE;
+        let tolerance = comparison::EXCESS_TOLERANCE;
         draw_level(&mut chart, &epochs, tolerance, &format!("tolerance {tolerance:e}"))?;
         let points = (1..=fit::EPOCHS).map(f64::from).zip(self.excesses.iter().copied());
         draw_line(&mut chart, "Adamax", BLUE, points)?;

@@ -33,7 +33,8 @@ impl Sample {
         })
     }
 
-    fn select(&self, rows: &[usize]) -> Sample {
+    /// Returns the observations with these numbers, in this order.
+    pub(crate) fn select(&self, rows: &[usize]) -> Sample {
         Sample {
             design: self.design.select(Axis(0), rows),
             counts: self.counts.select(Axis(0), rows),
