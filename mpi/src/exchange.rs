@@ -7,9 +7,9 @@ use core::ops::Range;
 
 use crate::{
     element::Element,
-    plan::{Plan, windows},
+    plan::{Piece, Plan, windows},
     slot::ShardedBound,
-    sum::{Reduction, add, sum_blocks_in_tree},
+    sum::{Reduction, sum_blocks_in_tree, sum_in_order},
     transport::{Transport, TransportError},
 };
 
@@ -106,17 +106,21 @@ pub(crate) fn sum_gradients<A: Element>(
             transport.reduce_scatter(A::numbers(addends), A::numbers_mut(found))?;
             sums.copy_from_slice(found.get(..own.len()).unwrap_or_default());
         } else {
-            // The windows of all ranks, one after the other.
+            // The windows of all ranks, one after the other. That of this rank stays where it is, if it can.
             let received = buffers.received.get_mut(..own.len() * size).unwrap_or_default();
             let block = |rank: usize| rank * own.len()..(rank + 1) * own.len();
-            let here = received.get_mut(block(rank)).unwrap_or_default();
-            copy_gradients(plan, batch, rank, own.clone(), here);
+            let in_place = if reduction == Reduction::Tree {
+                None
+            } else {
+                gradients_in_place(plan, batch, rank, &own)
+            };
+            if in_place.is_none() {
+                let here = received.get_mut(block(rank)).unwrap_or_default();
+                copy_gradients(plan, batch, rank, own.clone(), here);
+            }
             for (to, from) in rounds(rank, size) {
                 let window = plan.clip(to, &window);
-                let direct = plan.single(to, &window).and_then(|piece| {
-                    batch.get(piece.place).and_then(|bound| bound.grad.slice(&piece.run))
-                });
-                let sent = if let Some(slice) = direct {
+                let sent = if let Some(slice) = gradients_in_place(plan, batch, to, &window) {
                     slice
                 } else {
                     let sent = buffers.sent.get_mut(..window.len()).unwrap_or_default();
@@ -129,11 +133,13 @@ pub(crate) fn sum_gradients<A: Element>(
             }
             if reduction == Reduction::Tree {
                 sum_blocks_in_tree(received, own.len());
-            }
-            let (first, others) = received.split_at(own.len().min(received.len()));
-            sums.copy_from_slice(first);
-            if reduction != Reduction::Tree && !own.is_empty() {
-                others.chunks_exact(own.len()).for_each(|block| add(sums, block));
+                sums.copy_from_slice(received.get(block(0)).unwrap_or_default());
+            } else {
+                let received = &*received;
+                sum_in_order(sums, |of| {
+                    let in_place = in_place.filter(|_| of == rank);
+                    in_place.or_else(|| received.get(block(of)).filter(|_| of < size))
+                });
             }
         }
         if let Some(divisor) = divisor {
@@ -143,6 +149,17 @@ pub(crate) fn sum_gradients<A: Element>(
         }
     }
     Ok(())
+}
+
+/// Returns a window of the gradients of a rank's elements, if it is a slice of one of them.
+fn gradients_in_place<'b, A: Element>(
+    plan: &Plan,
+    batch: &'b [ShardedBound<'_, A>],
+    rank: usize,
+    window: &Range<usize>,
+) -> Option<&'b [A]> {
+    let piece = plan.single(rank, window)?;
+    batch.get(piece.place).and_then(|bound| bound.grad.slice(&piece.run))
 }
 
 /// Copies a window of the gradients of a rank's elements.
@@ -173,19 +190,29 @@ pub(crate) fn share_parameters<A: Element>(
     }
     for window in windows(plan.longest(), window_length::<A>(plan, size)) {
         let own = plan.clip(rank, &window);
-        let sent = buffers.sent.get_mut(..own.len()).unwrap_or_default();
-        for piece in plan.pieces(rank, own) {
-            if let (Some(bound), Some(to)) = (batch.get(piece.place), sent.get_mut(piece.within)) {
-                bound.param.copy_to(&piece.run, to);
-            }
-        }
-        let sent: &[u8] = bytemuck::cast_slice(sent);
+        let here = plan.single(rank, &own);
+        // One copy for all other ranks, if there is one at all.
+        let mut copied = false;
         for (to, from) in rounds(rank, size) {
             let window = plan.clip(from, &window);
-            let direct = plan.single(from, &window).and_then(|piece| {
+            let there = plan.single(from, &window);
+            if let Some((sent, room)) =
+                here.as_ref().zip(there.as_ref()).and_then(|(a, b)| two_pieces(batch, a, b))
+            {
+                let (sent, room) = (bytemuck::cast_slice(sent), bytemuck::cast_slice_mut(room));
+                transport.send_receive(to, sent, from, room)?;
+                continue;
+            }
+            let sent = buffers.sent.get_mut(..own.len()).unwrap_or_default();
+            if !copied {
+                copy_parameters(plan, batch, rank, own.clone(), sent);
+                copied = true;
+            }
+            let sent: &[u8] = bytemuck::cast_slice(sent);
+            let in_place = there.and_then(|piece| {
                 batch.get_mut(piece.place).and_then(|bound| bound.param.slice_mut(&piece.run))
             });
-            if let Some(room) = direct {
+            if let Some(room) = in_place {
                 transport.send_receive(to, sent, from, bytemuck::cast_slice_mut(room))?;
                 continue;
             }
@@ -201,6 +228,36 @@ pub(crate) fn share_parameters<A: Element>(
         }
     }
     Ok(())
+}
+
+/// Copies a window of the parameters of a rank's elements.
+fn copy_parameters<A: Element>(
+    plan: &Plan,
+    batch: &[ShardedBound<'_, A>],
+    rank: usize,
+    window: Range<usize>,
+    to: &mut [A],
+) {
+    for piece in plan.pieces(rank, window) {
+        if let (Some(bound), Some(to)) = (batch.get(piece.place), to.get_mut(piece.within)) {
+            bound.param.copy_to(&piece.run, to);
+        }
+    }
+}
+
+/// Returns a piece of parameters to be read, and another one to be written, if both are slices.
+fn two_pieces<'b, A: Element>(
+    batch: &'b mut [ShardedBound<'_, A>],
+    read: &Piece,
+    written: &Piece,
+) -> Option<(&'b [A], &'b mut [A])> {
+    if read.place == written.place {
+        return batch.get_mut(read.place)?.param.two_slices(&read.run, &written.run);
+    }
+    let (before, after) = batch.split_at_mut_checked(read.place.max(written.place))?;
+    let (low, high) = (before.get_mut(read.place.min(written.place))?, after.first_mut()?);
+    let (from, to) = if read.place < written.place { (low, high) } else { (high, low) };
+    Some((from.param.slice_mut(&read.run)?, to.param.slice_mut(&written.run)?))
 }
 
 /// Fills an array from its parts: each rank has its own, and gets those of all others.

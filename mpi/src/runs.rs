@@ -56,6 +56,22 @@ impl<A: Element> Target<'_, A> {
         }
     }
 
+    /// Returns a run to be read, and another one to be written, if their elements are slices and they share
+    /// none.
+    pub(crate) fn two_slices(
+        &mut self,
+        read: &Range<usize>,
+        written: &Range<usize>,
+    ) -> Option<(&[A], &mut [A])> {
+        let Target::RowMajor(values) = self else { return None };
+        let (before, after) = values.split_at_mut_checked(read.start.max(written.start))?;
+        if read.start < written.start {
+            Some((before.get(read.clone())?, after.get_mut(..written.len())?))
+        } else {
+            Some((after.get(..read.len())?, before.get_mut(written.clone())?))
+        }
+    }
+
     /// Copies a run.
     pub(crate) fn copy_to(&self, run: &Range<usize>, to: &mut [A]) {
         match self {

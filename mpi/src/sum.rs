@@ -91,6 +91,27 @@ pub(crate) fn sum_blocks_in_tree<A: Element>(blocks: &mut [A], block: usize) {
     }
 }
 
+/// Adds blocks in their order. `block` returns each of them, and `None` after the last. They have the length of
+/// `sums`.
+pub(crate) fn sum_in_order<'b, A: Element>(
+    sums: &mut [A],
+    block: impl Fn(usize) -> Option<&'b [A]>,
+) {
+    // The first two together, so that no sum is written twice.
+    match (block(0), block(1)) {
+        (Some(a), Some(b)) => {
+            let addends = a.iter().zip(b);
+            sums.iter_mut().zip(addends).for_each(|(sum, (a, b))| {
+                *sum = *a;
+                *sum += *b;
+            });
+        }
+        (Some(only), None) => sums.copy_from_slice(only),
+        (None, _) => {}
+    }
+    (2..).map_while(block).for_each(|block| add(sums, block));
+}
+
 /// Adds `from` to `to`, as far as both go.
 pub(crate) fn add<A: Element>(to: &mut [A], from: &[A]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
