@@ -17,7 +17,7 @@ use crate::{
 const RECEIVED: usize = 4 << 20;
 /// The least and the most elements of a window.
 const LEAST: usize = 512;
-const MOST: usize = 32_768;
+const MOST: usize = 131_072;
 
 /// Buffers that are kept from step to step.
 #[derive(Debug)]

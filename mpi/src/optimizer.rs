@@ -44,8 +44,8 @@ use crate::{
 /// # Memory
 /// Of n parameters on N ranks, each rank has the moments of n/N, and 512 more per tensor at most: two
 /// numbers each, also of a single giant tensor. Its part of the summed gradients takes one number more,
-/// and its part of parameters that are not row-major another one. Buffers for messages take about 4 MB, and
-/// 4 KB per rank if that is more; [`Reduction::Engine`] takes twice that.
+/// and its part of parameters that are not row-major another one. Buffers for messages take 5 MB at most,
+/// and 4 KB per rank if that is more; with [`Reduction::Engine`] 8 MB, and 8 KB per rank.
 ///
 /// # Examples
 /// Two ranks, as threads. By MPI, each rank is a process: see the example `first_step`.

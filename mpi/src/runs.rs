@@ -253,6 +253,26 @@ mod tests {
     }
 
     #[test]
+    fn two_runs_are_slices_if_they_share_nothing() {
+        let mut values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let mut target = Target::RowMajor(&mut values);
+        for (read, written) in [(0..2, 3..6), (3..6, 0..2), (0..3, 3..5), (4..5, 1..4)] {
+            let (from, to) = target.two_slices(&read, &written).expect("they share nothing");
+            assert!(
+                from.iter().copied().eq(read.map(|place| [0.0, 1.0, 2.0, 3.0, 4.0, 5.0][place]))
+            );
+            assert!(
+                to.iter().copied().eq(written.map(|place| [0.0, 1.0, 2.0, 3.0, 4.0, 5.0][place]))
+            );
+        }
+        for (read, written) in
+            [(0..3, 2..4), (2..4, 0..3), (1..2, 1..2), (0..2, 5..7), (7..8, 0..1)]
+        {
+            assert_eq!(target.two_slices(&read, &written), None, "{read:?}, {written:?}");
+        }
+    }
+
+    #[test]
     fn positions_and_indices_belong_together() {
         for shape in [&[][..], &[5], &[2, 3, 4]] {
             for position in 0..shape.iter().product() {

@@ -135,6 +135,23 @@ mod tests {
     }
 
     #[test]
+    fn blocks_are_added_in_order() {
+        for count in 1..=5_u32 {
+            let blocks: Vec<[f64; 2]> = (0..count)
+                .map(|i| [(f64::from(i) * 1.7).sin() / 3.0, 1e16 * f64::from(i + 1).sin()])
+                .collect();
+            let expected = [0, 1].map(|at| {
+                let mut addends = blocks.iter().map(|block| block[at]);
+                let first = addends.next().unwrap();
+                addends.fold(first, |sum, addend| sum + addend).to_bits()
+            });
+            let mut sums = [f64::NAN; 2];
+            sum_in_order(&mut sums, |of| blocks.get(of).map(|block| &block[..]));
+            assert_eq!(sums.map(f64::to_bits), expected, "{count}");
+        }
+    }
+
+    #[test]
     fn arrays_and_blocks_are_added_in_the_tree() {
         for count in 1..=17_u32 {
             let values: Vec<f64> = (0..count).map(|i| (f64::from(i) * 1.7).sin() / 3.0).collect();

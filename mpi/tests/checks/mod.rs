@@ -290,34 +290,50 @@ fn steps<T: Transport>(transport: &mut T, _: &Path) {
     check::<f32, T>(transport);
 }
 
-/// A tensor that takes several messages between each two ranks.
+/// A tensor that takes several messages between each two ranks; and one small tensor for each rank, so that a
+/// message is sent from one tensor and another one is received in the next.
 fn large<T: Transport>(transport: &mut T, _: &Path) {
     let (rank, ranks) = (transport.rank(), transport.size());
-    let shape = [40_000 * ranks.min(3), 3];
-    for layout in [0, 1] {
+    let one_large = vec![[50_000 * ranks.min(3), 3]];
+    let small = vec![[10, 3]; ranks];
+    for (shapes, layout) in [(&one_large, 0), (&one_large, 1), (&small, 0), (&small, 1)] {
         let (mut alone, mut sharded) = (
             Optimizer::new(Adamax::default()),
             ShardedOptimizer::new(&mut *transport, Adamax::default()),
         );
         // Sums of whole numbers have no rounding.
-        let of = |rank: usize| {
+        let of = |rank: usize, shape: &[usize; 2]| {
             let mut place = 0_u32;
-            Array::from_shape_simple_fn(shape, || {
+            Array::from_shape_simple_fn(*shape, || {
                 place += 1;
                 f32::from(u16::try_from(place * (2 + u32::try_from(rank).unwrap()) % 31).unwrap())
                     - 15.0
             })
             .into_dyn()
         };
-        let mut sum = of(0);
-        (1..ranks).for_each(|rank| sum += &of(rank));
-        let mut expected = ArrayD::<f32>::ones(&shape[..]);
-        let slot = alone.register("x", &expected).unwrap();
-        alone.step(&mut [slot.bind(&mut expected, &sum)]).unwrap();
-        let (mut x, g) = (arrange(&ArrayD::ones(&shape[..]), layout), arrange(&of(rank), layout));
-        let slot = sharded.register("x", &x).unwrap();
-        sharded.step(&mut [slot.bind(&mut x, &g)]).unwrap();
-        assert!(bits(x) == bits(expected), "layout {layout}");
+        let mut expected = Vec::new();
+        let (mut slots, mut params, mut gradients) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, shape) in shapes.iter().enumerate() {
+            let mut sum = of(0, shape);
+            (1..ranks).for_each(|rank| sum += &of(rank, shape));
+            // Parameters of different tensors differ.
+            let start = f32::from(u16::try_from(number + 1).unwrap());
+            let mut x = ArrayD::<f32>::from_elem(&shape[..], start);
+            params.push(arrange(&x, layout));
+            gradients.push(arrange(&of(rank, shape), layout));
+            let name = number.to_string();
+            let slot = alone.register(&name, &x).unwrap();
+            alone.step(&mut [slot.bind(&mut x, &sum)]).unwrap();
+            slots.push(sharded.register(&name, &x).unwrap());
+            expected.push(x);
+        }
+        let arrays = params.iter_mut().zip(&gradients);
+        let mut batch: Vec<_> =
+            slots.iter().zip(arrays).map(|(slot, (x, g))| slot.bind(x, g)).collect();
+        sharded.step(&mut batch).unwrap();
+        for (x, expected) in params.iter().zip(expected) {
+            assert!(bits(x.iter().copied()) == bits(expected), "{shapes:?}, layout {layout}");
+        }
     }
 }
 
