@@ -8,8 +8,8 @@
 //! step, the gradients are written anew, as in a real program. The times that are printed are those that a tenth of
 //! all steps is below.
 //!
-//! First come the numbers of the cost model in DESIGN.md: the time of a small message, and the rates of
-//! large messages and of a step by itself.
+//! The last column is the cost model of DESIGN.md: the time of messages, from their number and their bytes,
+//! and the measured time of what a rank computes by itself.
 
 use std::{error::Error, hint::black_box, time::Instant};
 
@@ -33,29 +33,31 @@ fn main() -> Outcome {
     let mpi = Mpi::init()?;
     let world = mpi.world();
     let first = world.rank() == 0;
-    let [message, bytes, element] = basics(&world)?;
+    let model = Model::measure(&world)?;
     if first {
         println!("{} ranks", world.size());
-        println!("a small message                     {:8.2} µs", 1e6 * message);
-        println!("a byte of a large message           {:8.3} ns", 1e9 * bytes);
-        println!("a step by itself, per element       {:8.3} ns", 1e9 * element);
+        println!("a small message               {:8.2} µs", 1e6 * model.small);
+        println!("a large message               {:8.2} µs", 1e6 * model.message);
+        println!("  and for each byte           {:8.3} ns", 1e9 * model.byte);
         println!("\n{:49}  ratio of", "");
         println!(
-            "{:>8} {:>9} {:>14} {:>14} {:>8} {:>8}",
-            "tensors", "elements", "all-reduce", "sharded", "medians", "tenths"
+            "{:>8} {:>9} {:>14} {:>14} {:>8} {:>8} {:>14}",
+            "tensors", "elements", "all-reduce", "sharded", "medians", "tenths", "model"
         );
     }
     for (tensors, length, rounds) in CASES {
         let kinds: &[bool] = if tensors == 1 { &[false] } else { &[false, true] };
         for &packed in kinds {
             let [whole, sharded] = compare(&world, tensors, length, rounds, packed)?;
+            let predicted = model.predict(&world, tensors * length, rounds)?;
             if first {
                 println!(
-                    "{tensors:8} {length:9} {:11.3} ms {:11.3} ms {:8.2} {:8.2}{}",
+                    "{tensors:8} {length:9} {:11.3} ms {:11.3} ms {:8.2} {:8.2} {:11.3} ms{}",
                     1e3 * whole.tenth,
                     1e3 * sharded.tenth,
                     sharded.median / whole.median,
                     sharded.tenth / whole.tenth,
+                    1e3 * predicted,
                     if packed { "   beside one all-reduce of all tensors" } else { "" }
                 );
             }
@@ -162,46 +164,66 @@ fn timed(world: &Communicator, action: impl FnOnce() -> Outcome) -> Outcome<f64>
     Ok(world.allreduce_scalar(seconds, ReduceOp::Max)?)
 }
 
-/// Returns the seconds of a small message, of a byte of a large one, and of an element of a step in one
-/// process.
-fn basics(world: &Communicator) -> Outcome<[f64; 3]> {
-    const ROUNDS: usize = 201;
-    const SMALL: usize = 64;
-    const LARGE: usize = 256 << 10;
-    const ELEMENTS: usize = 1_000_000;
-    let mut transport = MpiTransport::new(world)?;
-    let (rank, size) = (transport.rank(), transport.size());
-    let mut message = |length: usize| {
-        if size == 1 {
-            return Ok(0.0);
-        }
-        let (sent, mut room) = (vec![1; length], vec![0; length]);
-        let times = (0..ROUNDS).map(|_| {
-            timed(world, || {
-                Ok(transport.send_receive(
-                    (rank + 1) % size,
-                    &sent,
-                    (rank + size - 1) % size,
-                    &mut room,
-                )?)
-            })
-        });
-        Ok::<f64, Box<dyn Error>>(Times::of(times.collect::<Result<_, _>>()?).tenth)
-    };
-    let (small, large) = (message(SMALL)?, message(LARGE)?);
+/// The costs of messages, in seconds.
+struct Model {
+    /// A message of 64 bytes.
+    small: f64,
+    /// A message that is too long to be sent at once: before its first byte.
+    message: f64,
+    /// A byte of a long message.
+    byte: f64,
+}
 
-    let mut x = Array1::from_elem(ELEMENTS, 1.0);
-    let g = Array1::from_elem(ELEMENTS, 0.5);
-    let mut optimizer = Optimizer::new(Adamax::default());
-    let slot = optimizer.register("x", &x)?;
-    let steps = (0..ROUNDS).map(|_| {
-        timed(world, || {
-            optimizer.step(&mut [slot.bind(&mut x, &g)])?;
-            Ok(())
-        })
-    });
-    let step = Times::of(steps.collect::<Result<_, _>>()?).tenth;
-    #[expect(clippy::cast_precision_loss, reason = "far below 2⁵³")]
-    let [bytes, elements] = [LARGE - SMALL, ELEMENTS].map(|count| count as f64);
-    Ok([small, (large - small) / bytes, step / elements])
+impl Model {
+    fn measure(world: &Communicator) -> Outcome<Self> {
+        let mut transport = MpiTransport::new(world)?;
+        let (rank, size) = (transport.rank(), transport.size());
+        let mut message = |length: usize| {
+            let mut times = Vec::new();
+            let (mut sent, mut room) = (vec![0; length], vec![0; length]);
+            for round in 0..=200 {
+                black_box(&mut sent).fill(round);
+                times.push(timed(world, || {
+                    if size > 1 {
+                        let (to, from) = ((rank + 1) % size, (rank + size - 1) % size);
+                        transport.send_receive(to, &sent, from, &mut room)?;
+                    }
+                    Ok(())
+                })?);
+            }
+            Ok::<f64, Box<dyn Error>>(Times::of(times).tenth)
+        };
+        let small = message(64)?;
+        let (short, long) = (message(64 << 10)?, message(512 << 10)?);
+        let byte = (long - short) / f64::from((512 - 64) << 10);
+        Ok(Model { small, message: short - byte * f64::from(64 << 10), byte })
+    }
+
+    /// Returns the time of a sharded step of `n` elements. The sum and the step of the part of a rank are
+    /// measured.
+    fn predict(&self, world: &Communicator, n: usize, rounds: usize) -> Outcome<f64> {
+        /// Elements of the longest message, as long as there are few ranks.
+        const WINDOW: usize = 131_072;
+        let ranks = f64::from(world.size());
+        let part = n.div_ceil(world.size().unsigned_abs() as usize);
+        let mut x = Array1::from_elem(part, 1.0);
+        let (mut gradient, mut sum) = (x.clone(), x.clone());
+        let other = x.clone();
+        let mut optimizer = Optimizer::new(Adamax::default());
+        let slot = optimizer.register("x", &x)?;
+        let mut times = Vec::new();
+        for _ in 0..rounds {
+            write(&mut gradient, world.rank());
+            times.push(timed(world, || {
+                sum.assign(&gradient);
+                (1..world.size()).for_each(|_| sum += &other);
+                optimizer.step(&mut [slot.bind(&mut x, &sum)])?;
+                Ok(())
+            })?);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "far below 2⁵³")]
+        let (messages, bytes) = (part.div_ceil(WINDOW) as f64, (part * size_of::<f64>()) as f64);
+        let exchange = (ranks - 1.0) * (messages * self.message + bytes * self.byte);
+        Ok(2.0 * ranks.log2().ceil() * self.small + 2.0 * exchange + Times::of(times).tenth)
+    }
 }

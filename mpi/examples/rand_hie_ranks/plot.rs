@@ -38,7 +38,7 @@ impl Figure for RanksFigure<'_> {
         chart.draw_series(times.map(|point| Circle::new(point, 4, BLUE.filled())))?;
 
         let mut chart = layout(&right, "Memory of the rank that has most")
-            .build_cartesian_2d(0.0..most + 0.5, 0.0..1.3)?;
+            .build_cartesian_2d(0.0..most + 0.5, 0.0..1.6)?;
         draw_axes(&mut chart, RANKS, SHARE)?;
         let Some(first) = self.runs.first().filter(|run| run.ranks == 1.0) else { return Ok(()) };
         let curves: [(&str, RGBColor, fn(&Run) -> f64); 3] = [
