@@ -14,6 +14,9 @@ const RANKS: Scale = Scale { name: "ranks", tick: plain };
 const SECONDS: Scale = Scale { name: "seconds per 1000 steps", tick: plain };
 const SHARE: Scale = Scale { name: "largest share of a rank", tick: plain };
 
+/// Takes a count from a run.
+type Count = fn(&Run) -> f64;
+
 /// Runs on different numbers of ranks, those on few ranks first.
 pub(crate) struct RanksFigure<'a> {
     pub(crate) runs: &'a [Run],
@@ -41,7 +44,7 @@ impl Figure for RanksFigure<'_> {
             .build_cartesian_2d(0.0..most + 0.5, 0.0..1.6)?;
         draw_axes(&mut chart, RANKS, SHARE)?;
         let Some(first) = self.runs.first().filter(|run| run.ranks == 1.0) else { return Ok(()) };
-        let curves: [(&str, RGBColor, fn(&Run) -> f64); 3] = [
+        let curves: [(&str, RGBColor, Count); 3] = [
             ("moments of 10 coefficients: one block", VERMILION, |run| run.moments),
             ("moments of a million parameters", BLUE, |run| run.moments_of_million),
             ("people", GREEN, |run| run.people),
