@@ -13,7 +13,7 @@ use adamax::{
     ndarray::{Dimension, Ix2, IxDyn},
 };
 use common::{
-    Batch, Layout, Library, MAX_NORM, Number, Set,
+    Batch, Choice, Layout, Library, MAX_NORM, Number, Set, Size, TableRows,
     input::{gradients, parameters},
     unchecked,
 };
@@ -30,7 +30,7 @@ const MIXED: Pair = (Layout::C, Layout::F);
 
 const RANK5: [usize; 5] = [2, 3, 2, 3, 2];
 
-const KERNELS: [(&str, Kernel); 24] = [
+const KERNELS: [(&str, Kernel); 26] = [
     ("one-element", |repetitions| flat::<f64>(1, repetitions)),
     ("f64-4096", |repetitions| flat::<f64>(4096, repetitions)),
     ("f32-4096", |repetitions| flat::<f32>(4096, repetitions)),
@@ -57,6 +57,8 @@ const KERNELS: [(&str, Kernel); 24] = [
     ("bounded-4096", bounded),
     ("report-4096", report),
     ("batch-1000x64-report", batch_report),
+    ("rows-100x16-same", |repetitions| rows(Choice::Same, repetitions)),
+    ("rows-100x16-random", |repetitions| rows(Choice::Random, repetitions)),
 ];
 
 fn flat<A: Number>(length: usize, repetitions: u32) {
@@ -111,6 +113,13 @@ fn report(repetitions: u32) {
 fn batch_report(repetitions: u32) {
     let mut batch = Batch::<f64, _>::random(&Set::small(1000), Adamax::default(), None);
     repeat(repetitions, Outcome::Applied, || batch.step_with_report().outcome());
+}
+
+/// Steps 100 rows of a table of 1000. Random rows have different numbers of steps.
+fn rows(choice: Choice, repetitions: u32) {
+    let size = Size { rows: 1000, length: 16, named: 100 };
+    let mut rows = TableRows::<f64>::random(size, Layout::C, choice, None);
+    repeat(repetitions, Outcome::Applied, || rows.step());
 }
 
 fn repeat(repetitions: u32, expected: Outcome, mut step: impl FnMut() -> Outcome) {

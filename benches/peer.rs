@@ -1,8 +1,10 @@
-//! Runs steps of this crate for `benches/peers/compare.py`, which compares several systems.
+//! Runs steps of this crate for `benches/peers/compare.py` and `rows.py`, which compare several
+//! systems.
 //!
 //! `peer f64|f32 propagate|default LENGTH COUNT` creates COUNT tensors with one axis of LENGTH
-//! elements. Each input line is a number of steps. The program takes these steps and prints the
-//! time in nanoseconds and the sum of all parameters.
+//! elements. With a fifth argument, it creates a table of that number of rows of LENGTH elements, of
+//! which a step names COUNT, evenly spaced. Each input line is a number of steps. The program takes
+//! these steps and prints the time in nanoseconds and the sum of all parameters.
 
 mod common;
 
@@ -15,9 +17,9 @@ use std::{
 
 use adamax::{
     Adamax, Outcome,
-    ndarray::{Array, Ix1, IxDyn},
+    ndarray::{Array, Ix1, Ix2, IxDyn},
 };
-use common::{Batch, Library, Number, input::shaped, unchecked};
+use common::{Batch, Choice, Library, Number, Size, TableRows, input::shaped, unchecked};
 
 /// The same inputs as in `job.py`. The formula is simple, so every language gives the same numbers.
 fn numbers<A: Number>(step: u16, modulus: u16) -> impl Iterator<Item = A> {
@@ -38,6 +40,14 @@ fn serve<A: Number>(rule: Adamax, length: usize, count: usize) -> Result<(), Box
         let (x, g) = (x.by_ref().take(count).collect(), g.by_ref().take(count).collect());
         answer(Batch::new(rule, None, x, g), Batch::step, |batch| sum(&batch.x))
     }
+}
+
+/// Steps rows of a table.
+fn serve_rows<A: Number>(rule: Adamax, size: Size) -> Result<(), Box<dyn Error>> {
+    let x = shaped(Ix2(size.rows, size.length), &mut numbers::<A>(271, 1009));
+    let g = shaped(Ix2(size.named, size.length), &mut numbers(733, 1013));
+    let table = TableRows::new(rule, x, g, Choice::Same, None);
+    answer(table, TableRows::step, |table| sum([&table.x]))
 }
 
 fn answer<C>(
@@ -65,9 +75,13 @@ fn sum<'a, A: Number, D: adamax::ndarray::Dimension + 'a>(
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let &[precision, rule, length, count] = &arguments[..] else {
-        println!("nothing to do: this program is run by benches/peers/compare.py");
-        return Ok(());
+    let (precision, rule, length, count, rows) = match arguments[..] {
+        [precision, rule, length, count] => (precision, rule, length, count, None),
+        [precision, rule, length, count, rows] => (precision, rule, length, count, Some(rows)),
+        _ => {
+            println!("nothing to do: this program is run by benches/peers/compare.py and rows.py");
+            return Ok(());
+        }
     };
     let rule = match rule {
         "propagate" => unchecked(),
@@ -75,9 +89,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("the rule must be propagate or default".into()),
     };
     let (length, count) = (length.parse()?, count.parse()?);
-    match precision {
-        "f64" => serve::<f64>(rule, length, count),
-        "f32" => serve::<f32>(rule, length, count),
+    let rows = rows.map(str::parse).transpose()?;
+    let size = rows.map(|rows| Size { rows, length, named: count });
+    match (precision, size) {
+        ("f64", None) => serve::<f64>(rule, length, count),
+        ("f32", None) => serve::<f32>(rule, length, count),
+        ("f64", Some(size)) => serve_rows::<f64>(rule, size),
+        ("f32", Some(size)) => serve_rows::<f32>(rule, size),
         _ => Err("the precision must be f64 or f32".into()),
     }
 }

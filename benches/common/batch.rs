@@ -95,19 +95,24 @@ impl<A: Number, D: Dimension> Batch<A, D> {
     }
 
     pub(crate) fn check(&self) {
-        let factor = match self.optimizer.max_norm() {
-            None => 1.0,
-            Some(MaxNorm::Global(max)) => (max / self.norm()).min(1.0),
-            Some(other) => panic!("{other:?} is not checked"),
-        };
+        let factor = clip_factor(self.optimizer.max_norm(), self.g.iter().flatten());
         let rule = self.optimizer.rule(self.optimizer.default_group()).expect("its own group");
         assert_each(self.x.iter().flatten(), naive(rule, factor));
     }
+}
 
-    /// Returns the global norm of the gradients.
-    fn norm(&self) -> f64 {
-        let squares = self.g.iter().flatten().map(|&g| g.into().powi(2));
-        squares.sum::<f64>().sqrt()
+/// Returns the factor of all gradients.
+pub(crate) fn clip_factor<'a, A: Number>(
+    max_norm: Option<MaxNorm>,
+    gradients: impl Iterator<Item = &'a A>,
+) -> f64 {
+    match max_norm {
+        None => 1.0,
+        Some(MaxNorm::Global(max)) => {
+            let squares = gradients.map(|&g| g.into().powi(2));
+            (max / squares.sum::<f64>().sqrt()).min(1.0)
+        }
+        Some(other) => panic!("{other:?} is not checked"),
     }
 }
 

@@ -7,6 +7,23 @@ import numpy as np
 ALPHA, BETA1, BETA2, EPSILON = 0.002, 0.9, 0.999, 1e-8
 
 
+DTYPES = {"f64": np.float64, "f32": np.float32}
+
+
+def parameters(precision, rows, length):
+    return _matrix(precision, rows, length, 271, 1009)
+
+
+def gradients(precision, rows, length):
+    return _matrix(precision, rows, length, 733, 1013)
+
+
+def _matrix(precision, rows, length, step, modulus):
+    # A simple formula gives the same numbers in every language. No gradient is 0, few are equal.
+    residues = np.arange(rows * length, dtype=np.int64) * step % modulus
+    return (residues / modulus - 0.5).astype(DTYPES[precision]).reshape(rows, length)
+
+
 @dataclass(frozen=True)
 class Job:
     precision: str  # f64 or f32
@@ -19,19 +36,16 @@ class Job:
 
     @property
     def dtype(self):
-        return {"f64": np.float64, "f32": np.float32}[self.precision]
+        return DTYPES[self.precision]
 
     def parameters(self):
-        return self._tensors(271, 1009)
+        return self._tensors(parameters)
 
     def gradients(self):
-        return self._tensors(733, 1013)
+        return self._tensors(gradients)
 
-    def _tensors(self, step, modulus):
-        # A simple formula gives the same numbers in every language. No gradient is 0, few are equal.
-        residues = np.arange(self.length * self.count, dtype=np.int64) * step % modulus
-        numbers = (residues / modulus - 0.5).astype(self.dtype)
-        return [tensor.copy() for tensor in numbers.reshape(self.count, self.length)]
+    def _tensors(self, numbers):
+        return [tensor.copy() for tensor in numbers(self.precision, self.count, self.length)]
 
     def check(self, system, steps, total):
         """Exits if the sum of the parameters differs from that of the formula."""

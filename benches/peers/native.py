@@ -33,17 +33,32 @@ class Program:
         self.child.wait()
 
 
-def this_crate():
-    """Builds the crate. Returns functions that start it without and with its finite check."""
-    build = ["cargo", "bench", "--quiet", "--bench", "peer", "--no-run", "--message-format=json"]
-    output = subprocess.run(build, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True).stdout
+def build():
+    """Builds the crate, and returns the path of the program."""
+    command = ["cargo", "bench", "--quiet", "--bench", "peer", "--no-run", "--message-format=json"]
+    output = subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True).stdout
     messages = map(json.loads, output.splitlines())
-    program = [path for message in messages if (path := message.get("executable"))][-1]
+    return [path for message in messages if (path := message.get("executable"))][-1]
+
+
+def this_crate():
+    """Returns functions that start this crate without and with its finite check."""
+    program = build()
 
     def start(rule):
         return lambda job: Program(program, job.precision, rule, job.length, job.count)
 
     return {"this crate": start("propagate"), "this crate, default": start("default")}
+
+
+def rows_of_this_crate():
+    """Returns a function that starts this crate with a table of which it steps some rows."""
+    program = build()
+
+    def start(job):
+        return Program(program, job.precision, "default", job.length, job.count, job.rows)
+
+    return {"this crate": start}
 
 
 def c_loop():

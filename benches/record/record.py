@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHES = ["tensor", "idle", "layouts", "sets", "parallel"]
-PEERS = ["benches/peers/compare.py", "benches/peers/rand_hie.py"]
+BENCHES = ["tensor", "idle", "layouts", "sets", "parallel", "rows"]
+PEERS = ["benches/peers/compare.py", "benches/peers/rows.py", "benches/peers/rand_hie.py"]
 # Few and short samples, so that all benches take only a few minutes.
 SAMPLING = ["--sample-size=15", "--warm-up-time=0.2", "--measurement-time=0.6", "--nresamples=2000"]
 CPU = ["Architecture", "Model name", "CPU(s)", "Thread(s) per core"]
