@@ -6,7 +6,7 @@ use crate::{
     words::{Reader, Signature, Words, Writer},
 };
 
-/// What a rank is about to do, in words that people understand: a line for each setting and tensor.
+/// The step that a rank is about to take, in words that people understand: a line for each setting and tensor.
 #[derive(Debug, Default)]
 pub(crate) struct Manifest(Vec<Line>);
 

@@ -32,9 +32,9 @@ pub enum Error {
         rank: usize,
         /// The name of the tensor that is different, if it is one.
         tensor: Option<String>,
-        /// What the rank has.
+        /// The line of the rank.
         found: String,
-        /// What rank 0 has.
+        /// The line of rank 0.
         expected: String,
     },
 

@@ -110,7 +110,7 @@ pub(crate) struct Tensor {
     pub(crate) batch: u64,
 }
 
-/// What all ranks do together.
+/// Calls that all ranks make together.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Call {
     Step,

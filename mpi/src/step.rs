@@ -265,7 +265,7 @@ fn join(
     Ok(all.try_fold(first?, |joined, next| joined.join(&next?))?)
 }
 
-/// What a step has done; or the error of this rank, if it is one that has refused.
+/// The result of a step; or the error of this rank, if it is one that has refused.
 type Applied = Result<(Outcome, Option<Report>), Option<CoreError>>;
 
 /// Checks this rank's parts, agrees with the others, and steps the parts.

@@ -21,7 +21,7 @@ pub enum Reduction {
     Engine,
 }
 
-/// What is done with the sum of the gradients. The same on all ranks.
+/// The use of the sum of the gradients. The same on all ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Combination {

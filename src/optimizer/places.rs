@@ -25,7 +25,7 @@ pub(super) struct Tensor<A> {
     pub(super) batch: u64,
     /// The figures of its last step with a report.
     pub(super) report: Option<Report>,
-    /// What it is of a larger tensor.
+    /// The run of a larger tensor that it is; `None` if it is whole.
     pub(super) part: Option<Box<Part>>,
 }
 

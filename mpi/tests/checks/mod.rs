@@ -732,7 +732,7 @@ fn policies<T: Transport>(transport: &mut T, _: &Path) {
 /// A batch of one rank: slots, parameters and gradients.
 type Members<A> = Vec<(ShardedSlot<IxDyn>, ArrayD<A>, ArrayD<A>)>;
 
-/// What one rank does wrong, with a foreign slot and an array of another shape; and what all are told.
+/// A mistake of one rank, with a foreign slot and an array of another shape; and the error that all get.
 type Fault = (fn(&mut Members<f64>, ShardedSlot<IxDyn>, ArrayD<f64>), &'static str, Vec<usize>);
 
 fn refused_batches<T: Transport>(transport: &mut T, _: &Path) {
