@@ -2,11 +2,15 @@
 //!
 //! The first benches of a group step the same number of elements as **one tensor** and as **one slot
 //! per row**; there, slots and arrays are no more than the rows that are named. The others are benches
-//! of `register_rows`: with the rows at the start of the table, with the same spaced rows in each step,
-//! or with random ones, in row-major and in
-//! column-major tables, without and with a max norm, sequential and in rayon's pool (with the feature
-//! `rayon`). All work has the default rule. Random rows of a large table are not in the caches, unlike the
-//! tensors of the first benches.
+//! of `register_rows`:
+//!
+//! - `first rows`: those at the start of the table. They follow each other, and have one t;
+//! - `same rows`: the same rows in each step, evenly spaced, with one t;
+//! - `random rows`: other rows in each step, so that rows have different t. Those of a large table are
+//!   not in the caches, unlike the tensors of the first benches.
+//!
+//! `column-major` is the order of the table; all gradients are row-major. `parallel` is a step in rayon's
+//! pool, with the feature `rayon`. All benches have the default rule.
 //!
 //! The groups called `whole` have a smaller table, and compare with a step of all its rows.
 //!

@@ -128,6 +128,7 @@ impl<A: Number> TableRows<A> {
         let mut start = parameters::<A>();
         for (row, values) in self.x.outer_iter().enumerate() {
             let places = places.get(&row).map_or(&[][..], |places| places);
+            // Each step of the row adds its rounding.
             let units = places.iter().fold(0.0, |units, _| units + UNITS);
             for (column, (&value, x)) in values.iter().zip(start.by_ref()).enumerate() {
                 let gradients = places.iter().map(|&place| factor * self.g[[place, column]].into());

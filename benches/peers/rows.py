@@ -1,10 +1,11 @@
 """Times steps of some rows of a table, with this crate and with PyTorch, alternately on one core.
 
-The work is a table of which each step names the same rows, evenly spaced. PyTorch's Adamax refuses sparse gradients. So there are two peers, and neither has the same rule:
+The work is a table of which each step names the same rows, evenly spaced. PyTorch's Adamax refuses
+sparse gradients. So there are two peers, and neither does exactly the same:
 
-- SparseAdam takes the gradient of `nn.Embedding(sparse=True)`. It applies Adam's rule, with a t for the whole
-  table: a square root in place of the maximum.
-- Adamax takes a dense gradient, and steps all rows.
+- SparseAdam takes the gradient of `nn.Embedding(sparse=True)`. It applies Adam's rule, with a square root in
+  place of the maximum, and counts the steps of the whole table.
+- Adamax takes a dense gradient and steps all rows.
 
     python benches/peers/rows.py [--rounds 15]
 """

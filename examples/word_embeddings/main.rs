@@ -1,5 +1,5 @@
-//! Trains word vectors by skip-gram on five books of the King James Bible:
-//! gradients with many zero rows.
+//! Trains word vectors by skip-gram on five books of the King James Bible: each
+//! step names some rows of two tables.
 //!
 //! ```text
 //! cargo run --release --example word_embeddings
