@@ -99,7 +99,7 @@ pub(crate) fn sum_gradients<A: Element>(
             for (rank, block) in addends.chunks_mut(length.max(1)).enumerate() {
                 let window = plan.clip(rank, &window);
                 let (values, rest) = block.split_at_mut(window.len());
-                copy_gradients(plan, batch, rank, window, values);
+                copy_window(plan, batch, rank, window, values, gradient);
                 rest.fill(A::zeroed());
             }
             let found = buffers.received.get_mut(..length).unwrap_or_default();
@@ -116,7 +116,7 @@ pub(crate) fn sum_gradients<A: Element>(
             };
             if in_place.is_none() {
                 let here = received.get_mut(block(rank)).unwrap_or_default();
-                copy_gradients(plan, batch, rank, own.clone(), here);
+                copy_window(plan, batch, rank, own.clone(), here, gradient);
             }
             for (to, from) in rounds(rank, size) {
                 let window = plan.clip(to, &window);
@@ -124,12 +124,11 @@ pub(crate) fn sum_gradients<A: Element>(
                     slice
                 } else {
                     let sent = buffers.sent.get_mut(..window.len()).unwrap_or_default();
-                    copy_gradients(plan, batch, to, window, sent);
+                    copy_window(plan, batch, to, window, sent, gradient);
                     sent
                 };
                 let room = received.get_mut(block(from)).unwrap_or_default();
-                let (sent, room) = (bytemuck::cast_slice(sent), bytemuck::cast_slice_mut(room));
-                transport.send_receive(to, sent, from, room)?;
+                send_receive(transport, (to, sent), (from, room))?;
             }
             if reduction == Reduction::Tree {
                 sum_blocks_in_tree(received, own.len());
@@ -162,19 +161,40 @@ fn gradients_in_place<'b, A: Element>(
     batch.get(piece.place).and_then(|bound| bound.grad.slice(&piece.run))
 }
 
-/// Copies a window of the gradients of a rank's elements.
-fn copy_gradients<A: Element>(
+/// Copies a window of a rank's elements by way of `copy`, which copies a run of a tensor.
+fn copy_window<'p, A: Element>(
     plan: &Plan,
-    batch: &[ShardedBound<'_, A>],
+    batch: &[ShardedBound<'p, A>],
     rank: usize,
     window: Range<usize>,
     to: &mut [A],
+    copy: impl Fn(&ShardedBound<'p, A>, &Range<usize>, &mut [A]),
 ) {
     for piece in plan.pieces(rank, window) {
         if let (Some(bound), Some(to)) = (batch.get(piece.place), to.get_mut(piece.within)) {
-            bound.grad.copy_to(&piece.run, to);
+            copy(bound, &piece.run, to);
         }
     }
+}
+
+/// Copies a run of a gradient.
+fn gradient<A: Element>(bound: &ShardedBound<'_, A>, run: &Range<usize>, to: &mut [A]) {
+    bound.grad.copy_to(run, to);
+}
+
+/// Copies a run of a parameter.
+fn parameter<A: Element>(bound: &ShardedBound<'_, A>, run: &Range<usize>, to: &mut [A]) {
+    bound.param.copy_to(run, to);
+}
+
+/// Sends numbers to one rank while it receives others from another.
+fn send_receive<A: Element>(
+    transport: &mut impl Transport,
+    (to, sent): (usize, &[A]),
+    (from, room): (usize, &mut [A]),
+) -> Result<(), TransportError> {
+    let (sent, room) = (bytemuck::cast_slice(sent), bytemuck::cast_slice_mut(room));
+    transport.send_receive(to, sent, from, room)
 }
 
 /// Sends this rank's elements of the parameters to all ranks, and takes theirs.
@@ -199,25 +219,24 @@ pub(crate) fn share_parameters<A: Element>(
             if let Some((sent, room)) =
                 here.as_ref().zip(there.as_ref()).and_then(|(a, b)| two_pieces(batch, a, b))
             {
-                let (sent, room) = (bytemuck::cast_slice(sent), bytemuck::cast_slice_mut(room));
-                transport.send_receive(to, sent, from, room)?;
+                send_receive(transport, (to, sent), (from, room))?;
                 continue;
             }
             let sent = buffers.sent.get_mut(..own.len()).unwrap_or_default();
             if !copied {
-                copy_parameters(plan, batch, rank, own.clone(), sent);
+                copy_window(plan, batch, rank, own.clone(), sent, parameter);
                 copied = true;
             }
-            let sent: &[u8] = bytemuck::cast_slice(sent);
+            let sent = &*sent;
             let in_place = there.and_then(|piece| {
                 batch.get_mut(piece.place).and_then(|bound| bound.param.slice_mut(&piece.run))
             });
             if let Some(room) = in_place {
-                transport.send_receive(to, sent, from, bytemuck::cast_slice_mut(room))?;
+                send_receive(transport, (to, sent), (from, room))?;
                 continue;
             }
             let room = buffers.received.get_mut(..window.len()).unwrap_or_default();
-            transport.send_receive(to, sent, from, bytemuck::cast_slice_mut(room))?;
+            send_receive(transport, (to, sent), (from, &mut *room))?;
             for piece in plan.pieces(from, window) {
                 if let (Some(bound), Some(values)) =
                     (batch.get_mut(piece.place), room.get(piece.within))
@@ -228,21 +247,6 @@ pub(crate) fn share_parameters<A: Element>(
         }
     }
     Ok(())
-}
-
-/// Copies a window of the parameters of a rank's elements.
-fn copy_parameters<A: Element>(
-    plan: &Plan,
-    batch: &[ShardedBound<'_, A>],
-    rank: usize,
-    window: Range<usize>,
-    to: &mut [A],
-) {
-    for piece in plan.pieces(rank, window) {
-        if let (Some(bound), Some(to)) = (batch.get(piece.place), to.get_mut(piece.within)) {
-            bound.param.copy_to(&piece.run, to);
-        }
-    }
 }
 
 /// Returns a piece of parameters to be read, and another one to be written, if both are slices.
@@ -273,8 +277,7 @@ pub(crate) fn share_parts<A: Element>(
     }
     for (to, from) in rounds(rank, size) {
         let room = whole.get_mut(part_of(from)).unwrap_or_default();
-        let (sent, room) = (bytemuck::cast_slice(own), bytemuck::cast_slice_mut(room));
-        transport.send_receive(to, sent, from, room)?;
+        send_receive(transport, (to, own), (from, room))?;
     }
     Ok(())
 }
@@ -289,14 +292,14 @@ pub(crate) fn send_parts_to<A: Element>(
 ) -> Result<(), TransportError> {
     let (rank, size) = (transport.rank(), transport.size());
     if rank != root {
-        return transport.send_receive(root, bytemuck::cast_slice(own), root, &mut []);
+        return send_receive(transport, (root, own), (root, &mut []));
     }
     if let Some(place) = whole.get_mut(part_of(rank)).filter(|place| place.len() == own.len()) {
         place.copy_from_slice(own);
     }
     for (_, from) in rounds(rank, size) {
         let room = whole.get_mut(part_of(from)).unwrap_or_default();
-        transport.send_receive(from, &[], from, bytemuck::cast_slice_mut(room))?;
+        send_receive(transport, (from, &[]), (from, room))?;
     }
     Ok(())
 }
@@ -309,10 +312,10 @@ pub(crate) fn send_from<A: Element>(
 ) -> Result<(), TransportError> {
     let (rank, size) = (transport.rank(), transport.size());
     if rank != root {
-        return transport.send_receive(root, &[], root, bytemuck::cast_slice_mut(values));
+        return send_receive(transport, (root, &[]), (root, values));
     }
     for (to, _) in rounds(rank, size) {
-        transport.send_receive(to, bytemuck::cast_slice(values), to, &mut [])?;
+        send_receive(transport, (to, &*values), (to, &mut []))?;
     }
     Ok(())
 }

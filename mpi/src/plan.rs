@@ -1,4 +1,4 @@
-//! Which elements of which tensors belong to which rank, in one batch.
+//! The division of the elements of a batch among the ranks.
 
 use core::ops::Range;
 

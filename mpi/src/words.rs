@@ -1,4 +1,4 @@
-//! What ranks tell each other in words of 8 bytes: short messages of any length, and texts.
+//! Messages in words of 8 bytes: short ones of any length, and texts.
 
 use core::slice::ChunksExact;
 

@@ -245,9 +245,19 @@ impl<A: Real> Optimizer<A> {
         name: &str,
         param: &ArrayRef<A, D>,
     ) -> Result<Slot<D>, Error> {
+        self.register_with(group, name, || State::try_zeros_like(param))
+    }
+
+    /// Registers a tensor whose state `make` makes, after everything else has been checked.
+    fn register_with<D>(
+        &mut self,
+        group: Group,
+        name: &str,
+        make: impl FnOnce() -> Result<State<A>, Error>,
+    ) -> Result<Slot<D>, Error> {
         let group = self.group_index(group)?;
         self.check_name(name)?;
-        let state = State::try_zeros_like(param).map_err(|error| error.in_tensor(name))?;
+        let state = make().map_err(|error| error.in_tensor(name))?;
         let id = Id::new().map_err(|error| error.in_tensor(name))?;
         Ok(self.tensors.insert(id, name, group, state, self.batches))
     }

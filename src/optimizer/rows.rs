@@ -7,7 +7,6 @@ use ndarray::{Array, ArrayRef, ArrayView, ArrayViewMut, Axis, Dimension, RemoveA
 
 use super::{
     Optimizer,
-    id::Id,
     lent::Lent,
     slot::{Bound, Group, Slot},
 };
@@ -183,11 +182,7 @@ impl<A: Real> Optimizer<A> {
         name: &str,
         table: &ArrayRef<A, D>,
     ) -> Result<RowSlot<D>, Error> {
-        let group = self.group_index(group)?;
-        self.check_name(name)?;
-        let state = State::try_zeros_of_rows(table).map_err(|error| error.in_tensor(name))?;
-        let id = Id::new().map_err(|error| error.in_tensor(name))?;
-        Ok(RowSlot(self.tensors.insert(id, name, group, state, self.batches)))
+        self.register_with(group, name, || State::try_zeros_of_rows(table)).map(RowSlot)
     }
 
     /// Returns the key of the table with this name. `None` if there is no tensor of this name, if it is

@@ -372,13 +372,16 @@ impl<A: Real> State<A> {
     pub(crate) fn begin_step(&mut self, keeps_balance: bool) -> Moments<'_, A> {
         self.steps += 1;
         self.balanced &= keeps_balance;
-        let State { m, u, order, .. } = self;
+        Moments::of(&mut self.m, &mut self.u, self.order)
+    }
+}
+
+impl<'a, A> Moments<'a, A> {
+    #[inline(always)]
+    fn of(m: &'a mut Array<A, IxDyn>, u: &'a mut Array<A, IxDyn>, order: Order) -> Self {
         debug_assert!(m.is_standard_layout() && u.is_standard_layout());
-        Moments {
-            m: m.as_slice_mut().unwrap_or_default(),
-            u: u.as_slice_mut().unwrap_or_default(),
-            order: *order,
-        }
+        let (m, u) = (m.as_slice_mut().unwrap_or_default(), u.as_slice_mut().unwrap_or_default());
+        Moments { m, u, order }
     }
 }
 

@@ -131,9 +131,8 @@ impl<A: Real> State<A> {
         self.steps = self.steps.max(latest);
         self.balanced &= keeps_balance;
         let State { m, u, order, row_steps, .. } = self;
-        let (m, u) = (m.as_slice_mut().unwrap_or_default(), u.as_slice_mut().unwrap_or_default());
         let row_steps = row_steps.as_deref_mut().unwrap_or_default();
-        RowMoments { moments: Moments { m, u, order: *order }, row_steps }
+        RowMoments { moments: Moments::of(m, u, *order), row_steps }
     }
 }
 
