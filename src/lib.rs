@@ -60,7 +60,8 @@
 //! # Guarantees
 //! - **All or nothing.** After an error or a skipped step, the parameters, moments and step
 //!   counters of all tensors are unchanged, bit for bit.
-//! - **Same bits** for every memory layout, number of threads and instruction set.
+//! - **Same bits** for every memory layout, number of threads, instruction set and processor. The tests run on
+//!   x86-64, under QEMU on s390x, and without `std` as WebAssembly and as code for a Cortex-M4F.
 //! - **No panic** and no `unsafe` code.
 //! - **Allocation.** None in a step of arrays of at most 4 axes, in any layout. None for more axes either,
 //!   if the arrays have no gaps and one memory order, and the dimension is static or the order is

@@ -19,7 +19,7 @@ use adamax::{
     Optimizer, Snapshot, State, Stop, WeightDecay,
     schedule::{Amplitude, ReduceOnPlateau, Schedule, Threshold},
 };
-use common::{Bits, Float, Layout, Model, layout::LAYOUTS, model::MIXED, rules};
+use common::{Bits, Float, Layout, Model, layout::LAYOUTS, model::MIXED, repository, rules};
 use ndarray::{ArrayD, IxDyn, array};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -380,8 +380,7 @@ fn old_solver(rule: Adamax) -> Result<adamax::argmin::AdamaxSolver, Error> {
 }
 
 fn golden_folder(version: u32) -> PathBuf {
-    let folder = format!("tests/serde/version_{version}");
-    [env!("CARGO_MANIFEST_DIR"), &folder].iter().collect()
+    repository().join(format!("tests/serde/version_{version}"))
 }
 
 /// Asserts that `document` says everything that `old` says. It may say more: new settings.

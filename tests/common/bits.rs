@@ -3,7 +3,7 @@
 use super::Float;
 use adamax::State;
 use ndarray::{ArrayRef, Dimension};
-use std::fmt::Display;
+use std::{fmt::Display, vec::Vec};
 
 /// Returns the bits of all elements in logical order.
 pub(crate) trait Bits<W> {

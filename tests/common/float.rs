@@ -1,7 +1,7 @@
 //! A trait for `f32` and `f64`, with the constants and conversions that the tests need.
 
 use adamax::Real;
-use std::{
+use core::{
     fmt::{Debug, Display, LowerHex},
     ops::{Add, Div, Mul, Neg, Sub},
 };
@@ -74,4 +74,4 @@ fn round(value: f64) -> f32 {
     value as f32
 }
 float!(f32, u32, 0x7fc5_a5a5, round);
-float!(f64, u64, 0x7ff8_5a5a_5a5a_5a5a, std::convert::identity);
+float!(f64, u64, 0x7ff8_5a5a_5a5a_5a5a, core::convert::identity);

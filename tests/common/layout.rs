@@ -2,7 +2,7 @@
 
 use super::Float;
 use ndarray::{Array, ArrayD, Axis, Dimension, IxDyn, ShapeBuilder, Slice};
-use std::fmt::Display;
+use std::{fmt::Display, vec::Vec};
 
 /// A memory layout, named by a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ pub(crate) mod input;
 pub(crate) mod layout;
 pub(crate) mod model;
 pub(crate) mod oracle;
+pub(crate) mod pinned;
 pub(crate) mod rules;
 
 pub(crate) use bits::{Bits, assert_same, assert_untouched};
@@ -19,6 +20,7 @@ pub(crate) use model::Model;
 pub(crate) use rules::Case;
 
 use proptest::test_runner::{Config, RngSeed};
+use std::path::Path;
 
 /// The settings of properties: the same cases in each run.
 pub(crate) fn repeatable(seed: u64) -> Config {
@@ -28,6 +30,14 @@ pub(crate) fn repeatable(seed: u64) -> Config {
         failure_persistence: None,
         ..Config::default()
     }
+}
+
+/// Returns the folder of the repository. The package in `tests/targets` compiles tests of this folder, too,
+/// and has its own folder below.
+pub(crate) fn repository() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|folder| folder.join("tests/common").is_dir());
+    root.expect("a package with tests")
 }
 
 /// Returns a number as error messages show it: with an exponent where this is shorter.

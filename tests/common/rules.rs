@@ -3,6 +3,7 @@
 use adamax::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay,
 };
+use std::{format, string::String, vec, vec::Vec};
 
 /// A rule and its name in messages.
 #[derive(Clone, Debug)]

@@ -1,12 +1,7 @@
 //! Documents that are made to do harm: of great depth, with lengths that are lies, with letters that a
 //! terminal obeys.
 
-use std::{
-    fmt::Debug,
-    fs,
-    path::{Path, PathBuf},
-    thread,
-};
+use std::{fmt::Debug, fs, path::PathBuf, thread};
 
 use adamax::{Adamax, Error, Optimizer, Snapshot, State, schedule::Schedule};
 use ndarray::array;
@@ -15,6 +10,7 @@ use serde_json::json;
 
 use crate::{
     Visit, changed_plateau,
+    common::repository,
     counting::{Allocated, allocated},
     formats::{from_cbor, from_postcard, to_cbor},
     visit_golden,
@@ -346,7 +342,7 @@ fn write_seeds_for_the_fuzzer() -> Result<(), Error> {
             }
         }
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/documents");
+    let folder = repository().join("fuzz/corpus/documents");
     fs::create_dir_all(&folder).expect("a folder");
     visit_golden(&mut Seeds(folder))
 }

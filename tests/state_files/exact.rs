@@ -1,17 +1,13 @@
 //! Files are read with the bits that were written, also by the reference library.
 
-use std::{
-    error::Error,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{error::Error, fs, path::PathBuf};
 
 use adamax::{Adamax, Average, Checkpoint, ErrorKind, NonFinite, Optimizer, Snapshot, State};
 use ndarray::{Array0, Array1, Array2, ArrayD, array};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::{
-    common::{Bits, Float, bits, input, layout::Layout},
+    common::{Bits, Float, bits, input, layout::Layout, repository},
     hostile::Parts,
     sample,
 };
@@ -85,7 +81,7 @@ fn golden(version: u32) -> Result<Vec<u8>, std::io::Error> {
 }
 
 fn golden_path(version: u32) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/state_files/golden");
+    let folder = repository().join("tests/state_files/golden");
     folder.join(format!("version_{version}.safetensors"))
 }
 

@@ -10,7 +10,7 @@ use adamax::{
 };
 use ndarray::{Array, Array1, Array2, ArrayD, Dimension, Ix1, Ix2, IxDyn, ShapeBuilder};
 
-use crate::common::Float;
+use crate::common::{Float, repository};
 
 type Tested = Result<(), Box<dyn Error>>;
 
@@ -84,10 +84,7 @@ fn fill<A: Float, Sh: ShapeBuilder>(name: &str, shape: Sh, step: u32) -> Array<A
 }
 
 fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/state_files/exchange")
-        .join(name)
-        .with_extension("safetensors")
+    repository().join("tests/state_files/exchange").join(name).with_extension("safetensors")
 }
 
 fn assert_agree<A: Float>(found: &Checkpoint<A>, expected: &Checkpoint<A>) -> Tested {

@@ -5,7 +5,10 @@ use std::{error::Error, fs, path::Path};
 use adamax::Checkpoint;
 use proptest::prelude::*;
 
-use crate::{common::Float, sample};
+use crate::{
+    common::{Float, repository},
+    sample,
+};
 
 /// The check of `fuzz/fuzz_targets/load.rs`: any bytes are refused, or survive a round trip.
 fn round_trip<A: Float>(file: &[u8]) -> Result<(), TestCaseError> {
@@ -163,7 +166,7 @@ proptest! {
 /// Inputs that together reach every part of the reader that the fuzzer has found.
 #[test]
 fn the_finds_of_the_fuzzer_are_errors_or_checkpoints() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    let folder = repository().join("tests/hostile");
     let mut finds = 0;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -180,7 +183,7 @@ fn the_finds_of_the_fuzzer_are_errors_or_checkpoints() -> Result<(), Box<dyn Err
 #[test]
 #[ignore = "writes what the fuzzer starts from"]
 fn write_seeds_for_the_fuzzer() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/load");
+    let folder = repository().join("fuzz/corpus/load");
     fs::create_dir_all(&folder)?;
     sample::small::<f64>()?.save(folder.join("small_f64"))?;
     sample::small::<f32>()?.save(folder.join("small_f32"))?;

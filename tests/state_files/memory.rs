@@ -1,12 +1,12 @@
 //! Reading takes memory in proportion to the size of the file, whatever the file claims.
 
-use std::{error::Error, fs, path::Path};
+use std::{error::Error, fs};
 
 use adamax::{Adamax, Average, Checkpoint, ErrorKind, Optimizer};
 use ndarray::Array2;
 
 use crate::{
-    common::{Float, input},
+    common::{Float, input, repository},
     counting::{Allocated, allocated},
     hostile::file,
     sample,
@@ -45,7 +45,7 @@ fn a_damaged_file_takes_no_more_memory_than_it_is_long() -> Tested {
             }
         }
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile");
+    let folder = repository().join("tests/hostile");
     for entry in fs::read_dir(folder)? {
         assert_modest(&fs::read(entry?.path())?);
     }
