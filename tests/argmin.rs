@@ -8,6 +8,7 @@ mod common;
 use std::{
     cell::{Cell, RefCell},
     collections::{HashSet, VecDeque},
+    panic::{self, AssertUnwindSafe},
     rc::Rc,
 };
 
@@ -1517,6 +1518,98 @@ fn arrays_of_another_shape_are_refused() {
             matches!(&error, ArgminError::InvalidParameter { text } if *text == expected),
             "{error}"
         );
+    }
+}
+
+/// A parameter that panics when a countdown, which all its copies share, comes to 0.
+struct Fused {
+    values: [f64; 2],
+    countdown: Rc<Cell<u32>>,
+}
+
+impl Fused {
+    /// Counts a call. A countdown that begins at 0 never ends.
+    fn count(&self) {
+        let left = self.countdown.get();
+        self.countdown.set(left.saturating_sub(1));
+        if left == 1 {
+            // Without a message, which would stand in the output of the tests.
+            panic::resume_unwind(Box::new("a panic of the user"));
+        }
+    }
+}
+
+impl Clone for Fused {
+    fn clone(&self) -> Self {
+        self.count();
+        Fused { values: self.values, countdown: Rc::clone(&self.countdown) }
+    }
+}
+
+impl Drop for Fused {
+    fn drop(&mut self) {
+        self.count();
+    }
+}
+
+impl<'a> IntoIterator for &'a Fused {
+    type Item = &'a f64;
+    type IntoIter = std::slice::Iter<'a, f64>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.count();
+        self.values.iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a mut Fused {
+    type Item = &'a mut f64;
+    type IntoIter = std::slice::IterMut<'a, f64>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.count();
+        self.values.iter_mut()
+    }
+}
+
+/// A parameter is the user's type: it may panic when it is copied, read, written or dropped. The iteration is
+/// lost then, because argmin moves it into the call, but the solver is as it was.
+#[test]
+fn a_panic_of_the_parameter_leaves_the_solver_as_it_was() {
+    for (slope, policy) in [(0.5, NonFinite::Error), (f64::NAN, NonFinite::Skip)] {
+        let mut stages = [0, 0];
+        for (stage, completed) in stages.iter_mut().enumerate() {
+            for after in 1.. {
+                let countdown = Rc::new(Cell::new(0));
+                let fused = |value| Fused { values: [value; 2], countdown: Rc::clone(&countdown) };
+                let mut problem = Problem::new(Plane { gradient: fused(slope), cost: 1.0 });
+                let rule = rule(0.1).to_builder().non_finite(policy).build().unwrap();
+                let solver = AdamaxSolver::new(rule).with_stop(Stop::builder().build().unwrap());
+                let bounds = ([-9.0, 2.0], [9.0, INF]);
+                let mut solver = solver.with_bounds::<[f64; 2]>(&bounds.0, &bounds.1).unwrap();
+                let mut state: On<Fused> = IterState::new().param(fused(5.0));
+                if stage == 1 {
+                    state = solver.init(&mut problem, state).unwrap().0;
+                    for _ in 0..3 {
+                        state = solver.next_iter(&mut problem, state).unwrap().0;
+                    }
+                }
+                let before = solver.clone();
+                countdown.set(after);
+                let result = panic::catch_unwind(AssertUnwindSafe(|| match stage {
+                    0 => solver.init(&mut problem, state),
+                    _ => solver.next_iter(&mut problem, state),
+                }));
+                let unused = countdown.replace(0);
+                if result.is_ok() {
+                    assert!(unused > 0, "the panic was lost");
+                    *completed = after;
+                    break;
+                }
+                assert_eq!(solver, before, "stage {stage}, call {after}");
+            }
+        }
+        assert!(stages.iter().all(|&calls| calls > 5), "{stages:?} calls are counted");
     }
 }
 

@@ -581,9 +581,10 @@ where
         let mut kv = KV::new();
         self.note_gradient(&mut kv, &param, &grad);
         kv.insert("t", moments.steps().into());
+        let state = state.param(param).cost(cost).gradient(grad);
         self.state = Some(moments);
         self.observe_cost(cost);
-        Ok((state.param(param).cost(cost).gradient(grad), Some(kv)))
+        Ok((state, Some(kv)))
     }
 
     fn next_iter(
@@ -616,9 +617,11 @@ where
         })?;
         let cost = problem.cost(&param)?;
         check_cost(&rule, cost, moments.steps())?;
-        let grad = problem.gradient(&param)?;
+        let next_grad = problem.gradient(&param)?;
+        drop(grad);
+        let grad = next_grad;
 
-        // Nothing fails from here on.
+        // No error from here on. What drops a `P` comes before the solver changes: it may panic.
         let (outcome, max_step, step_norm) = match report.outcome() {
             Outcome::Applied => {
                 // The report does not know of the projection.
@@ -641,15 +644,19 @@ where
         kv.insert("outcome", outcome.into());
         kv.insert("step_norm", step_norm.into());
         kv.insert("t", moments.steps().into());
-        *spare = self.state.replace(moments);
         self.note_gradient(&mut kv, &param, &grad);
-        self.observe_cost(cost);
         // argmin's setter `param` moves the current parameter to the previous one.
         let state = match report.outcome() {
             Outcome::Applied => state.param(previous).param(param),
-            Outcome::Skipped => state.param(param),
+            Outcome::Skipped => {
+                drop(previous);
+                state.param(param)
+            }
         };
-        Ok((state.cost(cost).gradient(grad), Some(kv)))
+        let state = state.cost(cost).gradient(grad);
+        self.buffers.moments = self.state.replace(moments);
+        self.observe_cost(cost);
+        Ok((state, Some(kv)))
     }
 
     fn terminate(&mut self, state: &Iterate<P, A>) -> TerminationStatus {

@@ -666,7 +666,9 @@ impl<A: Real> Checkpoint<A> {
     /// Reads a file that [`save`](Checkpoint::save) or a Python program wrote.
     ///
     /// The header is checked before the data are read. If the file is replaced meanwhile, the result
-    /// is that of the old file.
+    /// is that of the old file. If another program writes into the file meanwhile, the checksum refuses
+    /// a mix of old and new. A file without checksum is refused if its length or its time of change is
+    /// another one afterwards; most file systems note this time to a few milliseconds.
     ///
     /// # Errors
     /// As [`from_bytes`](Checkpoint::from_bytes), and [`ErrorKind::Io`](crate::ErrorKind::Io) if the

@@ -5,7 +5,7 @@
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use core::mem;
 use std::{
-    fs::File,
+    fs::{File, Metadata},
     io::{self, Read},
     path::Path,
 };
@@ -30,25 +30,29 @@ pub(super) fn from_bytes<A: Real>(file: &[u8]) -> Result<Checkpoint<A>, Error> {
 
 pub(super) fn load<A: Real>(path: &Path) -> Result<Checkpoint<A>, Error> {
     let (file, metadata) = open(path)?;
-    let opened = Opened::of(&file, metadata.len(), path)?;
+    let opened = Opened::of(&file, metadata, path)?;
     let at_path = |error: Error| error.within(path.display());
     let plan = Plan::of(&opened.head, opened.data).map_err(at_path)?;
-    plan.checkpoint(&opened.data()?).map_err(at_path)
+    let data = opened.data(plan.checksum.is_some())?;
+    plan.checkpoint(&data).map_err(at_path)
 }
 
 /// Reads the arrays of any file of the format as parameters.
 pub(super) fn load_tensors(path: &Path) -> Result<Checkpoint<f64>, Error> {
     let (file, metadata) = open(path)?;
-    let opened = Opened::of(&file, metadata.len(), path)?;
+    let opened = Opened::of(&file, metadata, path)?;
     let at_path = |error: Error| error.within(path.display());
     let header = Header::parse(&opened.head, opened.data).map_err(at_path)?;
-    tensors(&opened.head, header, &opened.data()?).map_err(at_path)
+    // The checksum of another program's file would be an array like any other.
+    let Header { metadata: notes, arrays } = &header;
+    let data = opened.data(notes.contains_key(record::KEY) && arrays.contains_key(CHECKSUM))?;
+    tensors(&opened.head, header, &data).map_err(at_path)
 }
 
 /// Checks a file without holding it in memory. A file without checksum is held, and read as usual.
-pub(super) fn is_whole(file: &File, length: u64, path: &Path) -> bool {
+pub(super) fn is_whole(file: &File, metadata: Metadata, path: &Path) -> bool {
     let check = || -> Result<bool, Error> {
-        let mut opened = Opened::of(file, length, path)?;
+        let mut opened = Opened::of(file, metadata, path)?;
         let plan = Plan::of(&opened.head, opened.data)?;
         if let Some(place) = &plan.checksum {
             if !place.is_last_number(Dtype::U32, opened.data) {
@@ -58,20 +62,22 @@ pub(super) fn is_whole(file: &File, length: u64, path: &Path) -> bool {
             return Ok(opened.rest(Dtype::U32.width)? == sum.to_le_bytes());
         }
         drop(plan);
-        let data = opened.data()?;
+        let data = opened.data(false)?;
         opened.head.extend_from_slice(&data);
         Ok(from_bytes::<f64>(&opened.head).is_ok() || from_bytes::<f32>(&opened.head).is_ok())
     };
     check().unwrap_or(false)
 }
 
-fn open(path: &Path) -> Result<(File, std::fs::Metadata), Error> {
+fn open(path: &Path) -> Result<(File, Metadata), Error> {
     regular::open(path).map_err(|source| FileError::io("read", path, source))
 }
 
 /// A file of which nothing but the header has been read.
 struct Opened<'a> {
     file: &'a File,
+    /// What was known of the file when it was opened.
+    metadata: Metadata,
     path: &'a Path,
     /// The file up to its data.
     head: Vec<u8>,
@@ -80,10 +86,10 @@ struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    fn of(file: &'a File, length: u64, path: &'a Path) -> Result<Self, Error> {
-        let mut opened = Opened { file, path, head: Vec::new(), data: 0 };
+    fn of(file: &'a File, metadata: Metadata, path: &'a Path) -> Result<Self, Error> {
+        let rest = metadata.len().saturating_sub(PREFIX as u64);
+        let mut opened = Opened { file, metadata, path, head: Vec::new(), data: 0 };
         opened.head = opened.rest(PREFIX)?;
-        let rest = length.saturating_sub(PREFIX as u64);
         let header =
             header::length(&opened.head, rest).map_err(|error| error.within(path.display()))?;
         let header_bytes = opened.rest(header)?;
@@ -92,8 +98,23 @@ impl<'a> Opened<'a> {
         Ok(opened)
     }
 
-    fn data(&self) -> Result<Vec<u8>, Error> {
-        self.rest(self.data)
+    /// Reads the data. If no checksum will tell, the file must not have changed since it was opened:
+    /// the header and the data could be those of two files.
+    fn data(&self, summed: bool) -> Result<Vec<u8>, Error> {
+        let data = self.rest(self.data)?;
+        if summed || self.is_unchanged() {
+            Ok(data)
+        } else {
+            let source = io::Error::other("the file has changed while it was read");
+            Err(FileError::io("read", self.path, source))
+        }
+    }
+
+    /// Returns false if the file shows that somebody has written to it. File systems know the time to a
+    /// few milliseconds.
+    fn is_unchanged(&self) -> bool {
+        let state = |metadata: &Metadata| (metadata.len(), metadata.modified().ok());
+        self.file.metadata().is_ok_and(|now| state(&now) == state(&self.metadata))
     }
 
     /// Reads the next bytes, as many as asked for or fewer at the end of the file.
@@ -242,5 +263,85 @@ fn check_sum(head: &[u8], data: &[u8], checksum: &Place) -> Result<(), Error> {
             }
         }
         _ => Err(EntryFault::Checksum.of(CHECKSUM)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{boxed::Box, format, string::ToString, vec::Vec};
+    use std::{
+        error,
+        fs::{self, File},
+        path::Path,
+        time::Duration,
+    };
+
+    use ndarray::Array1;
+
+    use super::{Opened, Plan, open};
+    use crate::{Adamax, Checkpoint, Optimizer};
+
+    type Tested = Result<(), Box<dyn error::Error>>;
+
+    /// Files of equal length, with different headers and different data.
+    fn generation(value: f64) -> Result<Vec<u8>, crate::Error> {
+        let mut checkpoint = Checkpoint::new(Optimizer::<f64>::new(Adamax::default()).snapshot());
+        checkpoint.add_parameter("x", &Array1::from_elem(2, value))?.add_value("value", &value)?;
+        checkpoint.to_bytes()
+    }
+
+    /// Reads a file as `load` does, and makes a change between its header and its data.
+    fn read(path: &Path, summed: bool, change: impl FnOnce() -> Tested) -> Tested {
+        let (file, metadata) = open(path)?;
+        let opened = Opened::of(&file, metadata, path)?;
+        change()?;
+        let data = opened.data(summed)?;
+        Plan::of(&opened.head, opened.data)?.checkpoint::<f64>(&data)?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_is_rewritten_behind_its_header_is_refused() -> Tested {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("run");
+        let (old, new) = (generation(1.0)?, generation(2.0)?);
+        let shorter = &new[..new.len() - 1];
+        for (rewritten, message) in [
+            (&new[..], "checksum is "),
+            (&[&new[..], &[0; 8]].concat(), "checksum is "),
+            (shorter, "entry `checksum` is not one U32 at the end"),
+            (&[], "entry `parameter/x` takes bytes"),
+        ] {
+            fs::write(&path, &old)?;
+            let error = read(&path, true, || Ok(fs::write(&path, rewritten)?)).unwrap_err();
+            assert!(error.to_string().starts_with(message), "{error}");
+        }
+        // The same bytes again are no change.
+        fs::write(&path, &old)?;
+        read(&path, true, || Ok(fs::write(&path, &old)?))?;
+        // A file that is replaced is another one.
+        read(&path, true, || {
+            fs::write(folder.path().join("new"), &new)?;
+            Ok(fs::rename(folder.path().join("new"), &path)?)
+        })
+    }
+
+    #[test]
+    fn a_file_without_checksum_must_not_change() -> Tested {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("run");
+        fs::write(&path, generation(1.0)?)?;
+        read(&path, false, || Ok(()))?;
+        let touch = || {
+            let file = File::options().write(true).open(&path)?;
+            Ok(file.set_modified(file.metadata()?.modified()? + Duration::from_secs(1))?)
+        };
+        let error = read(&path, false, touch).unwrap_err();
+        let message =
+            format!("cannot read {}: the file has changed while it was read", path.display());
+        assert_eq!(error.to_string(), message);
+        let append = || Ok(fs::write(&path, [&fs::read(&path)?[..], &[0]].concat())?);
+        assert_eq!(read(&path, false, append).unwrap_err().to_string(), message);
+        Ok(())
     }
 }

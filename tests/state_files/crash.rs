@@ -31,7 +31,7 @@ const LENGTH: usize = 1 << 15;
 
 /// A checkpoint whose numbers all equal its generation, so that a mix of two would be noticed.
 #[allow(clippy::cast_precision_loss)] // small numbers
-fn checkpoint(generation: u64) -> Result<Checkpoint<f64>, adamax::Error> {
+pub(crate) fn checkpoint(generation: u64) -> Result<Checkpoint<f64>, adamax::Error> {
     let values = Array1::from_elem(LENGTH, generation as f64);
     let optimizer = Optimizer::<f64>::new(Adamax::default());
     let mut checkpoint = Checkpoint::new(optimizer.snapshot());

@@ -10,11 +10,14 @@ mod counting;
 mod crash;
 mod exact;
 mod exchange;
+#[cfg(target_os = "linux")]
+mod file_systems;
 mod fuzzed;
 mod hostile;
 mod memory;
 mod model;
 mod places;
+mod rewritten;
 mod rows;
 mod sample;
 mod whole_run;

@@ -8,13 +8,13 @@ use crate::sample;
 
 type Tested = Result<(), Box<dyn Error>>;
 
-fn generation(text: &str) -> Result<Checkpoint<f64>, adamax::Error> {
+pub(crate) fn generation(text: &str) -> Result<Checkpoint<f64>, adamax::Error> {
     let mut checkpoint = sample::small()?;
     checkpoint.add_note("generation", text)?;
     Ok(checkpoint)
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, std::io::Error> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>, std::io::Error> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());

@@ -1,13 +1,20 @@
 //! Everything of a run in one file: averages, and values of any type.
 
-use std::{collections::BTreeMap, error::Error, fmt::Debug};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt::Debug,
+    mem::ManuallyDrop,
+    panic::{self, AssertUnwindSafe},
+    thread,
+};
 
 use adamax::{
     Adamax, Average, Checkpoint, ErrorKind, Objective, Optimizer,
     schedule::{ReduceOnPlateau, Schedule},
 };
 use ndarray::{Array1, Array2, ArrayD, array};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::json;
 
 use crate::{
@@ -393,6 +400,60 @@ fn a_value_that_cannot_be_read_back_is_not_added() -> Tested {
     }
     assert_eq!(checkpoint.add_note("epoch", "4").unwrap_err().kind(), ErrorKind::Name);
     assert_eq!(checkpoint, before);
+    Ok(())
+}
+
+/// A value that panics when it is written, read or dropped.
+struct Fragile<const WHEN: u8>;
+
+const WRITTEN: u8 = 0;
+const READ: u8 = 1;
+const DROPPED: u8 = 2;
+
+impl<const WHEN: u8> Fragile<WHEN> {
+    fn pass(when: u8) {
+        if WHEN == when && !thread::panicking() {
+            // Without a message, which would stand in the output of the tests.
+            panic::resume_unwind(Box::new("a panic of the user"));
+        }
+    }
+}
+
+impl<const WHEN: u8> Serialize for Fragile<WHEN> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::pass(WRITTEN);
+        serializer.serialize_u8(WHEN)
+    }
+}
+
+impl<'de, const WHEN: u8> Deserialize<'de> for Fragile<WHEN> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer)?;
+        Self::pass(READ);
+        Ok(Fragile)
+    }
+}
+
+impl<const WHEN: u8> Drop for Fragile<WHEN> {
+    fn drop(&mut self) {
+        Self::pass(DROPPED);
+    }
+}
+
+/// A value is written, read back and dropped before it is added. All three are code of the user.
+#[test]
+fn a_panic_of_a_value_adds_nothing() -> Tested {
+    fn assert_not_added<const WHEN: u8>(checkpoint: &mut Checkpoint) {
+        let value = ManuallyDrop::new(Fragile::<WHEN>);
+        let add = || checkpoint.add_value("k", &*value).is_ok();
+        assert!(panic::catch_unwind(AssertUnwindSafe(add)).is_err(), "{WHEN}");
+    }
+    let mut checkpoint = empty();
+    assert_not_added::<WRITTEN>(&mut checkpoint);
+    assert_not_added::<READ>(&mut checkpoint);
+    assert_not_added::<DROPPED>(&mut checkpoint);
+    assert_eq!(checkpoint, empty());
+    checkpoint.add_value("k", &1)?;
     Ok(())
 }
 

@@ -15,7 +15,11 @@ use ndarray::{
     ArrayViewMut2, ArrayViewMutD, Axis, CowArray, Dimension, Ix1, Ix2, array, s,
 };
 use proptest::prelude::*;
-use std::{collections::BTreeSet, slice};
+use std::{
+    collections::BTreeSet,
+    panic::{self, AssertUnwindSafe},
+    slice,
+};
 
 // ---------------------------------------------------------------- a model of every kind
 
@@ -693,6 +697,84 @@ fn registration_is_all_or_nothing() -> Result<(), Error> {
     assert_eq!(optimizer.snapshot(), before);
     optimizer.register_all(&layers(&[2, 3]))?; // all of its names are free
     Ok(())
+}
+
+/// A model whose visits panic in the middle, if asked to.
+struct Fragile {
+    first: Array1<f64>,
+    second: Array1<f64>,
+    breaks: bool,
+}
+
+impl Tensors<f64> for Fragile {
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'_, 'a, f64>) {
+        visitor.field("first", &self.first);
+        if self.breaks {
+            panic_quietly();
+        }
+        visitor.field("second", &self.second);
+    }
+
+    fn visit_mut<'a>(&'a mut self, visitor: &mut VisitorMut<'_, 'a, f64>) {
+        visitor.field("first", &mut self.first);
+        if self.breaks {
+            panic_quietly();
+        }
+        visitor.field("second", &mut self.second);
+    }
+}
+
+/// Panics without a message, which would stand in the output of the tests.
+fn panic_quietly() -> ! {
+    panic::resume_unwind(Box::new("a panic of the user"))
+}
+
+fn assert_panics<T>(work: impl FnOnce() -> T) {
+    assert!(panic::catch_unwind(AssertUnwindSafe(work)).is_err());
+}
+
+/// Models and closures are code of the user. If it panics, nothing has changed, and all goes on.
+#[test]
+fn a_panic_of_the_user_changes_nothing() -> Result<(), Error> {
+    let mut model = Fragile { first: array![1.0], second: array![2.0, 3.0], breaks: true };
+    let gradients = [array![0.5], array![0.5, 0.5]];
+    let gradients = |breaks| {
+        let [first, second] = gradients.clone();
+        Fragile { first, second, breaks }
+    };
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let before = optimizer.snapshot();
+    assert_panics(|| optimizer.register_all(&model));
+    assert_panics(|| Averages::new(0.5, &model));
+    model.breaks = false;
+    let default = optimizer.default_group();
+    let mut names = 0;
+    assert_panics(|| {
+        optimizer.register_all_in(&model, |_| {
+            names += 1;
+            if names == 2 { panic_quietly() } else { default }
+        })
+    });
+    assert_eq!(optimizer.snapshot(), before);
+
+    // The names are free.
+    let slots = optimizer.register_all(&model)?;
+    let mut averages = Averages::new(0.5, &model)?;
+    averages.update(&model)?;
+    let before = (optimizer.snapshot(), format!("{averages:?}"), model.first.clone());
+    let fine = gradients(false);
+    assert_panics(|| _ = slots.bind_where(&mut model, &fine, |_| panic_quietly()));
+    assert_panics(|| optimizer.step(&mut slots.bind(&mut model, &gradients(true))));
+    model.breaks = true;
+    assert_panics(|| optimizer.slots(&model));
+    assert_panics(|| optimizer.step(&mut slots.bind(&mut model, &fine)));
+    assert_panics(|| averages.update(&model));
+    assert_panics(|| averages.assign_to(&mut model));
+    assert_eq!((optimizer.snapshot(), format!("{averages:?}"), model.first.clone()), before);
+
+    model.breaks = false;
+    assert_eq!(optimizer.step(&mut slots.bind(&mut model, &fine))?, Outcome::Applied);
+    averages.update(&model)
 }
 
 // ---------------------------------------------------------------- random trees
