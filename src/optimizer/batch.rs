@@ -187,7 +187,7 @@ impl<A: Real> Optimizer<A> {
             debug_assert!(group.is_some(), "groups are never removed");
             if let Some(group) = group {
                 group.prepare(t, self.lr_scale).map_err(|e| e.in_tensor(&tensor.name))?;
-                usual &= group.coefficients.is_bounded() && tensor.state.is_balanced();
+                usual &= group.coefficients.is_bounded() && tensor.state.is_usual();
             }
         }
         Ok(usual)
@@ -626,7 +626,8 @@ impl<'s, A: Real> Plan<'s, A> {
         let group = self.groups.get(tensor.group);
         debug_assert!(group.is_some(), "the batch has been checked");
         let frozen = || Coefficients::new(&Adamax::default(), t, 0.0);
-        group.map_or_else(frozen, |group| group.coefficients(t, self.lr_scale))
+        let k = group.map_or_else(frozen, |group| group.coefficients(t, self.lr_scale));
+        k.for_state(tensor.state.is_balanced())
     }
 
     /// Returns the coefficients of the next step of a tensor, whose gradient has this norm.
@@ -641,7 +642,8 @@ impl<'s, A: Real> Plan<'s, A> {
     fn shared_coefficients(self, tensor: &Tensor<A>, norm: Norm) -> Option<&'s Coefficients<A>> {
         let group = self.groups.get(tensor.group)?;
         let suits = group.are_of(tensor.state.steps() + 1, self.lr_scale)
-            && self.gradient_scale(norm) == Factor::ONE;
+            && self.gradient_scale(norm) == Factor::ONE
+            && tensor.state.is_balanced();
         suits.then_some(&group.coefficients)
     }
 
@@ -667,7 +669,7 @@ impl<'s, A: Real> Plan<'s, A> {
             own = self.coefficients(tensor, bound.norm);
             &own
         };
-        pair.step(execute, k, tensor.state.begin_step(k.keeps_balance()))
+        pair.step(execute, k, tensor.state.begin_step(k.keeps()))
     }
 
     /// Returns the step of some rows of a table, as work that can be split.
@@ -683,10 +685,10 @@ impl<'s, A: Real> Plan<'s, A> {
         let group = self.groups.get(tensor.group);
         debug_assert!(group.is_some(), "the batch has been checked");
         let (group, factor) = (group?, self.gradient_scale(norm));
-        let keeps_balance = group.coefficients.keeps_balance();
+        let (keeps, balanced) = (group.coefficients.keeps(), tensor.state.is_balanced());
         let latest = rows.latest_step(&tensor.state);
-        let arrays = rows.arrays(tensor.state.begin_step_of_rows(latest, keeps_balance));
-        Some(RowWork { group, lr_scale: self.lr_scale, factor, arrays })
+        let arrays = rows.arrays(tensor.state.begin_step_of_rows(latest, keeps));
+        Some(RowWork { group, lr_scale: self.lr_scale, factor, balanced, arrays })
     }
 }
 
@@ -695,13 +697,15 @@ struct RowWork<'s, A> {
     group: &'s GroupRule<A>,
     lr_scale: f64,
     factor: Factor,
+    /// True if the state of the table is balanced before the step.
+    balanced: bool,
     arrays: RowArrays<'s, A>,
 }
 
 impl<A: Real> RowWork<'_, A> {
     fn update<S: Observe<A>>(self) -> S {
-        let RowWork { group, lr_scale, factor, arrays } = self;
-        let k = group.coefficients.with_gradient_scale(factor);
+        let RowWork { group, lr_scale, factor, balanced, arrays } = self;
+        let k = group.coefficients.for_state(balanced).with_gradient_scale(factor);
         debug_assert!(group.lr_scale == lr_scale, "the coefficients are of this step");
         arrays.update(Latest { rule: &group.rule, lr_scale, step: group.step, k })
     }
@@ -738,8 +742,8 @@ impl<A: Real> Split for RowWork<'_, A> {
     }
 
     fn split(self) -> Result<(Self, Self), Self> {
-        let RowWork { group, lr_scale, factor, arrays } = self;
-        let part = |arrays| RowWork { group, lr_scale, factor, arrays };
+        let RowWork { group, lr_scale, factor, balanced, arrays } = self;
+        let part = |arrays| RowWork { group, lr_scale, factor, balanced, arrays };
         match arrays.split() {
             Ok((a, b)) => Ok((part(a), part(b))),
             Err(arrays) => Err(part(arrays)),
@@ -822,7 +826,7 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
         match &mut bound.lent {
             Lent::Tensor(pair) => {
                 let k = plan.coefficients(tensor, bound.norm);
-                Ok(Work::Arrays(k, pair.arrays(tensor.state.begin_step(k.keeps_balance()))))
+                Ok(Work::Arrays(k, pair.arrays(tensor.state.begin_step(k.keeps()))))
             }
             Lent::Rows(rows) => plan.rows(rows, bound.norm, tensor).map(Work::Rows).ok_or(nothing),
         }

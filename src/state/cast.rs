@@ -42,8 +42,9 @@ impl<A: Real> State<A> {
     pub fn cast<B: Real>(&self) -> Result<State<B>, Error> {
         let [m, u] = [(Role::FirstMoment, &self.m), (Role::InfNorm, &self.u)]
             .map(|(role, moment)| self.cast_moment::<B>(role, moment));
-        let (order, steps, balanced) = (self.order, self.steps, self.balanced);
-        Ok(State { m: m?, u: u?, order, steps, row_steps: self.row_steps.clone(), balanced })
+        let State { order, steps, balanced, finite, .. } = *self;
+        let row_steps = self.row_steps.clone();
+        Ok(State { m: m?, u: u?, order, steps, row_steps, balanced, finite })
     }
 
     fn cast_moment<B: Real>(

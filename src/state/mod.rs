@@ -54,6 +54,17 @@ pub struct State<A = f64> {
     row_steps: Option<Box<[u64]>>,
     /// True if no first moment is very much larger than its norm; see [`is_balanced`].
     balanced: bool,
+    /// True unless a step that was not checked may have brought in NaN or infinities.
+    finite: bool,
+}
+
+/// What a step leaves true of a state.
+#[derive(Clone, Copy)]
+pub(crate) struct Keeps {
+    /// A balanced state stays so: β₁ ≤ β₂.
+    pub(crate) balance: bool,
+    /// A finite state stays so: gradients are checked.
+    pub(crate) finite: bool,
 }
 
 /// The moments of a state that is being stepped, as slices in the order `order`.
@@ -96,7 +107,15 @@ impl<A: Real> State<A> {
     /// Returns a state of the shape `[0]`, which takes no memory.
     pub(crate) fn empty() -> Self {
         let [m, u] = [(); 2].map(|()| Array::zeros(IxDyn(&[0])));
-        State { m, u, order: Order::ROW_MAJOR, steps: 0, row_steps: None, balanced: true }
+        State {
+            m,
+            u,
+            order: Order::ROW_MAJOR,
+            steps: 0,
+            row_steps: None,
+            balanced: true,
+            finite: true,
+        }
     }
 
     /// As [`zeros_like`](State::zeros_like), but refuses a parameter if there is no memory for its
@@ -111,7 +130,7 @@ impl<A: Real> State<A> {
     ) -> Result<Self, Error> {
         let shape = order.shape_in_memory(param.shape());
         let [m, u] = placement::zeros_beside(param, &shape)?;
-        Ok(State { m, u, order, steps: 0, row_steps: None, balanced: true })
+        Ok(State { m, u, order, steps: 0, row_steps: None, balanced: true, finite: true })
     }
 
     /// Builds a state from its parts: t = `steps`, the first moment `m`, the infinity norm `u`.
@@ -145,12 +164,12 @@ impl<A: Real> State<A> {
         Ok(State::in_order(Order::to_make(&m), steps, m, u))
     }
 
-    /// Builds a state from moments in logical order of axes. They are copied unless they are in `order`
-    /// without gaps.
+    /// Builds a state from finite moments in logical order of axes. They are copied unless they are in
+    /// `order` without gaps.
     fn in_order(order: Order, steps: u64, m: Array<A, IxDyn>, u: Array<A, IxDyn>) -> Self {
         let [m, u] = [m, u].map(|moment| contiguous(order.to_memory(moment)));
         let balanced = is_balanced(&m, &u);
-        State { m, u, order, steps, row_steps: None, balanced }
+        State { m, u, order, steps, row_steps: None, balanced, finite: true }
     }
 
     /// Takes the state apart: (t, m, u). Of a state with a counter for each row, take
@@ -214,7 +233,7 @@ impl<A: Real> State<A> {
         self.u.fill(A::ZERO);
         self.steps = 0;
         self.row_steps.iter_mut().for_each(|steps| steps.fill(0));
-        self.balanced = true;
+        (self.balanced, self.finite) = (true, true);
     }
 
     /// Returns the same state in the memory order of `param`.
@@ -253,9 +272,9 @@ impl<A: Real> State<A> {
         if self.order == order {
             return self;
         }
-        let row_steps = self.row_steps.take();
+        let (row_steps, finite) = (self.row_steps.take(), self.finite);
         let (steps, m, u) = self.into_parts();
-        State { row_steps, ..State::in_order(order, steps, m, u) }
+        State { row_steps, finite, ..State::in_order(order, steps, m, u) }
     }
 
     /// Refuses a state with NaN, infinities or negative norms, which only a step under
@@ -338,7 +357,7 @@ impl<A: Real> State<A> {
         if let (Some(to), Some(from)) = (&mut self.row_steps, &other.row_steps) {
             to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         }
-        self.balanced = other.balanced;
+        (self.balanced, self.finite) = (other.balanced, other.finite);
         if self.order != other.order {
             self.order.to_logical(self.m.view_mut()).assign(&other.first_moment());
             self.order.to_logical(self.u.view_mut()).assign(&other.inf_norm());
@@ -352,10 +371,22 @@ impl<A: Real> State<A> {
         }
     }
 
-    /// Returns true if a step with moderate gradients and a moderate step size gives finite numbers.
+    /// Returns true if no quotient m/u is too large for a number.
     #[inline(always)]
     pub(crate) fn is_balanced(&self) -> bool {
         self.balanced
+    }
+
+    /// Returns true if a step with moderate gradients and a moderate step size gives finite numbers.
+    #[inline(always)]
+    pub(crate) fn is_usual(&self) -> bool {
+        self.balanced && self.finite
+    }
+
+    #[inline(always)]
+    fn keep(&mut self, keeps: Keeps) {
+        self.balanced &= keeps.balance;
+        self.finite &= keeps.finite;
     }
 
     /// Returns m and u as they lie in memory. `shape` is the shape of the parameter.
@@ -367,11 +398,11 @@ impl<A: Real> State<A> {
         })
     }
 
-    /// Counts a step and returns the moments for it. `keeps_balance` is true if β₁ ≤ β₂.
+    /// Counts a step and returns the moments for it.
     #[inline(always)]
-    pub(crate) fn begin_step(&mut self, keeps_balance: bool) -> Moments<'_, A> {
+    pub(crate) fn begin_step(&mut self, keeps: Keeps) -> Moments<'_, A> {
         self.steps += 1;
-        self.balanced &= keeps_balance;
+        self.keep(keeps);
         Moments::of(&mut self.m, &mut self.u, self.order)
     }
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use ndarray::{Array, ArrayRef, Dimension, IxDyn};
 
-use super::{Moments, State, check_moments};
+use super::{Keeps, Moments, State, check_moments};
 use crate::{
     error::{Detail, Error, Role},
     layout::{order::Order, placement},
@@ -122,14 +122,10 @@ impl<A: Real> State<A> {
     }
 
     /// Returns the moments and counters for a step of some rows. `latest` is the largest t that a row will
-    /// have; `keeps_balance` is true if β₁ ≤ β₂.
-    pub(crate) fn begin_step_of_rows(
-        &mut self,
-        latest: u64,
-        keeps_balance: bool,
-    ) -> RowMoments<'_, A> {
+    /// have.
+    pub(crate) fn begin_step_of_rows(&mut self, latest: u64, keeps: Keeps) -> RowMoments<'_, A> {
         self.steps = self.steps.max(latest);
-        self.balanced &= keeps_balance;
+        self.keep(keeps);
         let State { m, u, order, row_steps, .. } = self;
         let row_steps = row_steps.as_deref_mut().unwrap_or_default();
         RowMoments { moments: Moments::of(m, u, *order), row_steps }

@@ -182,12 +182,12 @@ impl Adamax {
     ) -> Result<Outcome, Error> {
         let mut pair = Pair::<'_, A, Gapped<'_, A>>::new(param, grad);
         let t = pair.check(state)?;
-        let k = Coefficients::new(self, t, 1.0);
+        let k = Coefficients::new(self, t, 1.0).for_state(state.is_balanced());
         k.check(self)?;
-        let is_usual = || rehearsal::is_usual(execute, &k, state.is_balanced(), pair.gradient());
+        let is_usual = || rehearsal::is_usual(execute, &k, state.is_usual(), pair.gradient());
         let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
         if outcome == Outcome::Applied {
-            pair.step::<()>(execute, &k, state.begin_step(k.keeps_balance()));
+            pair.step::<()>(execute, &k, state.begin_step(k.keeps()));
         }
         Ok(outcome)
     }

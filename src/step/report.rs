@@ -343,13 +343,13 @@ impl Adamax {
     ) -> Result<Report, Error> {
         let mut pair = Pair::<'_, A, Gapped<'_, A>>::new(param, grad);
         let t = pair.check(state)?;
-        let k = Coefficients::new(self, t, 1.0);
+        let k = Coefficients::new(self, t, 1.0).for_state(state.is_balanced());
         k.check(self)?;
         let norm = Norm::of(execute, pair.gradient());
-        let is_usual = || k.is_bounded() && state.is_balanced() && norm.is_moderate::<A>();
+        let is_usual = || k.is_bounded() && state.is_usual() && norm.is_moderate::<A>();
         let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
         let extremes = match outcome {
-            Outcome::Applied => pair.step(execute, &k, state.begin_step(k.keeps_balance())),
+            Outcome::Applied => pair.step(execute, &k, state.begin_step(k.keeps())),
             Outcome::Skipped => Extremes::of_skipped(pair.gradient()),
         };
         Ok(Report::new(outcome, norm, Factor::ONE, extremes))

@@ -8,7 +8,8 @@ use crate::{
     error::{Detail, Error},
     real::Real,
     reduce::{finite::MODERATE, norm::Factor},
-    rule::{Adamax, EpsilonPlacement, Objective, WeightDecay, range},
+    rule::{Adamax, EpsilonPlacement, NonFinite, Objective, WeightDecay, range},
+    state::Keeps,
 };
 
 /// The constants of one step of one tensor, computed in f64 and rounded once to the precision of the
@@ -38,6 +39,10 @@ pub(crate) struct Coefficients<A> {
     /// True if the step is far below the largest number, for moderate gradients and a balanced state,
     /// without L2.
     bounded: bool,
+    /// True if gradients are checked, so that a finite state stays finite.
+    checked: bool,
+    /// True if the state is balanced.
+    balanced: bool,
 }
 
 /// The guard of the divisor against zero. Without ε its placement has no meaning.
@@ -107,7 +112,15 @@ impl<A: Real> Coefficients<A> {
             upper: A::from_f64(upper),
             step_size,
             bounded: beta1 <= beta2 && step_size <= A::MODERATE_STEP,
+            checked: rule.non_finite() != NonFinite::Propagate,
+            balanced: true,
         }
+    }
+
+    /// Returns these coefficients for a state that is balanced, or is not.
+    #[inline(always)]
+    pub(crate) fn for_state(self, balanced: bool) -> Self {
+        Self { balanced, ..self }
     }
 
     /// Makes these the coefficients of another step of the same rule, with the same learning rate scale.
@@ -187,16 +200,18 @@ impl<A: Real> Coefficients<A> {
         u16::try_from(ratio.max(0) + 62).ok()
     }
 
-    /// Returns true if a state that is balanced stays so.
+    /// Returns what a step leaves true of a state.
     #[inline(always)]
-    pub(crate) fn keeps_balance(&self) -> bool {
-        self.beta1 <= self.beta2
+    pub(crate) fn keeps(&self) -> Keeps {
+        Keeps { balance: self.beta1 <= self.beta2, finite: self.checked }
     }
 
     /// Returns true if an update needs [`SPECIAL`](operations::SPECIAL) operations.
     #[inline(always)]
     pub(crate) fn is_special(&self) -> bool {
-        !self.keeps_balance() || self.gradient_rescale != A::ONE || self.step_size == A::ZERO
+        !(self.balanced && self.beta1 <= self.beta2)
+            || self.gradient_rescale != A::ONE
+            || self.step_size == A::ZERO
     }
 
     /// Returns the other [`operations`] that an update needs; those left out are neutral.
@@ -243,7 +258,7 @@ impl<A: Real> Coefficients<A> {
         let divisor = if GUARD == guard::OUTSIDE { u + self.epsilon } else { u };
         let quotient = m / divisor;
         let step = if special && quotient.abs() == A::INFINITY {
-            // Only for β₁ > β₂ can |m| be so much larger than u. The step may still be finite.
+            // Only for β₁ > β₂, or after it, can |m| be so much larger than u. The step may still be finite.
             let scaled = m / (divisor * A::LARGEST_POWER);
             let step = self.step_size * scaled * A::LARGEST_POWER;
             // 0·∞ is NaN.

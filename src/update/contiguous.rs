@@ -317,7 +317,7 @@ mod tests {
         let k = Coefficients::new(&Adamax::default(), 1, 1.0);
         let before = x.to_owned();
         let mut pair = Pair::<'_, A, Gapped<'_, A>>::new(x, g);
-        let found: Largest = pair.step(execute, &k, state.begin_step(true));
+        let found: Largest = pair.step(execute, &k, state.begin_step(k.keeps()));
         let largest =
             |values: Array2<A>| values.fold(0.0, |max: f64, value| max.max(value.abs().widen()));
         assert_eq!(found, Largest([largest(x.to_owned() - before), largest(g.to_owned())]));

@@ -223,7 +223,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
     ) -> Option<Obstacle<'s, A, IxDyn>> {
         let (x, g) = (self.parameter(), self.gradient());
         let [m, u] = state.elements(self.shapes().0);
-        rehearsal::examine(execute, k, state.is_balanced(), Operands { x, g, m, u })
+        rehearsal::examine(execute, k, state.is_usual(), Operands { x, g, m, u })
     }
 
     /// Takes a step, after everything has been checked.

@@ -89,30 +89,30 @@ impl<A: Real, D: Dimension> Obstacle<'_, A, D> {
 }
 
 /// Returns true if coefficients, state and gradient are of the usual ranges, which give finite numbers.
-/// `balanced` is that of the state.
+/// `usual_state`: the state is finite and balanced.
 #[inline(always)]
 pub(crate) fn is_usual<A: Real, D: Dimension>(
     execute: impl Execute,
     k: &Coefficients<A>,
-    balanced: bool,
+    usual_state: bool,
     g: Elements<'_, A, D>,
 ) -> bool {
-    k.is_bounded() && balanced && finite::all_below(execute, g, MODERATE)
+    k.is_bounded() && usual_state && finite::all_below(execute, g, MODERATE)
 }
 
 /// Returns the reason if a step would bring NaN or infinities into the state or the parameter: the first
 /// element, in logical order. Elements that are not finite already do not count, unless L2
-/// regularisation would spread them. `balanced` is that of the state.
+/// regularisation would spread them. `usual_state`: the state is finite and balanced.
 pub(crate) fn examine<'a, A: Real, D: Dimension>(
     execute: impl Execute,
     k: &Coefficients<A>,
-    balanced: bool,
+    usual_state: bool,
     arrays: Operands<Elements<'a, A, D>, Elements<'a, A, D>>,
 ) -> Option<Obstacle<'a, A, D>> {
     let Operands { x, g, m, .. } = arrays;
     let is_below = |array, margin| finite::all_below(execute, array, margin);
     // Ranges that rule out an overflow: first by the ratio of the moments, then by ε.
-    let of_parameter = k.margin_of_parameter().filter(|_| balanced);
+    let of_parameter = k.margin_of_parameter().filter(|_| usual_state);
     let by_ratio = || {
         of_parameter
             .is_some_and(|margin| is_below(g, MODERATE) && (!k.has_l2() || is_below(x, margin)))

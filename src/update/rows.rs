@@ -162,7 +162,7 @@ impl<'a, A: Real> Rows<'a, A> {
         coefficients: impl Fn(u64) -> Coefficients<A>,
         state: &State<A>,
     ) -> Option<Obstacle<'_, A, IxDyn>> {
-        let (shape, balanced) = (self.row(), state.is_balanced());
+        let (shape, usual) = (self.row(), state.is_usual());
         let [m, u] = [state.first_moment(), state.inf_norm()];
         let slices = match self {
             Rows::Contiguous { x, g, .. } => {
@@ -174,7 +174,7 @@ impl<'a, A: Real> Rows<'a, A> {
         self.indices().iter().enumerate().find_map(|(place, &row)| {
             let k = coefficients(row_steps.get(row).map_or(1, |steps| steps + 1));
             let examine = |arrays: Operands<Elements<'_, A, IxDyn>, Elements<'_, A, IxDyn>>| {
-                Some(rehearsal::examine(Sequential, &k, balanced, arrays)?.fault())
+                Some(rehearsal::examine(Sequential, &k, usual, arrays)?.fault())
             };
             // With L2 regularisation each step comes here.
             let fault = if let Some(slices) = slices {

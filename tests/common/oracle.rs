@@ -24,7 +24,8 @@ pub(crate) fn simple_step<A: Float>(x: A, g: A, m: A, u: A, t: u64, rule: &Adama
     step_with(correction, x, g, m, u, rule)
 }
 
-fn step_with<A: Float>(
+/// The same, for a given 1 − β₁ᵗ.
+pub(crate) fn step_with<A: Float>(
     correction: f64,
     x: A,
     mut g: A,
@@ -69,16 +70,24 @@ fn step_with<A: Float>(
     if rule.epsilon_placement() == EpsilonPlacement::Outside {
         divisor = divisor + epsilon;
     }
-    let mut change = step_size * (m / divisor);
-    if divisor == A::of(0.0) {
+    let quotient = m / divisor;
+    let quotient_overflows = quotient == A::INF || quotient == -A::INF;
+    let mut change = step_size * quotient;
+    if quotient_overflows {
+        // Its product with a small step size may be a number.
+        let scale = A::of((A::LARGEST.wide().log2().ceil() - 1.0).exp2());
+        change = step_size * (m / (divisor * scale)) * scale;
+    }
+    if divisor == A::of(0.0) || quotient_overflows && step_size == A::of(0.0) {
         change = A::of(0.0);
     }
     let mut kept = x;
     if let WeightDecay::Decoupled(lambda) = rule.weight_decay() {
         kept = A::of(1.0 - rule.learning_rate() * lambda) * x;
     }
-    // Without a learning rate, the parameter keeps its bits.
-    let mut new_x = if rule.learning_rate() == 0.0 { x } else { kept - change };
+    // Without a step size, the parameter keeps the sign of 0.
+    let stays = step_size == A::of(0.0) && change == A::of(0.0);
+    let mut new_x = if stays { kept } else { kept - change };
     let (lower, upper) = rule.bounds();
     if new_x < A::of(lower) {
         new_x = A::of(lower);

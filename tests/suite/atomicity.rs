@@ -10,7 +10,9 @@ use crate::common::{
     input::{gradients, parameters, rng},
     layout::LAYOUTS,
 };
-use adamax::{Adamax, Error, ErrorKind, NonFinite, Outcome, State, WeightDecay, adamax_step};
+use adamax::{
+    Adamax, Error, ErrorKind, NonFinite, Optimizer, Outcome, State, WeightDecay, adamax_step,
+};
 use ndarray::{ArrayD, ArrayRef, IxDyn};
 
 /// Ranks 0 to 5, with lengths around a SIMD vector and sizes around a tile.
@@ -266,4 +268,71 @@ fn a_run_continues_after_bad_steps() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// A state that a step under `Propagate` has left with NaN or infinities gives them to no finite parameter
+/// once the rule is another one: not where it is, nor in another layout, optimizer or precision.
+#[test]
+fn what_has_propagated_is_refused_by_a_rule_that_checks() -> Result<(), Error> {
+    let good: ArrayD<f64> = gradients(IxDyn(&[3, 5]), &mut rng(6));
+    for bad in [f64::NAN, f64::INFINITY] {
+        for layout in LAYOUTS {
+            let mut run = Run::<f64>::new(&[3, 5], C, layout)?;
+            let x = run.x.clone();
+            with(NonFinite::Propagate)?.step(
+                &mut run.state,
+                &mut run.x,
+                &spoiled(&good, 4, bad),
+            )?;
+            // The user has put the parameters right, but not the state.
+            run.x = x;
+            run.assert_refused("alone", &with(NonFinite::Error)?, &good, ErrorKind::NonFinite);
+            run.assert_skipped("alone", &with(NonFinite::Skip)?, &good);
+            let kind = in_a_batch(&run.state, &run.x, &good)?;
+            assert_eq!(kind, ErrorKind::NonFinite, "in a batch");
+            let kind = in_a_batch(&run.state.clone().into_rows()?, &run.x, &good)?;
+            assert_eq!(kind, ErrorKind::NonFinite, "by rows");
+            let narrow = |array: &ArrayD<f64>| array.mapv(f32::of);
+            let kind = in_a_batch(&run.state.cast()?, &narrow(&run.x), &narrow(&good))?;
+            assert_eq!(kind, ErrorKind::NonFinite, "in the other precision");
+            run.state = run.state.with_layout_of(&F.arrange(&run.x))?;
+            run.assert_refused("in other order", &Adamax::default(), &good, ErrorKind::NonFinite);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the kind of error of a step by an optimizer that has taken over a state, and with a report.
+fn in_a_batch<A: Float>(
+    state: &State<A>,
+    x: &ArrayD<A>,
+    g: &ArrayD<A>,
+) -> Result<ErrorKind, Error> {
+    let mut x = x.clone();
+    let before = x.bits();
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let all: Vec<usize> = (0..x.shape()[0]).collect();
+    let (slot, rows) = if state.row_steps().is_some() {
+        let rows = optimizer.register_rows("x", &x)?;
+        (rows.slot(), Some(rows))
+    } else {
+        (optimizer.register("x", &x)?, None)
+    };
+    optimizer.set_state(slot, state)?;
+    let [plain, reported] = [false, true].map(|reports| {
+        let bound = match rows {
+            Some(rows) => rows.bind(&mut x, &all, g),
+            None => slot.bind(&mut x, g),
+        };
+        let batch = &mut [bound];
+        let result = if reports {
+            optimizer.step_with_report(batch).map(drop)
+        } else {
+            optimizer.step(batch).map(drop)
+        };
+        result.expect_err("the state is not finite").kind()
+    });
+    assert_eq!(plain, reported);
+    assert_untouched("x", &x.bits(), &before);
+    Ok(plain)
 }

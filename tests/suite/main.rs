@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../stateful/mod.rs"]
+mod stateful;
 
 mod architecture;
 mod atomicity;
@@ -31,6 +33,7 @@ mod processes;
 mod properties;
 mod rows;
 mod schedule;
+mod sequences;
 mod snapshot;
 mod stop;
 mod surgery;

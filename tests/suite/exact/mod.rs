@@ -3,7 +3,7 @@
 
 mod arithmetic;
 
-use crate::common::{Float, input::rng};
+use crate::common::{Float, assert_same, input::rng, layout::LAYOUTS};
 use adamax::{
     Adamax, AdamaxBuilder, BiasCorrection, EpsilonPlacement, Error, ErrorKind, MaxNorm, NonFinite,
     Objective, Optimizer, Outcome, State, WeightDecay, adamax_step,
@@ -326,7 +326,7 @@ fn refuses<A: Float>(rule: &Adamax, x: f64, g: f64, message: &str) -> Result<(),
                     );
                 }
             }
-            crate::common::assert_same("x", &x, &param);
+            assert_same("x", &x, &param);
             assert_eq!((state.steps(), optimizer.state(slot).expect("own slot").steps()), (0, 0));
         }
     }
@@ -517,16 +517,72 @@ fn every_path_agrees_at_the_edges() {
             let found = rule.step(&mut state, &mut param, &gradient);
             match (&single, found) {
                 (Ok(()), Ok(_)) => {
-                    crate::common::assert_same(format!("{rule:?}"), &param, &expected);
+                    assert_same(format!("{rule:?}"), &param, &expected);
                 }
                 (Err(a), Err(b)) => {
                     refused += 1;
                     assert_eq!((a.kind(), a.value()), (b.kind(), b.value()), "{a}, {b}: {rule:?}");
-                    crate::common::assert_same("nothing has changed", &param, &x);
+                    assert_same("nothing has changed", &param, &x);
                 }
                 (a, b) => panic!("{a:?}, but {b:?}: {rule:?}, {x:?}, {g:?}"),
             }
         }
     }
     assert!(refused > 0);
+}
+
+/// Where m/u is beyond the largest number, m/u·α need not be. After steps with β₁ > β₂, or with a state from
+/// elsewhere, this happens under any rule. Short and long arrays, in every layout, with a report, in a batch
+/// and by rows, give the bits of single elements.
+#[test]
+fn a_quotient_beyond_the_largest_number_gives_one_step_on_every_path() -> Result<(), Error> {
+    fn check<A: Float>() -> Result<(), Error> {
+        let rule = Adamax::builder().learning_rate(1e-12).epsilon(0.0).build()?;
+        let (x, g) = (A::of(0.5), A::of(1e-3));
+        let (m, u) = (A::LARGEST, A::of(1e-3));
+        let expected = adamax_step(x, &g, m, u, 2, &rule)?;
+        assert!(expected.0.wide() < -1e20 && expected.0.wide().is_finite());
+        for shape in [&[1][..], &[3], &[40], &[1000], &[40, 70], &[2, 3, 50], &[700, 3]] {
+            let [x, g, m, u] = [x, g, m, u].map(|value| ArrayD::from_elem(shape, value));
+            let state = State::from_parts(1, m.clone(), u.clone())?;
+            for layout in LAYOUTS {
+                let what = format!("{shape:?} {layout:?}");
+                let g = layout.arrange(&g);
+                let assert_moved = |path: &str, x: &ArrayD<A>, state: &State<A>| {
+                    let same = |found: &ArrayD<A>, expected: A| {
+                        assert_same(format!("{path} {what}"), found, &found.mapv(|_| expected));
+                    };
+                    same(x, expected.0);
+                    same(&state.first_moment().to_owned(), expected.1);
+                    same(&state.inf_norm().to_owned(), expected.2);
+                };
+                for reports in [false, true] {
+                    let mut param = layout.arrange(&x);
+                    let mut state = state.clone().with_layout_of(&param)?;
+                    if reports {
+                        _ = rule.step_with_report(&mut state, &mut param, &g)?;
+                    } else {
+                        _ = rule.step(&mut state, &mut param, &g)?;
+                    }
+                    assert_moved("step", &param, &state);
+                }
+                let (mut param, mut table) = (layout.arrange(&x), layout.arrange(&x));
+                let mut optimizer = Optimizer::new(rule);
+                let slot = optimizer.register("tensor", &param)?;
+                let rows = optimizer.register_rows("table", &table)?;
+                optimizer.set_state(slot, &state)?;
+                optimizer.set_state(rows.slot(), &state.clone().into_rows()?)?;
+                let all: Vec<usize> = (0..shape[0]).collect();
+                let batch = &mut [slot.bind(&mut param, &g), rows.bind(&mut table, &all, &g)];
+                assert_eq!(optimizer.step(batch)?, Outcome::Applied);
+                assert_moved("slot", &param, optimizer.state(slot).expect("own slot"));
+                assert_moved("rows", &table, optimizer.state(rows.slot()).expect("own slot"));
+            }
+            let (param, ..) = adamax_step(x, &g, m, u, 2, &rule)?;
+            assert_same("function", &param, &param.mapv(|_| expected.0));
+        }
+        Ok(())
+    }
+    check::<f64>()?;
+    check::<f32>()
 }
