@@ -38,6 +38,7 @@ mod states;
 mod steps;
 mod tensors;
 
+#[cfg(feature = "safetensors")]
 use adamax::Snapshot;
 use bytes::Bytes;
 use counts::Counts;
@@ -60,6 +61,7 @@ pub(crate) trait Precision: Float {
     type Other: Precision<Other = Self>;
 
     /// Returns a snapshot that was written as JSON and read; `None` if it cannot be written.
+    #[cfg(feature = "safetensors")]
     fn through_json(snapshot: &Snapshot<Self>) -> Option<Snapshot<Self>>;
 }
 
@@ -68,15 +70,10 @@ macro_rules! precision {
         impl Precision for $float {
             type Other = $other;
 
-            #[cfg(feature = "serde")]
+            #[cfg(feature = "safetensors")]
             fn through_json(snapshot: &Snapshot<Self>) -> Option<Snapshot<Self>> {
                 let document = serde_json::to_string(snapshot).ok()?;
                 Some(serde_json::from_str(&document).expect("a document that was just written"))
-            }
-
-            #[cfg(not(feature = "serde"))]
-            fn through_json(snapshot: &Snapshot<Self>) -> Option<Snapshot<Self>> {
-                Some(snapshot.clone())
             }
         }
     };

@@ -150,6 +150,7 @@ pub(crate) struct Saved<A> {
 }
 
 impl<A: Float> Saved<A> {
+    #[cfg(feature = "safetensors")]
     pub(crate) fn is_finite(&self) -> bool {
         self.tensors.values().all(|(_, state)| state.is_finite())
     }
