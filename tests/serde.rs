@@ -12,7 +12,7 @@ mod hostile;
 #[path = "serde/rows.rs"]
 mod rows;
 
-use std::{fmt::Debug, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Debug, fs, path::PathBuf};
 
 use adamax::{
     Adamax, Average, BiasCorrection, EpsilonPlacement, Error, MaxNorm, NonFinite, Objective,
@@ -21,7 +21,13 @@ use adamax::{
 };
 use common::{Bits, Float, Layout, Model, layout::LAYOUTS, model::MIXED, repository, rules};
 use ndarray::{ArrayD, IxDyn, array};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{
+        DeserializeOwned, IntoDeserializer,
+        value::{self, MapAccessDeserializer},
+    },
+};
 use serde_json::{Value, json};
 
 const SEED: u64 = 8;
@@ -580,6 +586,21 @@ const RULE_FAULTS: &[(&str, f64, &str)] = &[
     ("lower_bound", 99.0, "lower bound is 99, but must be at most the upper bound"),
     ("upper_bound", -99.0, "lower bound is -16, but must be at most the upper bound"),
 ];
+
+/// Some formats have names as bytes.
+#[test]
+fn names_in_schedules_may_be_bytes() {
+    fn read(kind: &[u8]) -> Result<Schedule, value::Error> {
+        let arguments = BTreeMap::from([("scale", 0.5)]);
+        let document = BTreeMap::from([(kind, arguments)]).into_deserializer();
+        Schedule::deserialize(MapAccessDeserializer::new(document))
+    }
+    assert_eq!(read(b"Constant"), Ok(Schedule::constant(0.5).expect("a scale")));
+    for (unknown, named) in [(&b"Unknown"[..], "`Unknown`"), (b"\xff", "`of bytes`")] {
+        let message = read(unknown).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("unknown variant {named}, expected")), "{message}");
+    }
+}
 
 #[test]
 fn rules_are_checked() {

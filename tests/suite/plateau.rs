@@ -70,6 +70,34 @@ fn losses_that_are_not_finite_are_bad() -> Result<(), Error> {
     Ok(())
 }
 
+#[test]
+fn a_loss_at_the_threshold_is_no_gain() -> Result<(), Error> {
+    for (objective, threshold, at, beyond) in [
+        (Objective::Minimize, Threshold::Relative(0.5), 1.0, 0.75),
+        (Objective::Minimize, Threshold::Absolute(0.5), 1.5, 1.25),
+        (Objective::Maximize, Threshold::Relative(0.5), 3.0, 3.25),
+        (Objective::Maximize, Threshold::Absolute(0.5), 2.5, 2.75),
+    ] {
+        let builder = ReduceOnPlateau::builder().objective(objective).threshold(threshold);
+        let mut plateau = builder.build()?;
+        for (loss, best) in [(2.0, 2.0), (at, 2.0), (beyond, beyond)] {
+            plateau.observe(loss);
+            assert_eq!(plateau.best(), Some(best), "{objective:?}, {threshold:?}, after {loss}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reduction_as_small_as_epsilon_is_left_out() -> Result<(), Error> {
+    for (epsilon, scale) in [(0.5, 1.0), (0.25, 0.5)] {
+        let builder = ReduceOnPlateau::builder().factor(0.5).patience(0).epsilon(epsilon);
+        let mut plateau = builder.build()?;
+        assert_eq!([1.0, 1.0].map(|loss| plateau.observe(loss)), [1.0, scale]);
+    }
+    Ok(())
+}
+
 /// A best loss below 0: PyTorch would take −1 for better than −1, for ever.
 #[test]
 fn a_negative_loss_that_stays_the_same_is_bad() -> Result<(), Error> {

@@ -530,6 +530,7 @@ fn numbers_that_do_not_fit_in_f32_are_named() -> Result<(), Error> {
         let error = state(m, u)?.cast::<f32>().expect_err(message);
         assert_eq!((error.to_string().as_str(), error.kind()), (message, ErrorKind::Precision));
         assert_eq!((error.index(), error.value()), (Some(&[1, 2][..]), Some(value)));
+        assert_eq!(error.array(), message.split(" is ").next());
     }
 
     let mut x = ArrayD::<f64>::zeros(vec![2]);
