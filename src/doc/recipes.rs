@@ -681,8 +681,9 @@
 //! ```
 //!
 //! # Matrices of faer
-//! The columns of a `Mat` are slices, with gaps between them. So each column is a tensor.
-//! ```
+//! The columns of a `Mat` are slices, with gaps between them. So each column is a tensor. This program was
+//! run with faer 0.24. It is not one of the tests, because faer takes as long to compile as a quarter of them.
+//! ```ignore
 //! use adamax::{Adamax, Optimizer};
 //! use faer::Mat;
 //! use ndarray::{aview_mut1, aview1};
