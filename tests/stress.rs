@@ -23,6 +23,7 @@ use adamax::{Adamax, Error, MaxNorm, Optimizer, State, WeightDecay};
 use common::{
     bits::Snapshot,
     input::{gradients, parameters, rng},
+    panic_quietly,
 };
 use ndarray::ArrayD;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -136,11 +137,6 @@ fn builder(threads: usize) -> ThreadPoolBuilder {
 
 fn pool(threads: usize) -> ThreadPool {
     builder(threads).build().expect("threads")
-}
-
-/// Panics without a message, which would stand in the output of the tests.
-fn panic_quietly() -> ! {
-    panic::resume_unwind(Box::new("a panic of the user"))
 }
 
 // ---------------------------------------------------------------- many threads

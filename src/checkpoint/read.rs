@@ -30,7 +30,7 @@ pub(super) fn from_bytes<A: Real>(file: &[u8]) -> Result<Checkpoint<A>, Error> {
 
 pub(super) fn load<A: Real>(path: &Path) -> Result<Checkpoint<A>, Error> {
     let (file, metadata) = open(path)?;
-    let opened = Opened::of(&file, metadata, path)?;
+    let opened = Opened::of(&file, &metadata, path)?;
     let at_path = |error: Error| error.within(path.display());
     let plan = Plan::of(&opened.head, opened.data).map_err(at_path)?;
     let data = opened.data(plan.checksum.is_some())?;
@@ -40,17 +40,17 @@ pub(super) fn load<A: Real>(path: &Path) -> Result<Checkpoint<A>, Error> {
 /// Reads the arrays of any file of the format as parameters.
 pub(super) fn load_tensors(path: &Path) -> Result<Checkpoint<f64>, Error> {
     let (file, metadata) = open(path)?;
-    let opened = Opened::of(&file, metadata, path)?;
+    let opened = Opened::of(&file, &metadata, path)?;
     let at_path = |error: Error| error.within(path.display());
-    let header = Header::parse(&opened.head, opened.data).map_err(at_path)?;
-    // The checksum of another program's file would be an array like any other.
-    let Header { metadata: notes, arrays } = &header;
-    let data = opened.data(notes.contains_key(record::KEY) && arrays.contains_key(CHECKSUM))?;
-    tensors(&opened.head, header, &data).map_err(at_path)
+    let mut header = Header::parse(&opened.head, opened.data).map_err(at_path)?;
+    let checksum = leave_parameters(&mut header);
+    let data = opened.data(checksum.is_some())?;
+    let sum = checksum.map_or(Ok(()), |checksum| check_sum(&opened.head, &data, &checksum));
+    sum.and_then(|()| tensors(header, &data)).map_err(at_path)
 }
 
 /// Checks a file without holding it in memory. A file without checksum is held, and read as usual.
-pub(super) fn is_whole(file: &File, metadata: Metadata, path: &Path) -> bool {
+pub(super) fn is_whole(file: &File, metadata: &Metadata, path: &Path) -> bool {
     let check = || -> Result<bool, Error> {
         let mut opened = Opened::of(file, metadata, path)?;
         let plan = Plan::of(&opened.head, opened.data)?;
@@ -76,8 +76,8 @@ fn open(path: &Path) -> Result<(File, Metadata), Error> {
 /// A file of which nothing but the header has been read.
 struct Opened<'a> {
     file: &'a File,
-    /// What was known of the file when it was opened.
-    metadata: Metadata,
+    /// Length and time of change when the file was opened.
+    metadata: &'a Metadata,
     path: &'a Path,
     /// The file up to its data.
     head: Vec<u8>,
@@ -86,7 +86,7 @@ struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    fn of(file: &'a File, metadata: Metadata, path: &'a Path) -> Result<Self, Error> {
+    fn of(file: &'a File, metadata: &'a Metadata, path: &'a Path) -> Result<Self, Error> {
         let rest = metadata.len().saturating_sub(PREFIX as u64);
         let mut opened = Opened { file, metadata, path, head: Vec::new(), data: 0 };
         opened.head = opened.rest(PREFIX)?;
@@ -114,7 +114,7 @@ impl<'a> Opened<'a> {
     /// few milliseconds.
     fn is_unchanged(&self) -> bool {
         let state = |metadata: &Metadata| (metadata.len(), metadata.modified().ok());
-        self.file.metadata().is_ok_and(|now| state(&now) == state(&self.metadata))
+        self.file.metadata().is_ok_and(|now| state(&now) == state(self.metadata))
     }
 
     /// Reads the next bytes, as many as asked for or fewer at the end of the file.
@@ -229,16 +229,20 @@ fn counters(arrays: &mut Places, data: &[u8], name: &str) -> Result<Vec<u64>, Er
     view.and_then(|view| view.to_counters()).map_err(|fault| fault.of(&entry))
 }
 
-fn tensors(head: &[u8], header: Header, data: &[u8]) -> Result<Checkpoint<f64>, Error> {
-    let Header { metadata: mut notes, mut arrays } = header;
-    if notes.remove(record::KEY).is_some() {
-        let checksum = arrays.remove(CHECKSUM);
-        checksum.map_or(Ok(()), |checksum| check_sum(head, data, &checksum))?;
-        arrays = arrays
-            .into_iter()
-            .filter_map(|(entry, place)| Some((entry.strip_prefix(PARAMETER)?.into(), place)))
-            .collect();
-    }
+/// Leaves only the parameters of a file of this crate, under their own names. Returns the place of its
+/// checksum. In the file of another program, an array of that name is one like any other.
+fn leave_parameters(header: &mut Header) -> Option<Place> {
+    header.metadata.remove(record::KEY)?;
+    let checksum = header.arrays.remove(CHECKSUM);
+    header.arrays = mem::take(&mut header.arrays)
+        .into_iter()
+        .filter_map(|(entry, place)| Some((entry.strip_prefix(PARAMETER)?.into(), place)))
+        .collect();
+    checksum
+}
+
+fn tensors(header: Header, data: &[u8]) -> Result<Checkpoint<f64>, Error> {
+    let Header { metadata: notes, arrays } = header;
     let mut parameters = BTreeMap::new();
     for (name, place) in arrays {
         let view = place.within(data).map_err(|fault| fault.of(&name))?;
@@ -293,7 +297,7 @@ mod tests {
     /// Reads a file as `load` does, and makes a change between its header and its data.
     fn read(path: &Path, summed: bool, change: impl FnOnce() -> Tested) -> Tested {
         let (file, metadata) = open(path)?;
-        let opened = Opened::of(&file, metadata, path)?;
+        let opened = Opened::of(&file, &metadata, path)?;
         change()?;
         let data = opened.data(summed)?;
         Plan::of(&opened.head, opened.data)?.checkpoint::<f64>(&data)?;

@@ -91,7 +91,7 @@ fn renew(
 /// or none to go back to: a damaged one must not take the place of a whole one.
 fn second_name(target: &Path, kept: &Path) -> io::Result<Option<TempPath>> {
     let Ok((mut file, metadata)) = regular::open(target) else { return Ok(None) };
-    if !read::is_whole(&file, metadata.clone(), target) {
+    if !read::is_whole(&file, &metadata, target) {
         return Ok(None);
     }
     if let Ok(link) = temporary::link(target, kept) {

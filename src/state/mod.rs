@@ -58,7 +58,7 @@ pub struct State<A = f64> {
     finite: bool,
 }
 
-/// What a step leaves true of a state.
+/// The properties of a state that a step preserves.
 #[derive(Clone, Copy)]
 pub(crate) struct Keeps {
     /// A balanced state stays so: β₁ ≤ β₂.

@@ -40,6 +40,11 @@ pub(crate) fn repository() -> &'static Path {
     root.expect("a package with tests")
 }
 
+/// Panics without a message, which would stand in the output of the tests.
+pub(crate) fn panic_quietly() -> ! {
+    std::panic::resume_unwind(Box::new("a panic of the user"))
+}
+
 /// Returns a number as error messages show it: with an exponent where this is shorter.
 pub(crate) fn shown(value: f64) -> String {
     let whole = value.trunc() == value && value.abs() < 1e16;

@@ -84,26 +84,34 @@ fn smaller(a: f64, b: f64) -> f64 {
 // ---------------------------------------------------------------- the first phase
 
 fn structural_faults<A: Float>(model: &Model<A>, batch: &[Entry<A>]) -> Vec<Fault> {
-    let mut faults = Vec::new();
+    let mut faults = wrong_tensors(model, batch);
     if model.max_norm.is_some_and(|bound| rounds_to::<A>(bound.bound(), 0.0)) {
         faults.push((ErrorKind::Hyperparameter, None));
     }
-    for (place, entry) in batch.iter().enumerate() {
-        let Some(index) = entry.tensor else {
-            faults.push((ErrorKind::Foreign, None));
-            continue;
-        };
+    for entry in batch {
+        let Some(index) = entry.tensor else { continue };
         let tensor = &model.tensors[index];
-        let name = || Some(tensor.name.clone());
-        if batch[..place].iter().any(|before| before.tensor == entry.tensor) {
-            faults.push((ErrorKind::Repeated, name()));
-        }
         let kind = match next_step(tensor, entry) {
             Err(kind) => Some(kind),
             Ok(t) => (!is_in_range::<A>(&scaled_rule(model, tensor.group), t))
                 .then_some(ErrorKind::Hyperparameter),
         };
-        faults.extend(kind.map(|kind| (kind, name())));
+        faults.extend(kind.map(|kind| (kind, Some(tensor.name.clone()))));
+    }
+    faults
+}
+
+/// Returns a fault for each element that is of no tensor, or of one that the batch has already.
+pub(crate) fn wrong_tensors<A>(model: &Model<A>, batch: &[Entry<A>]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (place, entry) in batch.iter().enumerate() {
+        match entry.tensor {
+            None => faults.push((ErrorKind::Foreign, None)),
+            Some(index) if batch[..place].iter().any(|other| other.tensor == entry.tensor) => {
+                faults.push((ErrorKind::Repeated, Some(model.tensors[index].name.clone())));
+            }
+            Some(_) => {}
+        }
     }
     faults
 }
@@ -163,9 +171,9 @@ fn is_in_range<A: Float>(Scaled { rule, learning_rate }: &Scaled, t: u64) -> boo
         _ => (0.0, 0.0),
     };
     let kept = A::of(1.0 - learning_rate * decoupled).wide();
-    let small =
-        [rule.epsilon(), rule.clip_value(), l2, decoupled, rule.bounds().0, rule.bounds().1];
-    let bounds = [rule.bounds().0, rule.bounds().1];
+    let (lower, upper) = rule.bounds();
+    let bounds = [lower, upper];
+    let small = [rule.epsilon(), rule.clip_value(), l2, decoupled, lower, upper];
     !overflows::<A>(learning_rate / oracle::correction(rule, t))
         && !overflows::<A>(l2)
         && kept >= 0.0

@@ -105,25 +105,13 @@ impl Squares {
         let place = exponent_of(sum) - 52 + 2 * exponent + LOWEST;
         let place = usize::try_from(place).expect("above the lowest bit");
         let shifted = integer << (place % 64);
-        let mut carry = false;
         let parts = [low_word(shifted), low_word(shifted >> 64)];
-        for (word, part) in
-            self.words[place / 64..].iter_mut().zip(parts.into_iter().chain([0; WORDS]))
-        {
-            let (sum, over) = word.overflowing_add(part);
-            let (sum, over_again) = sum.overflowing_add(u64::from(carry));
-            (*word, carry) = (sum, over || over_again);
-        }
+        add_words(&mut self.words[place / 64..], parts.into_iter().chain([0; WORDS]));
     }
 
     /// Adds another sum.
     pub(crate) fn join(&mut self, other: &Self) {
-        let mut carry = false;
-        for (word, other) in self.words.iter_mut().zip(&other.words) {
-            let (sum, over) = word.overflowing_add(*other);
-            let (sum, over_again) = sum.overflowing_add(u64::from(carry));
-            (*word, carry) = (sum, over || over_again);
-        }
+        add_words(&mut self.words, other.words.iter().copied());
         self.special += other.special;
     }
 
@@ -147,6 +135,16 @@ impl Squares {
         let rounded = nearest(highest);
         let half = (exponent_of(rounded) + power).div_euclid(2);
         Norm { sum: rounded * power_of_two(power - 2 * half), exponent: half }
+    }
+}
+
+/// Adds an integer to another one, lowest word first.
+fn add_words(to: &mut [u64], words: impl Iterator<Item = u64>) {
+    let mut carry = false;
+    for (word, other) in to.iter_mut().zip(words) {
+        let (sum, over) = word.overflowing_add(other);
+        let (sum, over_again) = sum.overflowing_add(u64::from(carry));
+        (*word, carry) = (sum, over || over_again);
     }
 }
 

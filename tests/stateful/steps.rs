@@ -5,7 +5,7 @@ use super::{
     batch::Planned,
     bytes::Bytes,
     counts::End,
-    forecast::{Entry, Fault, Forecast, forecast},
+    forecast::{Entry, Fault, Forecast, forecast, wrong_tensors},
     machine::{Machine, agree, agree_state},
     model::{Figures, Model, Place},
 };
@@ -176,19 +176,7 @@ impl<A: Precision> Machine<'_, A> {
         if method != Method::StepAll {
             return None;
         }
-        let mut faults = Vec::new();
-        for (place, entry) in entries.iter().enumerate() {
-            match entry.tensor {
-                None => faults.push((ErrorKind::Foreign, None)),
-                Some(index)
-                    if entries[..place].iter().any(|other| other.tensor == entry.tensor) =>
-                {
-                    faults
-                        .push((ErrorKind::Repeated, Some(self.model.tensors[index].name.clone())));
-                }
-                Some(_) => {}
-            }
-        }
+        let mut faults = wrong_tensors(&self.model, entries);
         if faults.is_empty() {
             let is_there = |index| entries.iter().any(|entry| entry.tensor == Some(index));
             let left_out = (0..self.subjects.len()).find(|&index| !is_there(index));

@@ -4,7 +4,7 @@ use crate::common::{
     Bits, Float, Layout, assert_same, assert_untouched,
     input::{gradients, parameters, rng},
     layout::LAYOUTS,
-    repeatable,
+    panic_quietly, repeatable,
 };
 use adamax::{
     Adamax, Average, Averages, Error, ErrorKind, Group, MaxNorm, Optimizer, Outcome, Real, Tensors,
@@ -722,11 +722,6 @@ impl Tensors<f64> for Fragile {
         }
         visitor.field("second", &mut self.second);
     }
-}
-
-/// Panics without a message, which would stand in the output of the tests.
-fn panic_quietly() -> ! {
-    panic::resume_unwind(Box::new("a panic of the user"))
 }
 
 fn assert_panics<T>(work: impl FnOnce() -> T) {

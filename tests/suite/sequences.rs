@@ -1,7 +1,7 @@
 //! Random sequences of calls, beside a naive model: see `tests/stateful`.
 //!
-//! `PROPTEST_CASES` sets another number of sequences. A failure shows the shortest bytes that fail. This counts ten million
-//! operations, or as many as `ADAMAX_OPERATIONS` says:
+//! `PROPTEST_CASES` sets another number of sequences. A failure shows the shortest bytes that fail. This command
+//! counts ten million operations, or as many as `ADAMAX_OPERATIONS` says:
 //!
 //! ```text
 //! cargo test --release --all-features --test suite -- --ignored --nocapture ten_million_operations
