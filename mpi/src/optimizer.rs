@@ -17,7 +17,7 @@ use crate::{
     plan::{Owners, Plan},
     slot::{Key, ShardedSlot},
     sum::{Combination, Reduction},
-    transport::{Transport, TransportError},
+    transport::{Transport, link::Link},
     words::{Signature, Words},
 };
 
@@ -78,7 +78,7 @@ use crate::{
 pub struct ShardedOptimizer<A, T> {
     /// The mark of the slots that belong to this optimizer.
     pub(crate) id: usize,
-    pub(crate) transport: T,
+    pub(crate) transport: Link<T>,
     /// The parts of this rank.
     pub(crate) inner: Optimizer<A>,
     pub(crate) tensors: Vec<Tensor>,
@@ -93,8 +93,6 @@ pub struct ShardedOptimizer<A, T> {
     pub(crate) plan: Plan,
     pub(crate) words: Words,
     pub(crate) buffers: Buffers<A>,
-    /// True after a message has failed: the ranks may no longer agree on the next one.
-    pub(crate) broken: bool,
 }
 
 /// A tensor, and the part of this rank.
@@ -154,7 +152,7 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
         let inner = Optimizer::new(rule);
         ShardedOptimizer {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            transport,
+            transport: Link::new(transport),
             groups: vec![inner.default_group()],
             inner,
             tensors: Vec::new(),
@@ -166,7 +164,6 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
             plan: Plan::default(),
             words: Words::default(),
             buffers: Buffers::default(),
-            broken: false,
         }
     }
 
@@ -185,7 +182,7 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
     /// Returns the transport, for messages of the program's own between two calls. All ranks must send
     /// and receive them at the same place.
     pub fn transport_mut(&mut self) -> &mut T {
-        &mut self.transport
+        &mut self.transport.transport
     }
 
     /// Returns the group of the tensors that [`register`](ShardedOptimizer::register) adds.
@@ -410,7 +407,7 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
             }
             sent
         };
-        self.note(result.map_err(Error::from))
+        Ok(result?)
     }
 }
 
@@ -425,10 +422,6 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
         refusal: Result<(), Refusal>,
         explain: impl FnOnce(&Optimizer<A>, &[Tensor], &mut Manifest),
     ) -> Result<(), Error> {
-        if self.broken {
-            let text = "an earlier message has failed, so the job must be started again";
-            return Err(TransportError::new(text).into());
-        }
         let signature = self.signature(call).with(content.word());
         let Self { transport, words, inner, tensors, groups, reduction, combination, .. } = self;
         let manifest = || {
@@ -446,21 +439,13 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
             explain(inner, tensors, &mut manifest);
             manifest
         };
-        let result = crate::agreement::agree(transport, words, signature, refusal, manifest);
-        self.note(result)
+        crate::agreement::agree(transport, words, signature, refusal, manifest)
     }
 
     /// Agrees on the result of what this rank has done for itself.
     pub(crate) fn agree_on_result(&mut self, result: Result<(), Refusal>) -> Result<(), Error> {
         let Self { transport, words, .. } = self;
-        let agreed = crate::agreement::agree_on_result(transport, words, result);
-        self.note(agreed)
-    }
-
-    /// Notes that a message has failed.
-    pub(crate) fn note<R>(&mut self, result: Result<R, Error>) -> Result<R, Error> {
-        self.broken |= matches!(result, Err(Error::Transport(_)));
-        result
+        crate::agreement::agree_on_result(transport, words, result)
     }
 
     /// Returns what stands for a call and all settings.

@@ -1,6 +1,9 @@
 //! The whole state of a run: put together from the parts of all ranks, saved, and taken apart again.
 
-use std::path::Path;
+use std::{
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+};
 
 use adamax::{Error as CoreError, Snapshot, State};
 use ndarray::{ArrayD, ArrayView, IxDyn};
@@ -12,7 +15,7 @@ use crate::{
     exchange,
     optimizer::{Call, ShardedOptimizer, Tensor, describe},
     runs::copy_out,
-    transport::{Transport, TransportError},
+    transport::Transport,
     words::Signature,
 };
 
@@ -87,6 +90,9 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
     /// # Errors
     /// As [`snapshot`](ShardedOptimizer::snapshot); [`Error::Refused`] with the error of `save`.
     ///
+    /// # Panics
+    /// If `save` panics. The other ranks get [`Error::Refused`].
+    ///
     /// # Examples
     /// ```
     /// use adamax::{Adamax, Checkpoint};
@@ -115,7 +121,15 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
     ) -> Result<(), Error> {
         let (snapshot, mut result) = self.gather(Call::SnapshotOnRoot, Some(ROOT))?;
         if self.rank() == ROOT && result.is_ok() {
-            result = save(snapshot).map_err(|error| Refusal::from(&error));
+            let saved = panic::catch_unwind(AssertUnwindSafe(|| save(snapshot)));
+            result = match saved {
+                Ok(saved) => saved.map_err(|error| Refusal::from(&error)),
+                Err(panic) => {
+                    // The other ranks wait for the result.
+                    _ = self.agree_on_result(Err(Refusal::new("the function that saves panicked")));
+                    panic::resume_unwind(panic)
+                }
+            };
         }
         self.agree_on_result(result)
     }
@@ -171,12 +185,12 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
         let Self { transport, inner, tensors, numbers, .. } = self;
         let rank = transport.rank();
         let mut fault = Ok(());
-        let whole = inner.snapshot().map_states(|name, state| {
+        let whole: Result<_, Error> = inner.snapshot().map_states(|name, state| {
             let tensor = numbers.get(name).and_then(|&number| tensors.get(number));
             let Some(Tensor { part, owners, .. }) = tensor else { return Ok(state.clone()) };
             let here = root.is_none_or(|root| root == rank);
             let length = if here { part.shape().iter().product() } else { 0 };
-            let mut gather = |own: ArrayView<'_, A, IxDyn>| -> Result<Vec<A>, TransportError> {
+            let mut gather = |own: ArrayView<'_, A, IxDyn>| -> Result<Vec<A>, Error> {
                 let own: Vec<A> = own.iter().copied().collect();
                 let mut whole = vec![A::zeroed(); length];
                 let part_of = |rank| owners.of(rank);
@@ -201,8 +215,7 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
                 state.clone()
             }))
         });
-        let whole = self.note(whole.map_err(|error: TransportError| Error::from(error)))?;
-        Ok((whole, fault))
+        Ok((whole?, fault))
     }
 
     fn restore_result(&mut self, snapshot: Result<&Snapshot<A>, Refusal>) -> Result<(), Error> {
@@ -228,7 +241,7 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
             debug_assert!(undone.is_ok(), "an optimizer takes its own snapshot");
         }
         self.rules = None;
-        self.note(agreed)
+        agreed
     }
 
     /// Returns a snapshot of this rank's parts of the states. A tensor that is not registered stays whole.

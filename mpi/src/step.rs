@@ -47,8 +47,7 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
     /// # Examples
     /// See [`ShardedOptimizer`].
     pub fn step(&mut self, batch: &mut [ShardedBound<'_, A>]) -> Result<Outcome, Error> {
-        let result = self.step_with(Call::Step, batch);
-        self.note(result).map(|(outcome, _)| outcome)
+        self.step_with(Call::Step, batch).map(|(outcome, _)| outcome)
     }
 
     /// Takes a [`step`](ShardedOptimizer::step), and says what it did. The report is that of one process.
@@ -60,8 +59,7 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
     /// As [`step`](ShardedOptimizer::step), two more reads of this rank's part of the summed gradients,
     /// and one more short message.
     pub fn step_with_report(&mut self, batch: &mut [ShardedBound<'_, A>]) -> Result<Report, Error> {
-        let result = self.step_with(Call::StepWithReport, batch);
-        let (_, report) = self.note(result)?;
+        let (_, report) = self.step_with(Call::StepWithReport, batch)?;
         report.ok_or_else(|| {
             let message = "there is no report".to_owned();
             Error::Refused { rank: self.rank(), tensor: None, message }

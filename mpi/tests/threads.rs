@@ -6,7 +6,12 @@ mod checks;
 use adamax::Adamax;
 use adamax_mpi::{Error, ShardedOptimizer, Threads, Transport, TransportError};
 use ndarray::{Array1, array};
-use std::{sync::mpsc::channel, thread, time::Duration};
+use std::{
+    panic::{self, AssertUnwindSafe, resume_unwind},
+    sync::mpsc::channel,
+    thread,
+    time::Duration,
+};
 
 const RANKS: [usize; 5] = [1, 2, 3, 4, 7];
 
@@ -78,16 +83,27 @@ checks! {
     slots: "a communicator and its slots",
 }
 
-/// A transport whose messages fail after some time.
+/// A transport whose messages fail after some time, each in the same way.
 struct Failing {
     inner: Threads,
     left: usize,
+    failure: Failure,
 }
+
+type Failure = fn() -> Result<(), TransportError>;
+const ERROR: Failure = || Err(TransportError::new("cable cut"));
+/// Without a message on the screen.
+const PANIC: Failure = || resume_unwind(Box::new("cable cut"));
 
 impl Failing {
     fn count(&mut self) -> Result<(), TransportError> {
-        self.left = self.left.checked_sub(1).ok_or_else(|| TransportError::new("cable cut"))?;
-        Ok(())
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => (self.failure)(),
+        }
     }
 }
 
@@ -125,8 +141,8 @@ fn after_a_message_that_failed_nothing_is_tried_again() {
             on_all(3, "a message that fails", move |inner| {
                 let left = if inner.rank() == failing { left } else { usize::MAX };
                 let rank = inner.rank();
-                let mut optimizer =
-                    ShardedOptimizer::new(Failing { inner, left }, Adamax::default());
+                let transport = Failing { inner, left, failure: ERROR };
+                let mut optimizer = ShardedOptimizer::new(transport, Adamax::default());
                 let (mut x, g) = (Array1::<f64>::zeros(4000), Array1::ones(4000));
                 let slot = optimizer.register("x", &x).expect("a new name");
                 let failed =
@@ -143,6 +159,63 @@ fn after_a_message_that_failed_nothing_is_tried_again() {
                 assert!(optimizer.snapshot().is_err() && optimizer.broadcast(&mut x).is_err());
             });
         }
+    }
+}
+
+/// A caller who catches the panic of a transport cannot go on with ranks that expect another message.
+#[test]
+fn after_a_message_that_panicked_nothing_is_tried_again() {
+    for failing in 0..3 {
+        for left in 0..12 {
+            on_all(3, "a message that panics", move |inner| {
+                if inner.rank() != failing {
+                    let mut optimizer = ShardedOptimizer::new(inner, Adamax::default());
+                    let (mut x, g) = (Array1::<f64>::zeros(4000), Array1::ones(4000));
+                    let slot = optimizer.register("x", &x).expect("a new name");
+                    let failed =
+                        (0..10).any(|_| optimizer.step(&mut [slot.bind(&mut x, &g)]).is_err());
+                    assert!(failed, "the other rank is gone");
+                    return;
+                }
+                let transport = Failing { inner, left, failure: PANIC };
+                let mut optimizer = ShardedOptimizer::new(transport, Adamax::default());
+                let (mut x, g) = (Array1::<f64>::zeros(4000), Array1::ones(4000));
+                let slot = optimizer.register("x", &x).expect("a new name");
+                let mut step = || optimizer.step(&mut [slot.bind(&mut x, &g)]);
+                let panicked =
+                    (0..10).any(|_| panic::catch_unwind(AssertUnwindSafe(&mut step)).is_err());
+                assert!(panicked, "a message panics");
+                let later = step().unwrap_err();
+                assert!(later.to_string().contains("an earlier message has failed"), "{later}");
+                assert!(optimizer.snapshot().is_err() && optimizer.broadcast(&mut x).is_err());
+            });
+        }
+    }
+}
+
+/// The other ranks do not wait for a function that panicked, and all can go on.
+#[test]
+fn a_function_that_panics_while_it_saves_is_an_error_on_the_others() {
+    for size in [1, 2, 3] {
+        on_all(size, "a panic while saving", move |transport| {
+            let rank = transport.rank();
+            let mut optimizer = ShardedOptimizer::new(transport, Adamax::default());
+            let (mut x, g) = (array![1.0, 2.0], array![0.5, 0.5]);
+            let slot = optimizer.register("x", &x).expect("a new name");
+            let save = || optimizer.save_with(|_| resume_unwind(Box::new("no ink")));
+            match panic::catch_unwind(AssertUnwindSafe(save)) {
+                Err(payload) => {
+                    assert_eq!((rank, payload.downcast_ref()), (0, Some(&"no ink")));
+                }
+                Ok(saved) => {
+                    let text = "the function that saves panicked";
+                    let refused = saved.unwrap_err();
+                    assert!(matches!(refused, Error::Refused { rank: 0, .. }), "{refused}");
+                    assert!(rank > 0 && refused.to_string().contains(text), "{refused}");
+                }
+            }
+            optimizer.step(&mut [slot.bind(&mut x, &g)]).expect("a step");
+        });
     }
 }
 

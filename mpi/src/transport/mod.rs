@@ -1,5 +1,6 @@
 //! Messages between ranks: the trait that an engine implements, and the errors of messages.
 
+pub(crate) mod link;
 #[cfg(feature = "mpi")]
 pub(crate) mod mpi;
 pub(crate) mod threads;
@@ -9,7 +10,8 @@ use core::fmt;
 /// Messages between the ranks of a job.
 ///
 /// [`MpiTransport`](crate::MpiTransport) sends them by MPI, [`Threads`](crate::Threads) between the
-/// threads of one process. Another engine needs four functions.
+/// threads of one process. Another engine needs four functions. If one of them panics, its message has failed:
+/// an optimizer sends no other one.
 ///
 /// All ranks call the same functions in the same order, with lengths that fit each other. A
 /// [`ShardedOptimizer`](crate::ShardedOptimizer) does so, because the ranks agree first.
