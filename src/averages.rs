@@ -17,7 +17,7 @@ use crate::{
 /// The [`Average`]s of all tensors of a model.
 ///
 /// Formula, precision and memory order are those of one average, for each tensor. All calls take all
-/// tensors or none.
+/// tensors or none. Only a [`visit`](Tensors::visit) of your own that panics half-way leaves a part done.
 ///
 /// # Examples
 /// ```
