@@ -130,8 +130,8 @@ fn repeat(repetitions: u32, expected: Outcome, mut step: impl FnMut() -> Outcome
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<_> = std::env::args().skip(1).collect();
-    // `cargo bench` passes the same arguments to all benches.
-    if arguments.iter().any(|argument| argument == "--bench") {
+    // Cargo passes the same arguments to all benches.
+    if arguments.iter().any(|argument| ["--bench", "--test"].contains(&&argument[..])) {
         arguments.clear();
     }
     match &arguments[..] {

@@ -15,7 +15,7 @@ use adamax::{
 };
 use common::{
     Batch, ByHand, Layout, Library, MAX_NORM, Number,
-    group::{enter, group},
+    group::{enter, group, is_wanted},
     input::{gradients, parameters},
     unchecked,
 };
@@ -56,6 +56,9 @@ where
     [usize; N]: IntoDimension,
 {
     let shape = lengths.into_dimension();
+    if !is_wanted(shape.size()) {
+        return;
+    }
     let name = lengths.map(|length| length.to_string()).join("x");
     let mut group = group::<A>(criterion, &name, shape.size());
     for (name, param, grad) in PAIRS {

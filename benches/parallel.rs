@@ -9,7 +9,7 @@ mod common;
 use adamax::ndarray::Ix1;
 use common::{
     Batch, Library, Number, Set,
-    group::{enter, group},
+    group::{enter, group, is_wanted},
     unchecked,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -17,7 +17,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 const SIZES: [usize; 3] = [131_072, 1 << 20, 1 << 24];
 
 fn tensor<A: Number>(criterion: &mut Criterion) {
-    for size in SIZES {
+    for size in SIZES.into_iter().filter(|&size| is_wanted(size)) {
         let mut group = group::<A>(criterion, &format!("{size} threads"), size);
         let library = || Library::<A, Ix1>::flat(unchecked(), size);
         enter(&mut group, "serial", library, Library::step, Library::check);

@@ -21,7 +21,7 @@ mod common;
 use adamax::{Adamax, ndarray::Ix1};
 use common::{
     Batch, Choice, Layout, MAX_NORM, Number, Set, Size, TableRows,
-    group::{enter, group},
+    group::{enter, group, is_test},
     input::{gradients, parameters, shaped},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -36,10 +36,6 @@ const LARGEST: usize = 64;
 
 /// The table that is also stepped as a whole.
 const WHOLE: Size = Size { rows: 10_000, length: 64, named: 1000 };
-
-fn is_test() -> bool {
-    std::env::args().any(|argument| argument == "--test")
-}
 
 /// Returns the size, or a small one with the same length of a row if this is a test.
 fn scaled(size: Size) -> Size {

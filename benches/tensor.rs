@@ -12,7 +12,7 @@ mod common;
 use adamax::{Adamax, WeightDecay, ndarray::Ix1};
 use common::{
     Batch, ByHand, Library, MAX_NORM, Number, Set,
-    group::{enter, group},
+    group::{enter, group, is_wanted},
     unchecked,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -30,7 +30,7 @@ fn sizes<A: Number>(criterion: &mut Criterion) {
         ("decoupled", decoupled.build().expect("in range")),
         ("bounded", unchecked().to_builder().bounds(-0.5, 0.5).build().expect("in range")),
     ];
-    for size in SIZES {
+    for size in SIZES.into_iter().filter(|&size| is_wanted(size)) {
         let mut group = group::<A>(criterion, &size.to_string(), size);
         for (name, rule) in rules {
             enter(

@@ -8,6 +8,20 @@ use super::{Number, check::STEPS};
 /// minutes.
 const LARGE: usize = 1 << 22;
 
+/// With `--test`, work on more elements than this is left out, because the program may be compiled without
+/// optimisation. It is enough for threads.
+const LARGEST_TEST: usize = 1 << 18;
+
+/// Returns true if the benches run once each, only to see that they work.
+pub(crate) fn is_test() -> bool {
+    std::env::args().any(|argument| argument == "--test")
+}
+
+/// Returns true unless work on this number of elements is left out.
+pub(crate) fn is_wanted(elements: usize) -> bool {
+    elements <= LARGEST_TEST || !is_test()
+}
+
 /// Creates a group for work on this number of elements. Criterion prints the memory bandwidth.
 pub(crate) fn group<'c, A: Number>(
     criterion: &'c mut Criterion,

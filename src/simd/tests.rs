@@ -94,12 +94,14 @@ fn bits_of_steps<A: Real>(
 #[test]
 fn every_instruction_set_gives_the_same_bits() {
     fn same<A: Real>() {
-        // Shorter than a vector, whole vectors, and vectors with a rest.
-        for shape in [(1, 1), (1, 7), (3, 16), (5, 67), (40, 37)] {
+        // Shorter than a vector, whole vectors, and vectors with a rest. Without optimisation, the long one tells
+        // nothing more.
+        let shapes = [(1, 1), (1, 7), (3, 16), (5, 67), (40, 37)];
+        for shape in &shapes[..if cfg!(debug_assertions) { 4 } else { 5 }] {
             for (number, rule) in rules().iter().enumerate() {
                 for (odd, reports) in [(false, false), (true, false), (false, true), (true, true)] {
                     let bits = |level: Level| {
-                        level.within(|| bits_of_steps::<A>(rule, shape, odd, reports))
+                        level.within(|| bits_of_steps::<A>(rule, *shape, odd, reports))
                     };
                     let baseline = bits(Level::Baseline);
                     for level in [Level::Avx2, Level::Avx512] {
