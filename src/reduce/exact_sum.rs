@@ -212,4 +212,25 @@ mod tests {
         assert!(rest.is_empty());
         assert!(ExactSum::read_words(&mut rest).is_none());
     }
+
+    /// Each fault by itself: words may come from another program.
+    #[test]
+    fn other_words_are_no_sum() {
+        let read = |words: &[u64]| ExactSum::read_words(&mut &*words).is_some();
+        let most = u64::try_from(ExactSum::ZERO.digits.len()).unwrap();
+        assert!(read(&[3, 1, 0, 7]) && read(&[0, 0, f64::INFINITY.to_bits()]));
+        assert!(read(&[0, 0, f64::NAN.to_bits()]) && read(&[most - 1, 1, 0, 7]));
+        for (what, words) in [
+            ("a special value that no sum has", &[0, 0, 1_f64.to_bits()][..]),
+            ("a highest digit of 0", &[3, 2, 0, 7, 0]),
+            ("a digit that is too large", &[3, 1, 0, 1 << WIDTH]),
+            ("fewer digits than announced", &[3, 2, 0, 7]),
+            ("a place beyond the last", &[most, 1, 0, 7]),
+            ("places that overflow", &[u64::MAX, 1, 0, 7]),
+            ("a count that overflows", &[3, u64::MAX, 0, 7]),
+            ("no special value", &[3, 1]),
+        ] {
+            assert!(!read(words), "{what}");
+        }
+    }
 }
