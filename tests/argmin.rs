@@ -1181,6 +1181,31 @@ fn special_values_are_kept_within_bounds() {
     assert_eq!(bits, kept);
 }
 
+/// Bounds that are equal as numbers differ in the sign of 0, which a step writes.
+#[test]
+fn each_bound_keeps_the_sign_of_its_zero() {
+    let plane = Plane { gradient: vec![1.0; 3], cost: 0.0 };
+    let solver = bounded(&vec![0.0, -0.0, 0.0], &vec![1.0; 3]);
+    let result = Executor::new(plane, solver)
+        .configure(|state| state.param(vec![1e-4; 3]).max_iters(1))
+        .run()
+        .unwrap();
+    let end = result.state().get_param().unwrap();
+    let signs: Vec<bool> = end.iter().map(|x| *x == 0.0 && x.is_sign_negative()).collect();
+    assert_eq!(signs, [false, true, false], "{end:?}");
+}
+
+/// Without bounds, nothing of the gradient is held back, and there is no figure for it.
+#[test]
+fn without_bounds_there_is_no_projected_gradient() {
+    let mut problem = Problem::new(Plane { gradient: vec![1.0], cost: 0.0 });
+    let mut solver = AdamaxSolver::new(rule(0.05));
+    let state: On<Vec<f64>> = IterState::new().param(vec![0.5]);
+    let (state, _) = solver.init(&mut problem, state).unwrap();
+    let (_, kv) = solver.next_iter(&mut problem, state).unwrap();
+    assert!(kv.unwrap().get("projected_gradient_norm").is_none());
+}
+
 /// In `f32`, 0.1 is above the number. A parameter there stands at its bound.
 #[test]
 fn a_bound_is_rounded_to_the_parameter() {

@@ -602,6 +602,25 @@ fn names_in_schedules_may_be_bytes() {
     }
 }
 
+/// Some formats have indices in place of names.
+#[test]
+fn indices_of_schedules_are_checked() {
+    let read = |index: u32| {
+        let document: value::U32Deserializer<value::Error> = index.into_deserializer();
+        Schedule::deserialize(document).unwrap_err().to_string()
+    };
+    let names =
+        serde_json::from_value::<Schedule>(json!({ "Unknown": 0 })).unwrap_err().to_string();
+    let kinds = u32::try_from(names.matches("`, `").count() + 1).unwrap();
+    assert!(kinds > 5, "{names}");
+    // A kind that is known wants arguments, which a number by itself does not have.
+    assert!((0..kinds).all(|index| read(index).starts_with("invalid type: unit variant")));
+    for index in [kinds, kinds + 1, u32::MAX] {
+        let expected = format!("integer `{index}`, expected the index of a kind of schedule");
+        assert_eq!(read(index), format!("invalid value: {expected}"));
+    }
+}
+
 #[test]
 fn rules_are_checked() {
     let good = Adamax::pytorch().to_builder().bounds(-16.0, 32.0).build().expect("in range");

@@ -126,6 +126,13 @@ fn the_worst_entry_is_named() {
 }
 
 #[test]
+fn of_equal_deviations_the_first_is_named() {
+    let wrong = array![-1.0, -1.0, -1.0];
+    let check = check_gradient(&Array1::zeros(3), &wrong, |x| x.sum()).unwrap();
+    assert_eq!(check.index(), [0], "{check}");
+}
+
+#[test]
 fn a_wrong_sign_deviates_by_two() {
     let x = point(&[4]);
     let check = check_gradient(&x, &-gradient_of_waves(&x), waves).unwrap();

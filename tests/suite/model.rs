@@ -724,6 +724,70 @@ impl Tensors<f64> for Fragile {
     }
 }
 
+/// A model whose field has its name at another address in each visit, and perhaps an empty list beside its tensor.
+struct Shifting {
+    list: Option<Vec<Array1<f64>>>,
+    tensor: Array1<f64>,
+}
+
+impl Shifting {
+    fn name() -> &'static str {
+        String::from("inner").leak()
+    }
+}
+
+impl Tensors<f64> for Shifting {
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'_, 'a, f64>) {
+        self.list.iter().for_each(|list| visitor.field("list", list));
+        visitor.field(Self::name(), &self.tensor);
+    }
+
+    fn visit_mut<'a>(&'a mut self, visitor: &mut VisitorMut<'_, 'a, f64>) {
+        self.list.iter_mut().for_each(|list| visitor.field("list", list));
+        visitor.field(Self::name(), &mut self.tensor);
+    }
+}
+
+#[test]
+fn names_are_compared_by_their_letters_and_empty_lists_do_not_count() -> Result<(), Error> {
+    let model = |list| Shifting { list, tensor: array![1.0, 2.0] };
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slots = optimizer.register_all(&model(None))?;
+    for list in [None, Some(vec![])] {
+        let (mut model, gradients) = (model(list.clone()), model(list));
+        optimizer.step(&mut slots.bind(&mut model, &gradients))?;
+        assert!(optimizer.slots(&model).is_ok());
+    }
+    Ok(())
+}
+
+/// A list that shows a tensor of its own behind its items, without a further level.
+struct WithTotal(Vec<Array1<f64>>, Array1<f64>);
+
+impl Tensors<f64> for WithTotal {
+    fn visit<'a>(&'a self, visitor: &mut Visitor<'_, 'a, f64>) {
+        visitor.field("items", &self.0);
+        visitor.array(&self.1);
+    }
+
+    fn visit_mut<'a>(&'a mut self, visitor: &mut VisitorMut<'_, 'a, f64>) {
+        visitor.field("items", &mut self.0);
+        visitor.array(&mut self.1);
+    }
+}
+
+#[test]
+fn an_empty_list_beside_a_tensor_without_a_level_does_not_count() -> Result<(), Error> {
+    let plain = vec![array![1.0]];
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slots = optimizer.register_all(&plain)?;
+    let mut model = vec![WithTotal(vec![], array![1.0])];
+    let gradients = vec![WithTotal(vec![], array![0.5])];
+    optimizer.step(&mut slots.bind(&mut model, &gradients))?;
+    assert!(model[0].1[0] < 1.0);
+    Ok(())
+}
+
 fn assert_panics<T>(work: impl FnOnce() -> T) {
     assert!(panic::catch_unwind(AssertUnwindSafe(work)).is_err());
 }

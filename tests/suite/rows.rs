@@ -525,6 +525,7 @@ fn registration_refuses_what_has_no_rows() {
     let mut optimizer = Optimizer::<f64>::new(Adamax::default());
     let error = optimizer.register_rows("x", &ndarray::arr0(1.0)).unwrap_err();
     assert_eq!(error.to_string(), "tensor `x`: parameter has no axis, so it has no rows");
+    assert_eq!(error.array(), Some("parameter"));
     // As many rows as there are numbers, each empty.
     let row = Array1::<f64>::zeros(0);
     let huge = row.broadcast((1 << 50, 0)).unwrap();
