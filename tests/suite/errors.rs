@@ -510,6 +510,10 @@ fn settings_tell_their_name_and_value() -> Result<(), Error> {
     let of =
         |setting, value| Facts { setting: Some(setting), value, ..only(ErrorKind::Hyperparameter) };
     assert_facts(BETA1(1.5).build(), &of("beta1", Some(1.5)));
+    // Beyond the numbers of which each digit counts, an exponent.
+    let digits = |value| BETA1(value).build().unwrap_err().to_string();
+    assert!(digits(9e15).starts_with("beta1 is 9000000000000000, but"), "{}", digits(9e15));
+    assert!(digits(1e16).starts_with("beta1 is 1e16, but"), "{}", digits(1e16));
     assert_facts(LEARNING_RATE(f64::NAN).build(), &of("learning rate", Some(f64::NAN)));
     assert_facts(CLIP_VALUE(-0.0).build(), &of("clip value", Some(-0.0)));
     assert_facts(Schedule::step(0, 0.5), &of("number of steps", Some(0.0)));

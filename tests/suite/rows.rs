@@ -190,6 +190,7 @@ fn threads_change_no_bit() -> Result<(), Error> {
     let rng = &mut rng(3);
     for (layout, shape) in [
         (Layout::C, &[2_000, 50][..]),
+        (Layout::C, &[40_000, 5]), // by way of the stack
         (Layout::F, &[2_000, 50]),
         (Layout::Permuted, &[300, 20, 18]),
         (Layout::Stepped, &[70_000]),
@@ -531,6 +532,7 @@ fn registration_refuses_what_has_no_rows() {
     let huge = row.broadcast((1 << 50, 0)).unwrap();
     let error = optimizer.register_rows("x", &huge).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Memory);
+    assert_eq!(error.found_shape(), Some(&[1 << 50, 0][..]));
     let table = Array2::<f64>::zeros((2, 2));
     assert!(optimizer.register_rows("x", &table).is_ok());
     assert_eq!(optimizer.register_rows("x", &table).unwrap_err().kind(), ErrorKind::Name);
