@@ -120,18 +120,19 @@ impl<A: Element, T: Transport> ShardedOptimizer<A, T> {
         save: impl FnOnce(Snapshot<A>) -> Result<(), CoreError>,
     ) -> Result<(), Error> {
         let (snapshot, mut result) = self.gather(Call::SnapshotOnRoot, Some(ROOT))?;
+        let mut panicked = None;
         if self.rank() == ROOT && result.is_ok() {
-            let saved = panic::catch_unwind(AssertUnwindSafe(|| save(snapshot)));
-            result = match saved {
+            result = match panic::catch_unwind(AssertUnwindSafe(|| save(snapshot))) {
                 Ok(saved) => saved.map_err(|error| Refusal::from(&error)),
-                Err(panic) => {
-                    // The other ranks wait for the result.
-                    _ = self.agree_on_result(Err(Refusal::new("the function that saves panicked")));
-                    panic::resume_unwind(panic)
+                Err(payload) => {
+                    panicked = Some(payload);
+                    Err(Refusal::new("the function that saves panicked"))
                 }
             };
         }
-        self.agree_on_result(result)
+        let agreed = self.agree_on_result(result);
+        // Not before: the other ranks wait for the result.
+        panicked.map_or(agreed, |payload| panic::resume_unwind(payload))
     }
 
     /// Saves the whole state to a file, without parameters. Rank 0 writes it. The file has the bytes that
