@@ -440,7 +440,7 @@ impl<M: Real, A: Real + Into<M>> Loop for Approach<'_, M, A> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run(&mut self) {
         for (mean, &value) in self.mean.iter_mut().zip(self.value) {
             *mean = self.weight.moved(*mean, value.into());
         }

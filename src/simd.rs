@@ -5,10 +5,14 @@
 
 /// A loop that is compiled for each instruction set. `run` must be `#[inline(always)]`: only then does
 /// it become part of the function that is compiled for an instruction set.
+///
+/// The loop is passed on by reference. By value it would be copied on the way, by loads that are wider
+/// than the stores just before. Such loads wait: 4 ns each, of 40 for a step of 16 elements.
 pub(crate) trait Loop {
     type Output;
 
-    fn run(self) -> Self::Output;
+    /// Runs the loop. It is called once.
+    fn run(&mut self) -> Self::Output;
 
     /// Returns true if the loop is too short to gain from wide vectors.
     #[inline(always)]
@@ -26,15 +30,15 @@ pub(crate) fn are_few<A>(values: &[A]) -> bool {
 
 /// Runs a loop on the widest vectors that the processor has, unless it is short.
 #[inline(always)]
-pub(crate) fn dispatch<L: Loop>(body: L) -> L::Output {
+pub(crate) fn dispatch<L: Loop>(mut body: L) -> L::Output {
     if body.is_short() {
         return body.run();
     }
     #[cfg(all(test, feature = "std"))]
     if let Some(level) = levels::forced() {
-        return level.run(body);
+        return level.run(&mut body);
     }
-    widest(body)
+    widest(&mut body)
 }
 
 /// Compiles the loop for AVX-512, AVX2 and the baseline of x86. AVX-512 needs Rust 1.89; with an older
@@ -52,14 +56,14 @@ pub(crate) fn dispatch<L: Loop>(body: L) -> L::Output {
     multiversion::multiversion(targets("x86_64+avx2", "x86+avx2"), dispatcher = "direct")
 )]
 #[inline]
-fn widest<L: Loop>(body: L) -> L::Output {
+fn widest<L: Loop>(body: &mut L) -> L::Output {
     body.run()
 }
 
 /// Without `std` the processor cannot be detected. The instruction set of the target is used.
 #[cfg(not(feature = "std"))]
 #[inline(always)]
-fn widest<L: Loop>(body: L) -> L::Output {
+fn widest<L: Loop>(body: &mut L) -> L::Output {
     body.run()
 }
 
@@ -96,7 +100,7 @@ mod levels {
             result
         }
 
-        pub(super) fn run<L: Loop>(self, body: L) -> L::Output {
+        pub(super) fn run<L: Loop>(self, body: &mut L) -> L::Output {
             match self {
                 Level::Baseline => body.run(),
                 Level::Avx2 => avx2(body),
@@ -106,7 +110,7 @@ mod levels {
     }
 
     #[multiversion::multiversion(targets("x86_64+avx2", "x86+avx2"), dispatcher = "direct")]
-    fn avx2<L: Loop>(body: L) -> L::Output {
+    fn avx2<L: Loop>(body: &mut L) -> L::Output {
         body.run()
     }
 }

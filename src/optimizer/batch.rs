@@ -602,6 +602,14 @@ pub(super) struct Plan<'s, A> {
     pub(super) clip: Clip,
 }
 
+/// Coefficients that are not those of a group: the gradient is clipped, for example. Many tensors have
+/// the same.
+pub(super) struct Scaled<A> {
+    /// Group, step counter, whether the state is balanced, and factor of the gradient.
+    key: (usize, u64, bool, Factor),
+    k: Coefficients<A>,
+}
+
 impl<A> Clone for Plan<'_, A> {
     fn clone(&self) -> Self {
         *self
@@ -626,8 +634,9 @@ impl<'s, A: Real> Plan<'s, A> {
         let group = self.groups.get(tensor.group);
         debug_assert!(group.is_some(), "the batch has been checked");
         let frozen = || Coefficients::new(&Adamax::default(), t, 0.0);
-        let k = group.map_or_else(frozen, |group| group.coefficients(t, self.lr_scale));
-        k.for_state(tensor.state.is_balanced())
+        let mut k = group.map_or_else(frozen, |group| group.coefficients(t, self.lr_scale));
+        k.set_balanced(tensor.state.is_balanced());
+        k
     }
 
     /// Returns the coefficients of the next step of a tensor, whose gradient has this norm.
@@ -647,13 +656,28 @@ impl<'s, A: Real> Plan<'s, A> {
         suits.then_some(&group.coefficients)
     }
 
-    /// Steps a tensor.
+    /// [`coefficients`](Plan::coefficients) without a copy, if those of the tensor before can be used.
+    #[inline(always)]
+    fn scaled_coefficients<'l>(
+        self,
+        tensor: &Tensor<A>,
+        norm: Norm,
+        latest: &'l mut Option<Scaled<A>>,
+    ) -> &'l Coefficients<A> {
+        let state = &tensor.state;
+        let key = (tensor.group, state.steps(), state.is_balanced(), self.gradient_scale(norm));
+        latest.take_if(|latest| latest.key != key);
+        &latest.get_or_insert_with(|| Scaled { key, k: self.coefficients(tensor, norm) }).k
+    }
+
+    /// Steps a tensor. `latest` is that of the tensor before, if there is one.
     #[inline(always)]
     pub(super) fn step<S: Observe<A>>(
         self,
         execute: impl Execute,
         bound: &mut Bound<'_, A>,
         tensor: &mut Tensor<A>,
+        latest: &mut Option<Scaled<A>>,
     ) -> S {
         let pair = match &mut bound.lent {
             Lent::Tensor(pair) => pair,
@@ -662,12 +686,9 @@ impl<'s, A: Real> Plan<'s, A> {
                 return work.map_or(S::EMPTY, |work| execute.run(work, RowWork::update));
             }
         };
-        let own;
-        let k = if let Some(shared) = self.shared_coefficients(tensor, bound.norm) {
-            shared
-        } else {
-            own = self.coefficients(tensor, bound.norm);
-            &own
+        let k = match self.shared_coefficients(tensor, bound.norm) {
+            Some(shared) => shared,
+            None => self.scaled_coefficients(tensor, bound.norm, latest),
         };
         pair.step(execute, k, tensor.state.begin_step(k.keeps()))
     }
@@ -705,7 +726,8 @@ struct RowWork<'s, A> {
 impl<A: Real> RowWork<'_, A> {
     fn update<S: Observe<A>>(self) -> S {
         let RowWork { group, lr_scale, factor, balanced, arrays } = self;
-        let k = group.coefficients.for_state(balanced).with_gradient_scale(factor);
+        let mut k = group.coefficients.with_gradient_scale(factor);
+        k.set_balanced(balanced);
         debug_assert!(group.lr_scale == lr_scale, "the coefficients are of this step");
         arrays.update(Latest { rule: &group.rule, lr_scale, step: group.step, k })
     }
@@ -833,11 +855,12 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
     }
 
     fn write(self) {
+        let mut latest = None;
         for bound in self.batch {
             let tensor = self.tensors.get_mut(bound.index - self.first);
             debug_assert!(tensor.is_some(), "the batch has been checked");
             let Some(tensor) = tensor else { continue };
-            self.plan.step::<()>(Sequential, bound, tensor);
+            self.plan.step::<()>(Sequential, bound, tensor, &mut latest);
         }
     }
 }

@@ -5,7 +5,7 @@ use ndarray::Dimension;
 
 use super::{
     Optimizer,
-    batch::{self, Checked, Clip, Norms, Part, Plan, Purpose},
+    batch::{self, Checked, Clip, Norms, Part, Plan, Purpose, Scaled},
     findings::{Findings, Verdict},
     max_norm::MaxNorm,
     places::Tensor,
@@ -249,9 +249,10 @@ impl<A: Real> Checked<'_, '_, A> {
         let outcome = if verdict == Verdict::Apply { Outcome::Applied } else { Outcome::Skipped };
         if outcome == Outcome::Applied {
             let plan = Plan { groups, lr_scale, clip };
+            let mut latest = None;
             for bound in batch.iter_mut().filter(|bound| execute.splits(bound.lent.len())) {
                 if let Some(tensor) = tensors.get_mut(bound.index) {
-                    step_one(execute, plan, bound, tensor);
+                    step_one(execute, plan, bound, tensor, &mut latest);
                 }
             }
             if execute.splits(batch::elements(batch)) {
@@ -260,9 +261,10 @@ impl<A: Real> Checked<'_, '_, A> {
             }
             let part = Part { plan, batch, tensors, first: 0 };
             execute.run(Whole(part), |Whole(Part { plan, batch, tensors, first })| {
+                let mut latest = None;
                 for bound in batch.iter_mut().filter(|bound| !execute.splits(bound.lent.len())) {
                     if let Some(tensor) = tensors.get_mut(bound.index - first) {
-                        step_one(Sequential, plan, bound, tensor);
+                        step_one(Sequential, plan, bound, tensor, &mut latest);
                     }
                 }
             });
@@ -288,8 +290,9 @@ fn step_one<A: Real>(
     plan: Plan<'_, A>,
     bound: &mut Bound<'_, A>,
     tensor: &mut Tensor<A>,
+    latest: &mut Option<Scaled<A>>,
 ) {
-    let extremes: Extremes<A> = plan.step(execute, bound, tensor);
+    let extremes: Extremes<A> = plan.step(execute, bound, tensor, latest);
     let factor = plan.gradient_scale(bound.norm);
     tensor.report = Some(Report::new(Outcome::Applied, bound.norm, factor, extremes));
 }

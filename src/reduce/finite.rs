@@ -112,7 +112,7 @@ impl<A: Real> Loop for AllBelow<'_, A> {
     type Output = bool;
 
     #[inline(always)]
-    fn run(self) -> bool {
+    fn run(&mut self) -> bool {
         A::all_below(self.values, self.margin)
     }
 

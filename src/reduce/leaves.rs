@@ -46,6 +46,7 @@ pub(super) struct Leaves {
 }
 
 impl Leaves {
+    #[inline]
     pub(super) fn of(shape: &[usize]) -> Self {
         let (mut columns, mut rest) = match shape.split_last() {
             Some((last, before)) => (*last, before),
@@ -56,11 +57,13 @@ impl Leaves {
             rest = before;
         }
         let (axis, rows) = (rest.len().checked_sub(1), rest.last().copied().unwrap_or(1));
-        let height = (LEAF / columns.max(1)).clamp(1, rows.max(1));
+        // A division takes as long as the squares of a small array.
+        let height = if rows <= 1 { 1 } else { (LEAF / columns.max(1)).clamp(1, rows) };
         Leaves { axis, rows, columns, height }
     }
 
     /// Returns the elements of a leaf.
+    #[inline]
     pub(super) fn unit(&self) -> usize {
         (self.height * self.columns).clamp(1, LEAF)
     }
@@ -154,7 +157,7 @@ impl<A: Real> Loop for OneLeaf<'_, A> {
     type Output = Leaf;
 
     #[inline(always)]
-    fn run(self) -> Leaf {
+    fn run(&mut self) -> Leaf {
         leaf(self.0)
     }
 

@@ -280,7 +280,7 @@ impl<A: Real> Loop for AddRows<'_, '_, A> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run(&mut self) {
         let width = self.offsets.len();
         self.rows.gather(self.offsets, self.buffer, width);
         let filled = self.buffer.get(..self.rows.height * width).unwrap_or_default();
@@ -302,10 +302,10 @@ impl<A: Real> Loop for AddTile<'_, '_, A> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run(&mut self) {
         self.rows.gather(self.offsets, self.buffer, TILE);
         let rows = self.buffer.chunks(TILE).take(self.rows.height);
-        for (row, sums) in rows.zip(self.sums) {
+        for (row, sums) in rows.zip(self.sums.iter_mut()) {
             add_squares(sums, row.get(..self.offsets.len()).unwrap_or_default(), |value| value);
         }
     }

@@ -226,7 +226,7 @@ impl<A: Real> Loop for AddRowMajor<'_, '_, A> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run(&mut self) {
         let RowMajor { mut values, leaves, .. } = self.work;
         let mut period = self.work.rest_of_period();
         while !values.is_empty() {

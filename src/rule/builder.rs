@@ -177,6 +177,6 @@ impl AdamaxBuilder {
         check("lower bound", lower, lower < f64::INFINITY, "below infinity")?;
         check("upper bound", upper, upper > f64::NEG_INFINITY, "above -infinity")?;
         check("lower bound", lower, lower <= upper, "at most the upper bound")?;
-        Ok(Adamax { beta1, beta2, ..rule }.with_precisions())
+        Ok(Adamax { beta1, beta2, ..rule }.computed())
     }
 }

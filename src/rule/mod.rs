@@ -3,6 +3,7 @@
 mod builder;
 pub(crate) mod decay_rate;
 pub(crate) mod open;
+pub(crate) mod operations;
 pub(crate) mod precision;
 mod presets;
 pub(crate) mod range;
@@ -12,7 +13,7 @@ pub use self::{
     builder::AdamaxBuilder,
     variants::{BiasCorrection, EpsilonPlacement, NonFinite, Objective, WeightDecay},
 };
-use self::{decay_rate::DecayRate, precision::Precisions};
+use self::{decay_rate::DecayRate, operations::Operations, precision::Precisions};
 use crate::error::Error;
 
 /// A validated set of hyperparameters: the rule by which parameters are updated.
@@ -99,8 +100,9 @@ pub struct Adamax {
     upper_bound: f64,
     objective: Objective,
     non_finite: NonFinite,
-    /// Computed from the settings.
+    // Computed from the settings, because each step asks for them.
     precisions: Precisions,
+    operations: Operations,
 }
 
 impl Default for Adamax {
@@ -123,6 +125,7 @@ impl Default for Adamax {
             objective: Objective::default(),
             non_finite: NonFinite::default(),
             precisions: Precisions::BOTH,
+            operations: operations::NONE,
         }
     }
 }
@@ -235,8 +238,21 @@ impl Adamax {
         self.non_finite
     }
 
+    /// Returns this rule after its settings have changed.
+    fn computed(self) -> Self {
+        let (precisions, operations) = (Precisions::of(&self), operations::of(&self));
+        Adamax { precisions, operations, ..self }
+    }
+
+    /// Returns the operations that an update with these settings needs.
+    #[inline(always)]
+    pub(crate) fn operations(&self) -> Operations {
+        self.operations
+    }
+
     /// Divisor of the first moment in step t: 1 − β₁ᵗ, the total weight of the gradients in it; 1
     /// without bias correction.
+    #[inline]
     pub(crate) fn correction(&self, t: u64) -> f64 {
         match self.bias_correction {
             BiasCorrection::On => self.beta1.total_weight(t),

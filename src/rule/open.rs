@@ -48,6 +48,7 @@ macro_rules! settings {
                         self.$setting
                     },)*
                     precisions: self.precisions,
+                    operations: self.operations,
                 }
             }
 
@@ -70,7 +71,7 @@ impl Adamax {
             // One bound of the file and one of the optimizer need not fit each other.
             (completed.lower_bound, completed.upper_bound) = self.bounds();
         }
-        completed.with_precisions()
+        completed.computed()
     }
 }
 

@@ -7,8 +7,7 @@ use crate::{
     rule::WeightDecay,
 };
 
-/// The precisions in which the settings of a rule have an effect. Computed when a rule is built, because
-/// each step asks for it.
+/// The precisions in which the settings of a rule have an effect.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) struct Precisions {
     f32: bool,
@@ -19,7 +18,7 @@ impl Precisions {
     /// Those of the defaults.
     pub(super) const BOTH: Self = Precisions { f32: true, f64: true };
 
-    fn of(rule: &Adamax) -> Self {
+    pub(super) fn of(rule: &Adamax) -> Self {
         Precisions {
             f32: rule.check_precision::<f32>().is_ok(),
             f64: rule.check_precision::<f64>().is_ok(),
@@ -28,11 +27,6 @@ impl Precisions {
 }
 
 impl Adamax {
-    /// Returns this rule after its settings have changed.
-    pub(super) fn with_precisions(self) -> Self {
-        Adamax { precisions: Precisions::of(&self), ..self }
-    }
-
     /// Returns true if each setting has an effect in the precision of `A`.
     #[inline(always)]
     pub(crate) fn fits<A: Real>(&self) -> bool {

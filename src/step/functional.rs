@@ -187,10 +187,11 @@ fn step_in_place<A: Real, D: Dimension>(
         NonFinite::Error | NonFinite::Skip => state::check_moments(m, u)?,
     }
     let balanced = state::is_balanced(m, u);
-    let k = Coefficients::new(rule, t, 1.0).for_state(balanced);
+    let mut k = Coefficients::new(rule, t, 1.0);
+    k.set_balanced(balanced);
     k.check(rule)?;
     let arrays = Operands { x: &*x, g, m: &*m, u: &*u }.map(Elements::of, Elements::of);
-    let is_usual = || rehearsal::is_usual(Sequential, &k, balanced, arrays.g);
+    let is_usual = !k.checks() || rehearsal::is_usual(Sequential, &k, balanced, arrays.g);
     let examine = || rehearsal::examine(Sequential, &k, balanced, arrays);
     if super::admit(rule, is_usual, examine)? == Outcome::Applied {
         step_checked(&k, x, g, m, u);

@@ -182,9 +182,11 @@ impl Adamax {
     ) -> Result<Outcome, Error> {
         let mut pair = Pair::<'_, A, Gapped<'_, A>>::new(param, grad);
         let t = pair.check(state)?;
-        let k = Coefficients::new(self, t, 1.0).for_state(state.is_balanced());
+        let mut k = Coefficients::new(self, t, 1.0);
+        k.set_balanced(state.is_balanced());
         k.check(self)?;
-        let is_usual = || rehearsal::is_usual(execute, &k, state.is_usual(), pair.gradient());
+        let is_usual =
+            !k.checks() || rehearsal::is_usual(execute, &k, state.is_usual(), pair.gradient());
         let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
         if outcome == Outcome::Applied {
             pair.step::<()>(execute, &k, state.begin_step(k.keeps()));
@@ -194,14 +196,14 @@ impl Adamax {
 }
 
 /// Applies the rule's policy for steps that are not finite. `examine` returns the reason why a step
-/// would be one; it is called only if `is_usual` does not rule it out.
+/// would be one; it is called only if `is_usual` does not rule it out, or the rule does not ask.
 #[inline(always)]
 fn admit<'a, A: Real, D: Dimension + 'a>(
     rule: &Adamax,
-    is_usual: impl FnOnce() -> bool,
+    is_usual: bool,
     examine: impl FnOnce() -> Option<Obstacle<'a, A, D>>,
 ) -> Result<Outcome, Error> {
-    if rule.non_finite() == NonFinite::Propagate || is_usual() {
+    if is_usual {
         return Ok(Outcome::Applied);
     }
     match examine() {

@@ -343,10 +343,12 @@ impl Adamax {
     ) -> Result<Report, Error> {
         let mut pair = Pair::<'_, A, Gapped<'_, A>>::new(param, grad);
         let t = pair.check(state)?;
-        let k = Coefficients::new(self, t, 1.0).for_state(state.is_balanced());
+        let mut k = Coefficients::new(self, t, 1.0);
+        k.set_balanced(state.is_balanced());
         k.check(self)?;
         let norm = Norm::of(execute, pair.gradient());
-        let is_usual = || k.is_bounded() && state.is_usual() && norm.is_moderate::<A>();
+        let is_usual =
+            !k.checks() || (k.is_bounded() && state.is_usual() && norm.is_moderate::<A>());
         let outcome = admit(self, is_usual, || pair.examine(execute, &k, state))?;
         let extremes = match outcome {
             Outcome::Applied => pair.step(execute, &k, state.begin_step(k.keeps())),

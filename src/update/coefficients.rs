@@ -8,7 +8,11 @@ use crate::{
     error::{Detail, Error},
     real::Real,
     reduce::{finite::MODERATE, norm::Factor},
-    rule::{Adamax, EpsilonPlacement, NonFinite, Objective, WeightDecay, range},
+    rule::{
+        Adamax, EpsilonPlacement, NonFinite, Objective, WeightDecay,
+        operations::{self, Operations},
+        range,
+    },
     state::Keeps,
 };
 
@@ -24,10 +28,11 @@ pub(crate) struct Coefficients<A> {
     clip: A,
     /// λ of L2 regularisation; else 0.
     l2: A,
+    // Not side by side: they would be read as one vector, which waits until both are written.
     beta1: A,
+    epsilon: A,
     one_minus_beta1: A,
     beta2: A,
-    epsilon: A,
     guard: Guard,
     /// d: the part of the parameter that decoupled weight decay keeps; else 1.
     keep: A,
@@ -41,8 +46,8 @@ pub(crate) struct Coefficients<A> {
     bounded: bool,
     /// True if gradients are checked, so that a finite state stays finite.
     checked: bool,
-    /// True if the state is balanced.
-    balanced: bool,
+    /// The [`operations`] that an update needs; those left out are neutral.
+    operations: Operations,
 }
 
 /// The guard of the divisor against zero. Without ε its placement has no meaning.
@@ -62,20 +67,6 @@ pub(crate) mod guard {
     pub(crate) const ACCUMULATED: u8 = 3;
 }
 
-/// Operations of an update that most rules do not need, as a set of bits.
-pub(crate) mod operations {
-    pub(crate) const NONE: u8 = 0;
-    /// Scaling, clipping and regularising the gradient.
-    pub(crate) const PREPARE: u8 = 1;
-    /// Decoupled weight decay.
-    pub(crate) const DECAY: u8 = 1 << 1;
-    /// Bounds of the parameter.
-    pub(crate) const BOUND: u8 = 1 << 2;
-    /// Operations that hardly ever change a bit: for a quotient beyond the largest number, a factor below
-    /// the smallest, or a parameter that must keep the sign of 0.
-    pub(crate) const SPECIAL: u8 = 1 << 3;
-}
-
 impl<A: Real> Coefficients<A> {
     /// Returns the coefficients of step `t`, counted from 1, with the learning rate multiplied by
     /// `lr_scale`.
@@ -90,7 +81,7 @@ impl<A: Real> Coefficients<A> {
         let [beta1, beta2] = [rule.beta1(), rule.beta2()].map(A::from_f64);
         let step_size = A::from_f64(quotient(learning_rate, rule.correction(t)));
         let (lower, upper) = rule.bounds();
-        Self {
+        let mut k = Self {
             gradient_scale: match rule.objective() {
                 Objective::Minimize => A::ONE,
                 Objective::Maximize => -A::ONE,
@@ -113,14 +104,22 @@ impl<A: Real> Coefficients<A> {
             step_size,
             bounded: beta1 <= beta2 && step_size <= A::MODERATE_STEP,
             checked: rule.non_finite() != NonFinite::Propagate,
-            balanced: true,
-        }
+            operations: rule.operations(),
+        };
+        k.need(operations::SPECIAL, step_size == A::ZERO);
+        k
     }
 
-    /// Returns these coefficients for a state that is balanced, or is not.
+    /// Adds to the operations that an update needs, if the condition holds.
     #[inline(always)]
-    pub(crate) fn for_state(self, balanced: bool) -> Self {
-        Self { balanced, ..self }
+    fn need(&mut self, operation: Operations, is_needed: bool) {
+        self.operations |= if is_needed { operation } else { operations::NONE };
+    }
+
+    /// Makes these the coefficients for a state that is not balanced, unless it is.
+    #[inline(always)]
+    pub(crate) fn set_balanced(&mut self, balanced: bool) {
+        self.need(operations::SPECIAL, !balanced);
     }
 
     /// Makes these the coefficients of another step of the same rule, with the same learning rate scale.
@@ -128,6 +127,7 @@ impl<A: Real> Coefficients<A> {
         let learning_rate = rule.learning_rate() * lr_scale;
         self.step_size = A::from_f64(quotient(learning_rate, rule.correction(t)));
         self.bounded = self.beta1 <= self.beta2 && self.step_size <= A::MODERATE_STEP;
+        self.need(operations::SPECIAL, self.step_size == A::ZERO);
     }
 
     /// Returns these coefficients with the gradient multiplied by `factor`, for norm clipping.
@@ -136,6 +136,8 @@ impl<A: Real> Coefficients<A> {
         let [scale, rescale] = factor.to_pair::<A>();
         self.gradient_scale = self.gradient_scale * scale;
         self.gradient_rescale = rescale;
+        self.need(operations::PREPARE, self.gradient_scale != A::ONE);
+        self.need(operations::SPECIAL, rescale != A::ONE);
         self
     }
 
@@ -200,29 +202,22 @@ impl<A: Real> Coefficients<A> {
         u16::try_from(ratio.max(0) + 62).ok()
     }
 
+    /// Returns true unless the rule lets NaN and infinities propagate.
+    #[inline(always)]
+    pub(crate) fn checks(&self) -> bool {
+        self.checked
+    }
+
     /// Returns what a step leaves true of a state.
     #[inline(always)]
     pub(crate) fn keeps(&self) -> Keeps {
         Keeps { balance: self.beta1 <= self.beta2, finite: self.checked }
     }
 
-    /// Returns true if an update needs [`SPECIAL`](operations::SPECIAL) operations.
+    /// Returns the [`operations`] that an update needs.
     #[inline(always)]
-    pub(crate) fn is_special(&self) -> bool {
-        !(self.balanced && self.beta1 <= self.beta2)
-            || self.gradient_rescale != A::ONE
-            || self.step_size == A::ZERO
-    }
-
-    /// Returns the other [`operations`] that an update needs; those left out are neutral.
-    #[inline]
-    pub(crate) fn operations(&self) -> u8 {
-        use operations::{BOUND, DECAY, NONE, PREPARE};
-        let prepares =
-            self.gradient_scale != A::ONE || self.clip != A::INFINITY || self.l2 != A::ZERO;
-        let has_bounds = self.lower != -A::INFINITY || self.upper != A::INFINITY;
-        let set = |is_needed, operation| if is_needed { operation } else { NONE };
-        set(prepares, PREPARE) | set(self.keep != A::ONE, DECAY) | set(has_bounds, BOUND)
+    pub(crate) fn operations(&self) -> Operations {
+        self.operations
     }
 
     #[inline]
@@ -232,12 +227,11 @@ impl<A: Real> Coefficients<A> {
 
     /// Returns the new (x, m, u) of one element.
     ///
-    /// `OPERATIONS` contains [`operations`](Self::operations), and `SPECIAL` if
-    /// [`is_special`](Self::is_special). `GUARD` stands for [`guard`](Self::guard). What they leave out
-    /// is neutral: the bits are the same, but each operation beside the division costs a few per cent
-    /// while the arrays are in cache.
+    /// `OPERATIONS` contains [`operations`](Self::operations). `GUARD` stands for [`guard`](Self::guard).
+    /// What they leave out is neutral: the bits are the same, but each operation beside the division
+    /// costs a few per cent while the arrays are in cache.
     #[inline(always)]
-    pub(crate) fn element<const OPERATIONS: u8, const GUARD: u8>(
+    pub(crate) fn element<const OPERATIONS: Operations, const GUARD: u8>(
         &self,
         x: A,
         g: A,

@@ -3,16 +3,16 @@
 use core::marker::PhantomData;
 
 use super::{
-    coefficients::{
-        Coefficients, Guard, guard,
-        operations::{BOUND, DECAY, NONE, PREPARE, SPECIAL},
-    },
+    coefficients::{Coefficients, Guard, guard},
     operands::{Operands, Slices},
 };
 use crate::{
     par::Summary,
     real::Real,
-    rule::EpsilonPlacement,
+    rule::{
+        EpsilonPlacement,
+        operations::{BOUND, DECAY, NONE, Operations, PREPARE, SPECIAL},
+    },
     simd::{Loop, are_few, dispatch},
 };
 
@@ -70,10 +70,11 @@ pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices
     if are_few(slices.x) {
         return update_few(k, slices);
     }
-    if k.is_special() {
-        return update_special(k, slices);
-    }
     let needed = k.operations();
+    if needed & SPECIAL != 0 {
+        let Operands { x, g, m, u } = slices;
+        return update_special(k, x, g, m, u);
+    }
     if S::OBSERVES && needed != NONE {
         // Fewer kernels, which would each be compiled again for every summary.
         return update_guarded::<A, S, USUAL>(k, slices);
@@ -89,26 +90,37 @@ pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices
     }
 }
 
-const PREPARE_AND_DECAY: u8 = PREPARE | DECAY;
-const DECAY_AND_BOUND: u8 = DECAY | BOUND;
-const USUAL: u8 = PREPARE | DECAY | BOUND;
-const ALL: u8 = USUAL | SPECIAL;
+const PREPARE_AND_DECAY: Operations = PREPARE | DECAY;
+const DECAY_AND_BOUND: Operations = DECAY | BOUND;
+const USUAL: Operations = PREPARE | DECAY | BOUND;
+const ALL: Operations = USUAL | SPECIAL;
 
-/// One loop with all operations is enough for what hardly ever happens.
+/// One loop with all operations is enough for what hardly ever happens. The slices are arguments: a
+/// structure whose address is taken here would have to be copied by all who call [`update`].
 #[inline(never)]
-fn update_special<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
-    update_guarded::<A, S, ALL>(k, slices)
+fn update_special<A: Real, S: Observe<A>>(
+    k: &Coefficients<A>,
+    x: &mut [A],
+    g: &[A],
+    m: &mut [A],
+    u: &mut [A],
+) -> S {
+    update_guarded::<A, S, ALL>(k, Operands { x, g, m, u })
 }
 
 /// Few elements take one loop without wide vectors.
 #[inline(always)]
 fn update_few<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices<'_, A>) -> S {
     let Operands { x, g, m, u } = slices;
-    with_guard!(k, |GUARD| update_slices::<A, S, ALL, GUARD>(*k, x, g, m, u))
+    if k.operations() == NONE {
+        with_guard!(k, |GUARD| update_slices::<A, S, NONE, GUARD>(*k, x, g, m, u))
+    } else {
+        with_guard!(k, |GUARD| update_slices::<A, S, ALL, GUARD>(*k, x, g, m, u))
+    }
 }
 
 #[inline(always)]
-fn update_guarded<A: Real, S: Observe<A>, const OPERATIONS: u8>(
+fn update_guarded<A: Real, S: Observe<A>, const OPERATIONS: Operations>(
     k: &Coefficients<A>,
     slices: Slices<'_, A>,
 ) -> S {
@@ -117,27 +129,24 @@ fn update_guarded<A: Real, S: Observe<A>, const OPERATIONS: u8>(
     })
 }
 
-struct Update<'a, A, S, const OPERATIONS: u8, const GUARD: u8> {
+struct Update<'a, A, S, const OPERATIONS: Operations, const GUARD: u8> {
     k: &'a Coefficients<A>,
     slices: Slices<'a, A>,
     summary: PhantomData<S>,
 }
 
-impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
+impl<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8> Loop
     for Update<'_, A, S, OPERATIONS, GUARD>
 {
     type Output = S;
 
     #[inline(always)]
-    fn run(self) -> S {
-        if !Self::NEEDS_REGISTERS {
-            let Operands { x, g, m, u } = self.slices;
-            return update_slices::<A, S, OPERATIONS, GUARD>(*self.k, x, g, m, u);
-        }
+    fn run(&mut self) -> S {
         let length = self.slices.x.len();
         let whole = length - length % (VECTOR / size_of::<A>()).max(1);
         let (Operands { x, g, m, u }, rest) = self
             .slices
+            .as_mut()
             .map(|slice| slice.split_at_mut(whole), |slice| slice.split_at(whole))
             .unzip();
         let mut summary: S = update_slices::<A, S, OPERATIONS, GUARD>(*self.k, x, g, m, u);
@@ -152,20 +161,13 @@ impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
 /// Bytes of a vector of AVX2.
 const VECTOR: usize = 32;
 
-impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8>
-    Update<'_, A, S, OPERATIONS, GUARD>
-{
-    /// True if the loop needs nearly all registers of AVX2. If the same function has a loop for the
-    /// elements that fill no vector, the constants of that loop take registers too. In f32 the compiler
-    /// then loads some constants anew for each vector, and a step takes 6 to 20 % longer. So these
-    /// elements have a function of their own. In f64 the compiler finds a better way by itself.
-    const NEEDS_REGISTERS: bool =
-        size_of::<A>() < size_of::<f64>() && (S::OBSERVES || OPERATIONS & BOUND != 0);
-}
-
 /// Updates the elements that fill no vector.
+///
+/// A loop needs nearly all registers of AVX2. With a second loop for these elements in the same function,
+/// whose constants take registers too, the compiler loads some constants anew for each vector. Then a step
+/// takes 3 to 20 % longer.
 #[inline(never)]
-fn update_rest<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8>(
+fn update_rest<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8>(
     k: &Coefficients<A>,
     x: &mut [A],
     g: &[A],
@@ -187,9 +189,10 @@ pub(crate) struct NamedRows<'a, A> {
 impl<A: Real> NamedRows<'_, A> {
     /// Runs `f` on each row, or on several that follow each other.
     #[inline(always)]
-    fn each<S: Summary>(self, mut f: impl FnMut(Slices<'_, A>) -> S) -> S {
-        let NamedRows { indices, first, length, arrays: Operands { x, g, m, u } } = self;
-        let mut rest = g;
+    fn each<S: Summary>(&mut self, mut f: impl FnMut(Slices<'_, A>) -> S) -> S {
+        let NamedRows { indices, first, length, ref mut arrays } = *self;
+        let Operands { x, g, m, u } = arrays.as_mut();
+        let mut rest = *g;
         let mut summary = S::EMPTY;
         for run in indices.chunk_by(|a, b| a + 1 == *b) {
             let start = run.first().map_or(0, |index| (index - first) * length);
@@ -209,10 +212,10 @@ impl<A: Real> NamedRows<'_, A> {
 /// Updates rows that have the same coefficients. The instruction set is chosen once for all of them.
 pub(crate) fn update_rows<A: Real, S: Observe<A>>(
     k: &Coefficients<A>,
-    rows: NamedRows<'_, A>,
+    mut rows: NamedRows<'_, A>,
 ) -> S {
-    if k.is_special() {
-        return rows.each(|slices| update_special(k, slices));
+    if k.operations() & SPECIAL != 0 {
+        return rows.each(|Operands { x, g, m, u }| update_special(k, x, g, m, u));
     }
     // Few kernels: rows wait for memory anyway.
     if k.operations() == NONE {
@@ -223,7 +226,7 @@ pub(crate) fn update_rows<A: Real, S: Observe<A>>(
 }
 
 #[inline(always)]
-fn update_guarded_rows<A: Real, S: Observe<A>, const OPERATIONS: u8>(
+fn update_guarded_rows<A: Real, S: Observe<A>, const OPERATIONS: Operations>(
     k: &Coefficients<A>,
     rows: NamedRows<'_, A>,
 ) -> S {
@@ -232,19 +235,19 @@ fn update_guarded_rows<A: Real, S: Observe<A>, const OPERATIONS: u8>(
     })
 }
 
-struct UpdateRows<'a, A, S, const OPERATIONS: u8, const GUARD: u8> {
+struct UpdateRows<'a, A, S, const OPERATIONS: Operations, const GUARD: u8> {
     k: &'a Coefficients<A>,
     rows: NamedRows<'a, A>,
     summary: PhantomData<S>,
 }
 
-impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
+impl<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8> Loop
     for UpdateRows<'_, A, S, OPERATIONS, GUARD>
 {
     type Output = S;
 
     #[inline(always)]
-    fn run(self) -> S {
+    fn run(&mut self) -> S {
         let k = *self.k;
         self.rows
             .each(|Operands { x, g, m, u }| update_slices::<A, S, OPERATIONS, GUARD>(k, x, g, m, u))
@@ -254,7 +257,7 @@ impl<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8> Loop
 /// The loop itself. The slices are arguments, not fields, because rustc marks only function arguments
 /// `noalias`. The function is `inline`, not `inline(always)`, because early inlining loses the mark.
 #[inline]
-fn update_slices<A: Real, S: Observe<A>, const OPERATIONS: u8, const GUARD: u8>(
+fn update_slices<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8>(
     k: Coefficients<A>,
     x: &mut [A],
     g: &[A],
