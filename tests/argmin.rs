@@ -1437,6 +1437,26 @@ fn a_stop_that_maximizes_is_refused() {
     );
 }
 
+#[test]
+fn norms_end_a_run_below_their_tolerance_and_not_at_it() {
+    // The gradient is [3, 4] for ever, because the learning rate is 0. The step has the norm 1/4 for ever.
+    let still = Adamax::new(0.0).unwrap();
+    let quarter =
+        Adamax::builder().learning_rate(0.25).beta1(0.0).beta2(0.0).epsilon(0.0).build().unwrap();
+    let iterations = |solver: AdamaxSolver, start: Array1<f64>| {
+        let problem = Bowl::around(Array1::zeros(start.len()));
+        run((problem, start, solver), |state| state.max_iters(7)).unwrap().state().get_iter()
+    };
+    for (tolerance, expected) in [(5.0, 7), (5.0_f64.next_up(), 0)] {
+        let solver = AdamaxSolver::new(still).with_tolerance_grad(tolerance).unwrap();
+        assert_eq!(iterations(solver, array![3.0, 2.0]), expected, "{tolerance}");
+    }
+    for (tolerance, expected) in [(0.25, 7), (0.25_f64.next_up(), 1)] {
+        let solver = AdamaxSolver::new(quarter).with_tolerance_step(tolerance).unwrap();
+        assert_eq!(iterations(solver, array![100.0]), expected, "{tolerance}");
+    }
+}
+
 /// A step that is short only because of a warm-up is no reason to stop.
 #[test]
 fn short_steps_of_a_rising_schedule_do_not_end_a_run() {

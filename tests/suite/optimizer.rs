@@ -11,7 +11,10 @@ use adamax::{
     Adamax, Error, ErrorKind, MaxNorm, NonFinite, Optimizer, Outcome, Slot, State, WeightDecay,
 };
 use ndarray::{Array1, ArrayD, Ix1, IxDyn, array};
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
 
 const SEED: u64 = 3;
 
@@ -355,6 +358,12 @@ fn slots_and_groups_are_keys() -> Result<(), Error> {
     ]
     .into();
     assert_eq!(slots.len(), 4);
+    let (table, state) = (array![[1.0]], RandomState::new());
+    let tables = [optimizer.register_rows("c", &table)?, other.register_rows("c", &table)?];
+    // Keys with equal hashes would be found as well, but slowly.
+    assert_eq!(tables.map(|rows| state.hash_one(rows)), tables.map(|rows| state.hash_one(rows)));
+    assert_ne!(state.hash_one(tables[0]), state.hash_one(tables[1]));
+    assert_eq!(slots.iter().map(|slot| state.hash_one(slot)).collect::<HashSet<_>>().len(), 4);
     let groups = [
         optimizer.default_group(),
         optimizer.default_group(),
@@ -362,7 +371,7 @@ fn slots_and_groups_are_keys() -> Result<(), Error> {
         other.default_group(),
     ];
     assert_eq!(HashSet::from(groups).len(), 3);
-    let foreign = other.register("c", &x)?;
+    let foreign = other.register("d", &x)?;
     assert_eq!(optimizer.state(foreign), None);
     assert_eq!(other.state(foreign), Some(&State::zeros_like(&x)));
     Ok(())
