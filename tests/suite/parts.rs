@@ -146,9 +146,12 @@ fn parts_cover_a_tensor_evenly() -> Result {
         }
     }
     // Beyond 32 bits, without such an array.
-    let part = Part::new(&[1 << 40, 1 << 20], 6, 7)?;
-    assert_eq!(part.range().end, 1 << 60);
-    assert!(part.len() < (1_usize << 60) / 7 + BLOCK);
+    #[cfg(target_pointer_width = "64")]
+    {
+        let part = Part::new(&[1 << 40, 1 << 20], 6, 7)?;
+        assert_eq!(part.range().end, 1 << 60);
+        assert!(part.len() < (1_usize << 60) / 7 + BLOCK);
+    }
     Ok(())
 }
 
@@ -375,7 +378,7 @@ fn parts_that_cannot_be_are_refused() -> Result {
             format!("index of the part is {index}, but must be below the number of parts")
         );
     }
-    for shape in [&[usize::MAX][..], &[1 << 40, 1 << 40], &[0, usize::MAX, 2]] {
+    for shape in [&[usize::MAX][..], &[usize::MAX / 8; 2], &[0, usize::MAX, 2]] {
         assert_eq!(refusal(shape, 0, 1).kind(), ErrorKind::Memory, "{shape:?}");
     }
 

@@ -529,10 +529,11 @@ fn registration_refuses_what_has_no_rows() {
     assert_eq!(error.array(), Some("parameter"));
     // As many rows as there are numbers, each empty.
     let row = Array1::<f64>::zeros(0);
-    let huge = row.broadcast((1 << 50, 0)).unwrap();
+    let rows = usize::try_from(1_u64 << 50).unwrap_or(usize::MAX / 8);
+    let huge = row.broadcast((rows, 0)).unwrap();
     let error = optimizer.register_rows("x", &huge).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Memory);
-    assert_eq!(error.found_shape(), Some(&[1 << 50, 0][..]));
+    assert_eq!(error.found_shape(), Some(&[rows, 0][..]));
     let table = Array2::<f64>::zeros((2, 2));
     assert!(optimizer.register_rows("x", &table).is_ok());
     assert_eq!(optimizer.register_rows("x", &table).unwrap_err().kind(), ErrorKind::Name);
