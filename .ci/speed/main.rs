@@ -57,7 +57,12 @@ fn gap(place: usize, index: usize) -> Vec<u8> {
     vec![1; 24 + 16 * ((noise(place * 31 + index * 7 + 5) + 0.5) * 250.0) as usize]
 }
 
-fn array<A: Copy>(shape: &[usize], columns: bool, first: usize, value: fn(usize) -> A) -> ArrayD<A> {
+fn array<A: Copy>(
+    shape: &[usize],
+    columns: bool,
+    first: usize,
+    value: fn(usize) -> A,
+) -> ArrayD<A> {
     let mut i = first;
     ArrayD::from_shape_simple_fn(IxDyn(shape).set_f(columns), || {
         i += 1;
@@ -195,14 +200,22 @@ fn rows(name: &str, case: Case) {
 }
 
 fn main() {
-    println!("ns of the fastest step, and the time after by the time before: median and quartiles of places");
-    println!("{:<34} {:>11} {:>11}   {:>6} {:>6} {:>6}", "", "before", "after", "median", "1/4", "3/4");
+    println!(
+        "ns of the fastest step, and the time after by the time before: median and quartiles of places"
+    );
+    println!(
+        "{:<34} {:>11} {:>11}   {:>6} {:>6} {:>6}",
+        "", "before", "after", "median", "1/4", "3/4"
+    );
     for shape in [&[1][..], &[3], &[16], &[64], &[256], &[4096], &[65_536], &[1 << 20]] {
         let elements: usize = shape.iter().product();
         for (name, checked) in [("propagate", false), ("default", true)] {
             rows(&format!("step {elements} {name}"), Case { shape, checked, ..PLAIN });
         }
-        rows(&format!("optimizer {elements} default"), Case { shape, checked: true, optimizer: true, ..PLAIN });
+        rows(
+            &format!("optimizer {elements} default"),
+            Case { shape, checked: true, optimizer: true, ..PLAIN },
+        );
     }
     for shape in [&[4, 4][..], &[64, 64], &[1024, 1024], &[2, 3, 2, 3, 2]] {
         for (name, columns) in [("F/F", [true, true]), ("C/F", [false, true])] {
@@ -212,7 +225,8 @@ fn main() {
             rows(&format!("step {shape:?} gaps"), Case { shape, gaps: true, ..PLAIN });
         }
         for (name, columns) in [("C/C", [false; 2]), ("F/F", [true; 2]), ("C/F", [false, true])] {
-            let case = Case { shape, columns, checked: true, optimizer: true, max_norm: true, ..PLAIN };
+            let case =
+                Case { shape, columns, checked: true, optimizer: true, max_norm: true, ..PLAIN };
             rows(&format!("max norm {shape:?} {name}"), case);
         }
     }
