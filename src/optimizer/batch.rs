@@ -602,14 +602,6 @@ pub(super) struct Plan<'s, A> {
     pub(super) clip: Clip,
 }
 
-/// Coefficients that are not those of a group: the gradient is clipped, for example. Many tensors have
-/// the same.
-pub(super) struct Scaled<A> {
-    /// Group, step counter, whether the state is balanced, and factor of the gradient.
-    key: (usize, u64, bool, Factor),
-    k: Coefficients<A>,
-}
-
 impl<A> Clone for Plan<'_, A> {
     fn clone(&self) -> Self {
         *self
@@ -617,6 +609,14 @@ impl<A> Clone for Plan<'_, A> {
 }
 
 impl<A> Copy for Plan<'_, A> {}
+
+/// Coefficients that are not those of a group: the gradient is clipped, for example. Many tensors have
+/// the same.
+pub(super) struct Scaled<A> {
+    /// Group, step counter, whether the state is balanced, and factor of the gradient.
+    key: (usize, u64, bool, Factor),
+    k: Coefficients<A>,
+}
 
 impl<'s, A: Real> Plan<'s, A> {
     /// Returns the factor by which clipping multiplies a gradient of this norm.
@@ -670,7 +670,7 @@ impl<'s, A: Real> Plan<'s, A> {
         &latest.get_or_insert_with(|| Scaled { key, k: self.coefficients(tensor, norm) }).k
     }
 
-    /// Steps a tensor. `latest` is that of the tensor before, if there is one.
+    /// Steps a tensor. `latest` keeps its coefficients for the tensors after it.
     #[inline(always)]
     pub(super) fn step<S: Observe<A>>(
         self,

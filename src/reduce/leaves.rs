@@ -57,7 +57,7 @@ impl Leaves {
             rest = before;
         }
         let (axis, rows) = (rest.len().checked_sub(1), rest.last().copied().unwrap_or(1));
-        // A division takes as long as the squares of a small array.
+        // One row is not divided: a division takes as long as the squares of a small array.
         let height = if rows <= 1 { 1 } else { (LEAF / columns.max(1)).clamp(1, rows) };
         Leaves { axis, rows, columns, height }
     }

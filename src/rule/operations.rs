@@ -1,6 +1,6 @@
 //! The operations of an update that most rules do not need.
 
-use super::{Adamax, Objective, WeightDecay};
+use super::{Adamax, Objective};
 
 /// A set of operations, as bits: they are const parameters of the loops.
 pub(crate) type Operations = u8;
@@ -18,17 +18,13 @@ pub(crate) const SPECIAL: Operations = 1 << 3;
 
 /// Returns the operations that the settings of a rule need, in any precision.
 pub(super) fn of(rule: &Adamax) -> Operations {
-    let (l2, decay) = match rule.weight_decay {
-        WeightDecay::None => (0.0, 0.0),
-        WeightDecay::L2(lambda) => (lambda, 0.0),
-        WeightDecay::Decoupled(lambda) => (0.0, lambda),
-    };
+    let (l2, decay) = rule.weight_decay.rates();
     let is_maximized = rule.objective == Objective::Maximize;
     let prepares = is_maximized || rule.clip_value < f64::INFINITY || l2 != 0.0;
     let has_bounds = rule.bounds() != (f64::NEG_INFINITY, f64::INFINITY);
-    let is_unbalanced = rule.beta1() > rule.beta2();
-    [(prepares, PREPARE), (decay != 0.0, DECAY), (has_bounds, BOUND), (is_unbalanced, SPECIAL)]
-        .into_iter()
-        .filter(|&(is_needed, _)| is_needed)
-        .fold(NONE, |all, (_, operation)| all | operation)
+    let set = |is_needed, operation| if is_needed { operation } else { NONE };
+    set(prepares, PREPARE)
+        | set(decay != 0.0, DECAY)
+        | set(has_bounds, BOUND)
+        | set(rule.beta1() > rule.beta2(), SPECIAL)
 }

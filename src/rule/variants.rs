@@ -84,6 +84,18 @@ pub enum WeightDecay {
     Decoupled(f64),
 }
 
+impl WeightDecay {
+    /// Returns λ of L2 regularisation and λ of decoupled weight decay. At least one of them is 0.
+    #[inline]
+    pub(crate) fn rates(self) -> (f64, f64) {
+        match self {
+            WeightDecay::None => (0.0, 0.0),
+            WeightDecay::L2(lambda) => (lambda, 0.0),
+            WeightDecay::Decoupled(lambda) => (0.0, lambda),
+        }
+    }
+}
+
 /// The direction of the steps: minimise or maximise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -9,7 +9,7 @@ use crate::{
     real::Real,
     reduce::{finite::MODERATE, norm::Factor},
     rule::{
-        Adamax, EpsilonPlacement, NonFinite, Objective, WeightDecay,
+        Adamax, EpsilonPlacement, NonFinite, Objective,
         operations::{self, Operations},
         range,
     },
@@ -72,11 +72,7 @@ impl<A: Real> Coefficients<A> {
     /// `lr_scale`.
     pub(crate) fn new(rule: &Adamax, t: u64, lr_scale: f64) -> Self {
         let learning_rate = rule.learning_rate() * lr_scale;
-        let (l2, decay) = match rule.weight_decay() {
-            WeightDecay::None => (0.0, 0.0),
-            WeightDecay::L2(lambda) => (lambda, 0.0),
-            WeightDecay::Decoupled(lambda) => (0.0, lambda),
-        };
+        let (l2, decay) = rule.weight_decay().rates();
         let epsilon = A::from_f64(rule.epsilon());
         let [beta1, beta2] = [rule.beta1(), rule.beta2()].map(A::from_f64);
         let step_size = A::from_f64(quotient(learning_rate, rule.correction(t)));
@@ -228,8 +224,8 @@ impl<A: Real> Coefficients<A> {
     /// Returns the new (x, m, u) of one element.
     ///
     /// `OPERATIONS` contains [`operations`](Self::operations). `GUARD` stands for [`guard`](Self::guard).
-    /// What they leave out is neutral: the bits are the same, but each operation beside the division
-    /// costs a few per cent while the arrays are in cache.
+    /// An operation that they leave out is neutral: the bits are the same, but each one beside the
+    /// division costs a few per cent while the arrays are in cache.
     #[inline(always)]
     pub(crate) fn element<const OPERATIONS: Operations, const GUARD: u8>(
         &self,

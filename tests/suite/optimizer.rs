@@ -358,12 +358,12 @@ fn slots_and_groups_are_keys() -> Result<(), Error> {
     ]
     .into();
     assert_eq!(slots.len(), 4);
-    let (table, state) = (array![[1.0]], RandomState::new());
+    let (table, hasher) = (array![[1.0]], RandomState::new());
     let tables = [optimizer.register_rows("c", &table)?, other.register_rows("c", &table)?];
     // Keys with equal hashes would be found as well, but slowly.
-    assert_eq!(tables.map(|rows| state.hash_one(rows)), tables.map(|rows| state.hash_one(rows)));
-    assert_ne!(state.hash_one(tables[0]), state.hash_one(tables[1]));
-    assert_eq!(slots.iter().map(|slot| state.hash_one(slot)).collect::<HashSet<_>>().len(), 4);
+    assert_eq!(tables.map(|rows| hasher.hash_one(rows)), tables.map(|rows| hasher.hash_one(rows)));
+    assert_ne!(hasher.hash_one(tables[0]), hasher.hash_one(tables[1]));
+    assert_eq!(slots.iter().map(|slot| hasher.hash_one(slot)).collect::<HashSet<_>>().len(), 4);
     let groups = [
         optimizer.default_group(),
         optimizer.default_group(),
