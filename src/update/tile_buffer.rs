@@ -4,7 +4,6 @@ use core::ops::Range;
 
 use ndarray::{
     ArrayBase, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, Ix2, IxDyn, LayoutRef, RawData,
-    aview_mut1, aview_mut2, aview1, aview2,
 };
 
 use crate::{
@@ -16,10 +15,14 @@ use crate::{
 pub(crate) const ROWS: usize = 32;
 pub(crate) const COLUMNS: usize = 64;
 
+/// The most elements of a tile.
+pub(crate) const ELEMENTS: usize = ROWS * COLUMNS;
+
 /// A buffer for a tile of one array. It is used only if the rows are not contiguous.
 pub(crate) struct TileBuffer<A> {
     rows: Rows,
-    copy: Option<Copy<A>>,
+    /// The elements of a tile, row-major, without gaps.
+    copy: Option<[A; ELEMENTS]>,
 }
 
 /// The arrangement of the rows of one array in memory.
@@ -31,8 +34,6 @@ enum Rows {
     /// Copied column by column, because the elements of a column are nearer in memory.
     Transposed,
 }
-
-type Copy<A> = [[A; COLUMNS]; ROWS];
 
 impl<A: Real> TileBuffer<A> {
     /// Returns an empty buffer for tiles of the last two axes.
@@ -58,7 +59,7 @@ impl<A: Real> TileBuffer<A> {
         self.load(tile);
         match &self.copy {
             None => tile.view(),
-            Some(copy) => view(tile.dim(), copy),
+            Some(copy) => shaped(copy, tile.dim()),
         }
     }
 
@@ -71,21 +72,22 @@ impl<A: Real> TileBuffer<A> {
         self.load(&tile.view());
         match &mut self.copy {
             None => tile.view_mut(),
-            Some(copy) => view_mut(tile.dim(), copy),
+            Some(copy) => shaped_mut(copy, tile.dim()),
         }
     }
 
     fn load(&mut self, tile: &ArrayView2<'_, A>) {
-        match self.rows {
-            Rows::Contiguous => {}
-            Rows::Strided => view_mut(tile.dim(), self.copy_mut()).assign(tile),
-            Rows::Transposed => {
-                let copy = self.copy_mut();
-                for (at, columns) in (0..).step_by(BLOCK).zip(tile.axis_chunks_iter(Axis(1), BLOCK))
-                {
-                    load_columns(copy, at, &columns);
-                }
-            }
+        if self.rows == Rows::Contiguous {
+            return;
+        }
+        let copy = self.copy.get_or_insert([A::ZERO; ELEMENTS]);
+        if self.rows == Rows::Strided {
+            shaped_mut(copy, tile.dim()).assign(tile);
+            return;
+        }
+        let width = tile.ncols();
+        for (at, columns) in (0..).step_by(BLOCK).zip(tile.axis_chunks_iter(Axis(1), BLOCK)) {
+            load_columns(copy, width, at, &columns);
         }
     }
 
@@ -94,29 +96,27 @@ impl<A: Real> TileBuffer<A> {
         let Some(copy) = &self.copy else { return };
         if self.rows == Rows::Strided {
             let shape = tile.dim();
-            tile.assign(&view(shape, copy));
+            tile.assign(&shaped(copy, shape));
             return;
         }
+        let width = tile.ncols();
         for (at, columns) in (0..).step_by(BLOCK).zip(tile.axis_chunks_iter_mut(Axis(1), BLOCK)) {
-            store_columns(copy, at, columns);
+            store_columns(copy, width, at, columns);
         }
-    }
-
-    fn copy_mut(&mut self) -> &mut Copy<A> {
-        self.copy.get_or_insert([[A::ZERO; COLUMNS]; ROWS])
     }
 }
 
-/// Copies up to [`BLOCK`] columns into the buffer, from its column `at` on.
-fn load_columns<A: Real>(copy: &mut Copy<A>, at: usize, columns: &ArrayView2<'_, A>) {
+/// Copies up to [`BLOCK`] columns into a copy with rows of this width, from its column `at` on.
+fn load_columns<A: Real>(copy: &mut [A], width: usize, at: usize, columns: &ArrayView2<'_, A>) {
     let mut lanes = columns.columns().into_iter();
     let slices = [(); BLOCK].map(|()| lanes.next().and_then(|lane| lane.to_slice()));
     let mut done = 0;
     if let [Some(a), Some(b), Some(c), Some(d)] = slices {
         let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
         let blocks = blocks.zip(c.chunks_exact(BLOCK).zip(d.chunks_exact(BLOCK)));
-        for (((a, b), (c, d)), rows) in blocks.zip(copy.chunks_exact_mut(BLOCK)) {
-            for (row, values) in rows.iter_mut().zip(transposed([a, b, c, d].map(side))) {
+        for (((a, b), (c, d)), rows) in blocks.zip(copy.chunks_exact_mut(BLOCK * width)) {
+            let blocks = transposed([a, b, c, d].map(side));
+            for (row, values) in rows.chunks_exact_mut(width).zip(blocks) {
                 if let Some(to) = row.get_mut(at..).and_then(<[A]>::first_chunk_mut) {
                     *to = values;
                 }
@@ -125,21 +125,22 @@ fn load_columns<A: Real>(copy: &mut Copy<A>, at: usize, columns: &ArrayView2<'_,
         }
     }
     let rest = columns.rows().into_iter().skip(done);
-    for (row, values) in copy.iter_mut().skip(done).zip(rest) {
+    for (row, values) in copy.chunks_exact_mut(width).skip(done).zip(rest) {
         row.iter_mut().skip(at).zip(values).for_each(|(to, from)| *to = *from);
     }
 }
 
-/// Copies up to [`BLOCK`] columns out of the buffer, from its column `at` on.
-fn store_columns<A: Real>(copy: &Copy<A>, at: usize, mut columns: ArrayViewMut2<'_, A>) {
+/// Copies up to [`BLOCK`] columns out of a copy with rows of this width, from its column `at` on.
+fn store_columns<A: Real>(copy: &[A], width: usize, at: usize, mut columns: ArrayViewMut2<'_, A>) {
     let mut lanes = columns.columns_mut().into_iter();
     let slices = [(); BLOCK].map(|()| lanes.next().and_then(ArrayViewMut1::into_slice));
     let mut done = 0;
     if let [Some(a), Some(b), Some(c), Some(d)] = slices {
         let blocks = a.chunks_exact_mut(BLOCK).zip(b.chunks_exact_mut(BLOCK));
         let blocks = blocks.zip(c.chunks_exact_mut(BLOCK).zip(d.chunks_exact_mut(BLOCK)));
-        for (((a, b), (c, d)), rows) in blocks.zip(copy.chunks_exact(BLOCK)) {
-            let mut rows = rows.iter().map(|row| side(row.get(at..).unwrap_or_default()));
+        for (((a, b), (c, d)), rows) in blocks.zip(copy.chunks_exact(BLOCK * width)) {
+            let mut rows =
+                rows.chunks_exact(width).map(|row| side(row.get(at..).unwrap_or_default()));
             let rows = [(); BLOCK].map(|()| rows.next().unwrap_or([A::ZERO; BLOCK]));
             for (to, values) in [a, b, c, d].into_iter().zip(transposed(rows)) {
                 to.copy_from_slice(&values);
@@ -148,7 +149,7 @@ fn store_columns<A: Real>(copy: &Copy<A>, at: usize, mut columns: ArrayViewMut2<
         }
     }
     let rest = columns.rows_mut().into_iter().skip(done);
-    for (row, mut values) in copy.iter().skip(done).zip(rest) {
+    for (row, mut values) in copy.chunks_exact(width).skip(done).zip(rest) {
         row.iter().skip(at).zip(&mut values).for_each(|(from, to)| *to = *from);
     }
 }
@@ -164,18 +165,20 @@ pub(crate) fn cut<S: RawData>(
 }
 
 /// Returns the beginning of a buffer as a tile of this shape.
-fn view<A>((rows, columns): (usize, usize), copy: &Copy<A>) -> ArrayView2<'_, A> {
-    let whole =
-        if rows == 1 { aview1(copy.as_flattened()).insert_axis(Axis(0)) } else { aview2(copy) };
-    cut(whole, &[0..rows, 0..columns])
+fn shaped<A>(copy: &[A; ELEMENTS], (rows, columns): (usize, usize)) -> ArrayView2<'_, A> {
+    let tile = copy.get(..rows * columns).unwrap_or_default();
+    let tile = ArrayView2::from_shape((rows, columns), tile);
+    debug_assert!(tile.is_ok(), "a tile fits into the buffer");
+    tile.unwrap_or_else(|_| ArrayView2::from(&[[]; 0]))
 }
 
 /// Returns the beginning of a buffer as a tile of this shape, to be written to.
-fn view_mut<A>((rows, columns): (usize, usize), copy: &mut Copy<A>) -> ArrayViewMut2<'_, A> {
-    let whole = if rows == 1 {
-        aview_mut1(copy.as_flattened_mut()).insert_axis(Axis(0))
-    } else {
-        aview_mut2(copy)
-    };
-    cut(whole, &[0..rows, 0..columns])
+fn shaped_mut<A>(
+    copy: &mut [A; ELEMENTS],
+    (rows, columns): (usize, usize),
+) -> ArrayViewMut2<'_, A> {
+    let tile = copy.get_mut(..rows * columns).unwrap_or_default();
+    let tile = ArrayViewMut2::from_shape((rows, columns), tile);
+    debug_assert!(tile.is_ok(), "a tile fits into the buffer");
+    tile.unwrap_or_else(|_| ArrayViewMut2::from(&mut [[]; 0]))
 }
