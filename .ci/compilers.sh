@@ -80,9 +80,17 @@ find_rustc() {
     from_debian "$1." || { refresh_package_lists && from_debian "$1."; }
 }
 
-# find_sources: sets RUSTC to a compiler with the sources of its standard library beside it.
+# newest_sources: sets RUSTC to Debian's newest compiler with the sources of its standard library beside it,
+# unless it is older than 1.93, which the tests for other processors need. Package lists that were never
+# refreshed offer old ones only.
+newest_sources() {
+    newest=$(debian_version "")
+    [ "$(printf '%s\n' 1.93 "$newest" | sort -V | head -n 1)" = 1.93 ] && from_debian "" rust-web-src
+}
+
+# find_sources: the same, with newer package lists if the user may ask for them.
 find_sources() {
-    from_debian "" rust-web-src || { refresh_package_lists && from_debian "" rust-web-src; }
+    newest_sources || { refresh_package_lists && newest_sources; }
 }
 
 # Whether RUSTC runs and is of a release, such as 1.85.
