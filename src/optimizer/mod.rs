@@ -368,7 +368,8 @@ impl<A: Real> Optimizer<A> {
     /// Tensors may come in any order. Those that are left out keep their state.
     ///
     /// If a gradient of a group with [`NonFinite::Skip`](crate::NonFinite::Skip) is not finite, and
-    /// nothing else is wrong, the result is [`Outcome::Skipped`], and nothing has changed.
+    /// nothing else is wrong, the result is [`Outcome::Skipped`], and nothing has changed. A step that
+    /// is skipped cannot overflow. So an overflow in another tensor is no error then.
     ///
     /// # Errors
     /// After an error nothing has changed, in any tensor, bit for bit. The error names the tensor.

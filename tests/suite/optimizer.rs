@@ -693,6 +693,33 @@ fn any_other_fault_beats_a_skip() -> Result<(), Error> {
     Ok(())
 }
 
+/// What is not taken cannot overflow.
+#[test]
+fn an_overflow_does_not_beat_a_skip() -> Result<(), Error> {
+    let rule = |policy| Adamax::builder().learning_rate(1e307).non_finite(policy).build();
+    for max_norm in [None, Some(MaxNorm::Global(0.5)), Some(MaxNorm::PerTensor(0.5))] {
+        let mut optimizer = Optimizer::new(rule(NonFinite::Error)?);
+        let skips = optimizer.add_group(rule(NonFinite::Skip)?);
+        optimizer.set_max_norm(max_norm)?;
+        let (mut large, mut other) = (array![-f64::MAX], array![1.0]);
+        let slot = optimizer.register("large", &large)?;
+        let other_slot = optimizer.register_in(skips, "other", &other)?;
+        let one = array![1.0];
+        let error = optimizer.step(&mut [slot.bind(&mut large, &one)]).unwrap_err();
+        assert_eq!((error.kind(), error.tensor()), (ErrorKind::NonFinite, Some("large")));
+        for large_first in [true, false] {
+            let nan = array![f64::NAN];
+            let mut batch = [slot.bind(&mut large, &one), other_slot.bind(&mut other, &nan)];
+            if !large_first {
+                batch.reverse();
+            }
+            assert_eq!(optimizer.step(&mut batch)?, Outcome::Skipped, "{max_norm:?}");
+            assert_eq!((large[0], other[0]), (-f64::MAX, 1.0));
+        }
+    }
+    Ok(())
+}
+
 /// Each group has its own policy: only the group with `Propagate` accepts NaN.
 #[test]
 fn one_group_may_propagate_nan() -> Result<(), Error> {
