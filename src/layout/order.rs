@@ -244,18 +244,16 @@ impl Order {
     /// array of order `visited` stores them.
     pub(crate) fn runs(self, visited: Order, shape: &[usize]) -> Runs {
         let strides = self.strides(shape);
-        let mut start = strides.start;
-        let mut axes = [(1, 0); MOST_AXES];
-        for (place, (axis, backwards)) in axes.iter_mut().zip(visited.axes(shape.len())) {
-            let length = shape.get(axis).copied().unwrap_or(1);
-            let stride = strides.of(axis);
-            *place = (length, stride);
+        let mut runs = Runs::one(strides.start);
+        for (axis, backwards) in visited.axes(shape.len()) {
+            let (length, stride) = (shape.get(axis).copied().unwrap_or(1), strides.of(axis));
             if backwards {
-                start = start.wrapping_add(stride.wrapping_mul(length.saturating_sub(1)));
-                *place = (length, 0_usize.wrapping_sub(stride));
+                runs.push_backwards(length, stride);
+            } else {
+                runs.push(length, stride);
             }
         }
-        Runs::new(start, axes.into_iter().take(shape.len()))
+        runs
     }
 
     /// Returns the places of elements in a gapless array of this shape.

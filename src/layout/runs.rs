@@ -35,27 +35,47 @@ pub(crate) struct Run {
 impl Runs {
     /// Visits the axes, given as (length, stride), from `start` on. Axes that follow each other
     /// without a gap are merged, so that runs are long.
+    #[inline]
     pub(crate) fn new(start: usize, axes: impl Iterator<Item = (usize, usize)>) -> Self {
-        let mut runs = Runs { axes: Default::default(), rank: 0, place: start, left: 1 };
+        let mut runs = Runs::one(start);
         for (length, stride) in axes {
-            runs.left *= length;
-            if length == 1 {
-                continue;
+            runs.push(length, stride);
+        }
+        runs
+    }
+
+    /// Visits a single element.
+    #[inline]
+    pub(crate) fn one(place: usize) -> Self {
+        Runs { axes: Default::default(), rank: 0, place, left: 1 }
+    }
+
+    /// Adds an axis that is visited from its end. It becomes the innermost.
+    #[inline]
+    pub(crate) fn push_backwards(&mut self, length: usize, stride: usize) {
+        self.place = self.place.wrapping_add(stride.wrapping_mul(length.saturating_sub(1)));
+        self.push(length, 0_usize.wrapping_sub(stride));
+    }
+
+    /// Adds an axis, which becomes the innermost.
+    #[inline]
+    pub(crate) fn push(&mut self, length: usize, stride: usize) {
+        self.left *= length;
+        if length == 1 {
+            return;
+        }
+        let last = self.rank.checked_sub(1).and_then(|last| self.axes.get_mut(last));
+        match last {
+            Some(last) if last.stride == stride.wrapping_mul(length) => {
+                *last = Axis { length: last.length * length, stride, index: 0 };
             }
-            let last = runs.rank.checked_sub(1).and_then(|last| runs.axes.get_mut(last));
-            match last {
-                Some(last) if last.stride == stride.wrapping_mul(length) => {
-                    *last = Axis { length: last.length * length, stride, index: 0 };
-                }
-                _ => {
-                    if let Some(axis) = runs.axes.get_mut(runs.rank) {
-                        *axis = Axis { length, stride, index: 0 };
-                        runs.rank += 1;
-                    }
+            _ => {
+                if let Some(axis) = self.axes.get_mut(self.rank) {
+                    *axis = Axis { length, stride, index: 0 };
+                    self.rank += 1;
                 }
             }
         }
-        runs
     }
 
     /// Moves all places that are left by `distance`.
