@@ -32,7 +32,8 @@ const SMALL_PART: usize = 32;
 /// Returns true if gapless arrays are updated here. `row` is the length of the innermost axis of the
 /// moments, `other` that of the array in another order.
 pub(super) fn suits_gapless(elements: usize, row: usize, other: usize) -> bool {
-    elements <= SMALL || row <= SHORT_ROW || row * other <= SMALL
+    // Both may be the length of one long axis.
+    elements <= SMALL || row <= SHORT_ROW || row.saturating_mul(other) <= SMALL
 }
 
 /// Returns true if arrays with gaps are updated here.
@@ -175,5 +176,21 @@ fn store<A: Real, D: Dimension>(mut to: ArrayViewMut<'_, A, D>, from: &[A]) {
     let length = to.shape().last().copied().unwrap_or(1);
     for (row, from) in to.rows_mut().into_iter().zip(from.chunks(length.max(1))) {
         row.into_iter().zip(from).for_each(|(to, from)| *to = *from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a number has 32 bits, the square of 70 000 is too large.
+    #[test]
+    fn a_plane_of_any_size_is_compared() {
+        let long = usize::MAX / 16;
+        assert!(!suits_gapless(long, long, long));
+        assert!(suits_gapless(long, 32, SMALL / 32));
+        assert!(!suits_gapless(long, 32, SMALL / 32 + 1));
+        assert!(suits_gapless(long, SHORT_ROW, long));
+        assert!(suits_gapless(SMALL, SMALL, SMALL));
     }
 }

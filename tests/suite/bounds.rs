@@ -256,10 +256,13 @@ fn the_projected_gradient_has_special_values() -> Result<(), Error> {
     let refused = rule.projected_gradient_norm(&array![0.5, 0.5], &array![1.0]).unwrap_err();
     let message = "gradient has shape [1], but parameter has shape [2]";
     assert_eq!((refused.kind(), refused.to_string().as_str()), (ErrorKind::Shape, message));
-    let huge = ndarray::arr0(0.5_f64);
-    let huge = huge.broadcast([usize::MAX / 32, 2]).expect("a view");
-    let refused = rule.projected_gradient_norm(&huge, &huge).unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Memory);
+    // Where an address has 32 bits, there is memory for all that an array can hold.
+    if cfg!(target_pointer_width = "64") {
+        let huge = ndarray::arr0(0.5_f64);
+        let huge = huge.broadcast([usize::MAX / 32, 2]).expect("a view");
+        let refused = rule.projected_gradient_norm(&huge, &huge).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Memory);
+    }
     Ok(())
 }
 
