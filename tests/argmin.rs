@@ -1000,6 +1000,16 @@ fn equal_bounds_are_those_of_a_rule() {
     check::<f32>();
 }
 
+/// A rule with these bounds takes the step; one without them refuses it.
+#[test]
+fn equal_bounds_hold_a_step_that_would_overflow() {
+    let edge = 1.79e308;
+    let solver = AdamaxSolver::new(rule(1e307));
+    let solver = solver.with_bounds(&array![0.0, 0.0], &array![edge, edge]).unwrap();
+    let run = slide(&array![edge, 0.0], &array![-1.0, 1.0], &solver);
+    assert_eq!(run.end, array![edge, 0.0]);
+}
+
 /// Different bounds take another way than equal ones.
 #[test]
 fn different_bounds_limit_every_rule() {

@@ -501,3 +501,25 @@ fn negative<A: Real, D: Dimension>(u: &ArrayRef<A, D>, is_negative: impl Fn(A) -
     let (index, value) = found.unwrap_or_default();
     Detail::NegativeNorm { index, value: value.widen() }.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use ndarray::array;
+
+    /// Steps from a state within the limit are not rehearsed.
+    #[test]
+    fn a_first_moment_of_two_to_the_40_norms_is_usual() -> Result<(), Error> {
+        let state = |m: f64, u| State::from_parts(3, array![m].into_dyn(), array![u].into_dyn());
+        let most = libm::exp2(39.0);
+        for m in [most, -most, 0.0] {
+            assert!(state(m, 0.5)?.is_usual(), "{m}");
+        }
+        for m in [most.next_up(), (-most).next_down()] {
+            assert!(!state(m, 0.5)?.is_usual(), "{m}");
+        }
+        assert!(state(0.0, 0.0)?.is_usual() && !state(1e-300, 0.0)?.is_usual());
+        Ok(())
+    }
+}

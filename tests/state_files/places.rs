@@ -229,3 +229,14 @@ fn modes_and_owners_are_kept() -> Tested {
     }
     Ok(())
 }
+
+#[test]
+fn a_name_without_a_folder_is_in_the_working_directory() -> Tested {
+    // It is removed at the end, in whatever way the test ends.
+    let place = tempfile::NamedTempFile::new_in(".")?;
+    let name = Path::new(place.path().file_name().ok_or("no name")?);
+    generation("1")?.save(name)?;
+    generation("2")?.save(name)?;
+    assert_eq!(Checkpoint::load(name)?, generation("2")?);
+    Ok(())
+}

@@ -13,7 +13,7 @@ use adamax::{
     Adamax, Error, ErrorKind, MaxNorm, NonFinite, Objective, Optimizer, Outcome, WeightDecay,
     adamax_step,
 };
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{ArrayD, IxDyn, array};
 use ndarray_rand::{RandomExt, rand::rngs::StdRng, rand_distr::Uniform};
 use std::slice;
 
@@ -247,6 +247,22 @@ fn the_norm_is_clipped_before_everything_but_the_sign() -> Result<(), Error> {
         assert_same("x", &x, &by_hand);
         assert_same("m", optimizer.state(slot).unwrap().first_moment(), &m);
         assert_same("u", optimizer.state(slot).unwrap().inf_norm(), &u);
+    }
+    Ok(())
+}
+
+/// What overflows without clipping is clipped, not refused.
+#[test]
+fn a_step_is_judged_by_its_clipped_gradient() -> Result<(), Error> {
+    let rule = Adamax::builder().weight_decay(WeightDecay::L2(1.0)).build()?;
+    for max_norm in [MaxNorm::Global(1.0), MaxNorm::PerTensor(1.0)] {
+        let (mut x, g) = (array![1e308], array![1.5e308]);
+        let mut optimizer = Optimizer::new(rule);
+        optimizer.set_max_norm(Some(max_norm))?;
+        let slot = optimizer.register("x", &x)?;
+        assert_eq!(optimizer.step(&mut [slot.bind(&mut x, &g)])?, Outcome::Applied);
+        // 1.5e308, clipped to 1, and λ·x.
+        assert_eq!(optimizer.state(slot).unwrap().inf_norm()[[0]], 1e308);
     }
     Ok(())
 }

@@ -8,9 +8,10 @@ use crate::common::{
     layout::assert_nothing_around,
     repeatable, rules,
 };
-use adamax::{Adamax, MaxNorm, Optimizer, Outcome, State, adamax_step};
+use adamax::{Adamax, Error, MaxNorm, Optimizer, Outcome, State, adamax_step};
 use ndarray::{
-    Array, ArrayD, ArrayView, Axis, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, Slice,
+    Array, ArrayD, ArrayView, Axis, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn,
+    ShapeBuilder, Slice,
 };
 use proptest::{bool::weighted, collection::vec, prelude::*, sample::select};
 
@@ -352,6 +353,25 @@ fn batch_steps<A: Float>(
     }
     for x in xs {
         assert_nothing_around("x", x);
+    }
+    Ok(())
+}
+
+/// A state that is moved lies in memory like its parameter, and a table has its rows one after the other.
+#[test]
+fn a_moved_state_has_the_memory_order_of_its_parameter() -> Result<(), Error> {
+    let row_major = gradients::<f64, _>((3, 4), &mut rng(8)).mapv(f64::abs);
+    let column_major = Array::from_shape_fn((3, 4).f(), |at| row_major[at]);
+    for (from, to) in [(&row_major, &column_major), (&column_major, &row_major)] {
+        let state = State::from_parts(9, from.clone().into_dyn(), from.clone().into_dyn())?;
+        assert_eq!(state.inf_norm().strides(), from.strides());
+        let moved = state.clone().with_layout_of(to)?;
+        assert_eq!(moved.first_moment().strides(), to.strides());
+        assert_eq!(moved.inf_norm().strides(), to.strides());
+        assert_eq!(moved, state);
+        let table = state.into_rows()?;
+        assert_eq!(table.first_moment().strides(), row_major.strides());
+        assert_eq!(table.inf_norm(), from.view().into_dyn());
     }
     Ok(())
 }

@@ -155,6 +155,17 @@ fn parts_cover_a_tensor_evenly() -> Result {
     Ok(())
 }
 
+/// The last axes are merged until they hold 64 elements; the first one never is. 512 elements of whole rows are a
+/// block.
+#[test]
+fn blocks_are_whole_rows() -> Result {
+    let half = |shape: &[usize]| Ok::<_, adamax::Error>(Part::new(shape, 0, 2)?.range());
+    assert_eq!(half(&[2, 3, 64])?, 0..192); // a block of three rows, and then a new one
+    assert_eq!(half(&[2, 3, 63])?, 0..0); // one block of two rows of 189
+    assert_eq!(half(&[511, 3])?, 0..510); // 170 rows of 3
+    Ok(())
+}
+
 #[test]
 fn the_squares_of_all_parts_are_those_of_the_whole() -> Result {
     fn check<A: Float>() -> Result {

@@ -561,6 +561,18 @@ fn row_counters_fit_the_moments() -> Result<(), Error> {
 }
 
 #[test]
+fn a_state_keeps_its_counters_in_another_inner_order() -> Result<(), Error> {
+    let ones = || ArrayD::<f64>::ones(IxDyn(&[2, 3, 4]));
+    let state = State::from_row_parts(vec![7, 0], ones(), ones())?;
+    let table = Array3::<f64>::zeros((2, 4, 3)).permuted_axes([0, 2, 1]);
+    let moved = state.clone().with_layout_of(&table)?;
+    assert_eq!(moved.inf_norm().strides(), table.strides());
+    assert_eq!((moved.steps(), moved.row_steps()), (7, Some(&[7, 0][..])));
+    assert_eq!(moved, state);
+    Ok(())
+}
+
+#[test]
 fn a_state_in_another_inner_order_gives_the_same_bits() -> Result<(), Error> {
     let rng = &mut rng(8);
     let (a, b): (Array3<f64>, Array3<f64>) =
