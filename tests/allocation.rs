@@ -8,10 +8,12 @@ mod counting;
 
 use adamax::{
     Adamax, Average, Averages, Error, MaxNorm, NonFinite, Optimizer, Outcome, State, Stop,
-    adamax_step,
+    WeightDecay, adamax_step,
 };
 use common::{Float, Layout, layout::LAYOUTS, rules};
-use ndarray::{Array, ArrayD, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn};
+use ndarray::{
+    Array, ArrayD, Axis, Dimension, Ix0, Ix1, Ix2, Ix3, Ix4, Ix5, Ix6, IxDyn, ShapeBuilder,
+};
 
 /// Counts the allocations that this thread makes while it runs `something`.
 fn allocations<T>(something: impl FnOnce() -> T) -> (usize, T) {
@@ -121,6 +123,20 @@ fn a_row_major_step_of_more_axes() -> Result<(), Error> {
     for shape in LONG_SHAPES {
         step_either_way::<f64>(&Adamax::default(), shape, [Layout::C; 3])?;
         step_either_way::<f32>(&Adamax::default(), shape, [Layout::C; 3])?;
+    }
+    Ok(())
+}
+
+/// Ranges of numbers rule an overflow out: no step is computed on copies, which would take views.
+#[test]
+fn a_row_major_step_of_more_axes_under_rules_that_read_more() -> Result<(), Error> {
+    let l2 = Adamax::builder().weight_decay(WeightDecay::L2(0.1)).build()?;
+    let uneven = Adamax::builder().beta1(0.95).beta2(0.5).build()?;
+    for rule in [l2, uneven] {
+        for shape in LONG_SHAPES {
+            step_either_way::<f64>(&rule, shape, [Layout::C; 3])?;
+            step_either_way::<f32>(&rule, shape, [Layout::C; 3])?;
+        }
     }
     Ok(())
 }
@@ -359,6 +375,20 @@ fn a_step_of_more_axes_in_any_gapless_order() -> Result<(), Error> {
     Ok(())
 }
 
+/// The strides of axes of length 1 do not count: this is one memory order.
+#[test]
+fn a_step_of_more_axes_with_other_strides_of_single_elements() -> Result<(), Error> {
+    let rule = Adamax::default();
+    let mut x = Array::<f64, _>::ones((50, 1, 50, 2, 2).f());
+    let g = Array::<f64, _>::ones((50, 50, 2, 2).f()).insert_axis(Axis(1));
+    assert_ne!(x.strides(), g.strides());
+    let mut state = State::zeros_like(&x);
+    _ = rule.step(&mut state, &mut x, &g)?;
+    let (count, outcome) = allocations(|| rule.step(&mut state, &mut x, &g));
+    assert_eq!((count, outcome?), (0, Outcome::Applied));
+    Ok(())
+}
+
 #[test]
 fn an_average() -> Result<(), Error> {
     let rule = Adamax::default();
@@ -382,7 +412,7 @@ fn an_average() -> Result<(), Error> {
 /// Binding and stepping rows of a table, each way.
 #[test]
 fn rows_of_a_table() -> Result<(), Error> {
-    for shape in [&[40, 3][..], &[40, 20], &[40, 2, 3], &[40], &[40, 2, 2, 3]] {
+    for shape in [&[40, 3][..], &[40, 20], &[40, 2, 3], &[40], &[40, 2, 2, 3], &[40, 2, 2, 3, 2]] {
         let mut table = ArrayD::<f64>::ones(IxDyn(shape));
         let grad = ArrayD::<f64>::ones(IxDyn(&[&[3], &shape[1..]].concat()));
         let mut optimizer = Optimizer::new(Adamax::default());

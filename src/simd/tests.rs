@@ -1,6 +1,6 @@
 //! Tests that every instruction set gives the same bits, on every path.
 
-use super::levels::Level;
+use super::levels::{self, Level};
 use crate::{
     Adamax, Average, EpsilonPlacement, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Real,
     State, WeightDecay,
@@ -149,4 +149,14 @@ fn every_instruction_set_reduces_alike() {
             }
         }
     }
+}
+
+/// Else the tests above would compare the widest instruction set with itself.
+#[test]
+fn a_level_is_forced_within_its_call() {
+    for level in [Level::Baseline, Level::Avx2, Level::Avx512] {
+        let found = level.within(levels::forced);
+        assert_eq!(format!("{found:?}"), format!("Some({level:?})"));
+    }
+    assert!(levels::forced().is_none());
 }

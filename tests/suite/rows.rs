@@ -191,6 +191,7 @@ fn threads_change_no_bit() -> Result<(), Error> {
     for (layout, shape) in [
         (Layout::C, &[2_000, 50][..]),
         (Layout::C, &[40_000, 5]), // by way of the stack
+        (Layout::C, &[7, 20_000]), // a row is not split
         (Layout::F, &[2_000, 50]),
         (Layout::Permuted, &[300, 20, 18]),
         (Layout::Stepped, &[70_000]),
@@ -221,7 +222,6 @@ fn threads_change_no_bit() -> Result<(), Error> {
         let (expected, found) = (run(false)?, run(true)?);
         assert_same(format!("{layout:?}"), &found.0, &expected.0);
         assert!(found.1 == expected.1 && found.2 == expected.2, "{layout:?}");
-        // On the calling thread, outside of a pool, the same work is split too.
     }
     Ok(())
 }

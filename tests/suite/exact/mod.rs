@@ -352,6 +352,28 @@ fn l2_brings_no_infinity_into_a_state() -> Result<(), Error> {
     Ok(())
 }
 
+/// Elements belong together by their index, not by their place in memory.
+#[test]
+fn an_overflow_is_found_in_any_orders() -> Result<(), Error> {
+    let rule = Adamax::builder().weight_decay(WeightDecay::L2(1.0)).build()?;
+    let values = array![[0.0, 1.5e308], [0.0, 0.0]].into_dyn();
+    for of_x in LAYOUTS {
+        for of_g in LAYOUTS {
+            for of_state in LAYOUTS {
+                let what = format!("{of_x:?} {of_g:?} {of_state:?}");
+                let (mut x, g) = (of_x.arrange(&values), of_g.arrange(&values));
+                let mut state = State::zeros_like(&of_state.arrange(&values));
+                let error = rule.step(&mut state, &mut x, &g).unwrap_err();
+                let message = "first moment would become inf at index [0, 1]";
+                assert_eq!(error.to_string(), message, "{what}");
+                assert_same(&what, &x, &values);
+                assert_eq!(state.steps(), 0, "{what}");
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_step_that_overflows_the_parameter_is_refused() -> Result<(), Error> {
     let rule = Adamax::builder().learning_rate(1.7e307).build()?;
@@ -363,6 +385,19 @@ fn a_step_that_overflows_the_parameter_is_refused() -> Result<(), Error> {
     let error = rule.step(&mut state, &mut x, &array![0.0]).unwrap_err();
     assert_eq!(error.to_string(), "parameter would become -inf at index [0]");
     assert_eq!(state.steps(), 1);
+    Ok(())
+}
+
+/// The step is as large as the first moment, because ε is as large as the step size.
+#[test]
+fn a_large_moment_over_a_large_epsilon_is_refused() -> Result<(), Error> {
+    let builder = Adamax::builder().learning_rate(1.0).epsilon(1.0);
+    let rule = builder.bias_correction(BiasCorrection::Off).build()?;
+    let before = State::from_parts(1, array![1e308].into_dyn(), array![0.0].into_dyn())?;
+    let (mut state, mut x) = (before.clone(), array![-1.7e308]);
+    let error = rule.step(&mut state, &mut x, &array![0.0]).unwrap_err();
+    assert_eq!(error.to_string(), "parameter would become -inf at index [0]");
+    assert_eq!((x[0], state), (-1.7e308, before));
     Ok(())
 }
 
