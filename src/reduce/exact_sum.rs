@@ -193,6 +193,8 @@ mod tests {
         // Half a unit in the last place is rounded to even, and anything above it, however small, up.
         assert_eq!(root(&[power(100), power(47)]), root(&[power(100)]));
         assert_eq!(root(&[power(100), power(47), power(-900)]), next);
+        // 1 is the lowest bit of the four digits.
+        assert_eq!(root(&[power(100), power(47), power(0), power(-900)]), next);
         // Terms that would each be lost add up.
         assert_eq!(root(&[power(100), power(46), power(46), power(46)]), next);
     }

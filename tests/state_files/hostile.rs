@@ -440,6 +440,21 @@ fn every_group_keeps_its_own_settings() -> Tested {
     Ok(())
 }
 
+/// The lower bound of a file and the upper one of the optimizer need not fit each other: then both are the file's.
+#[test]
+fn bounds_that_do_not_fit_are_those_of_the_file() -> Tested {
+    for (lower, expected) in [(1.0, (1.0, 2.0)), (2.0, (2.0, 2.0)), (3.0, (3.0, f64::INFINITY))] {
+        let mut parts = Parts::sound()?;
+        parts.record(|record| record["groups"] = json!([{ "lower_bound": lower }]))?;
+        let mut optimizer = Optimizer::new(Adamax::builder().bounds(-1.0, 2.0).build()?);
+        optimizer.register("w", &array![0.0, 0.0])?;
+        optimizer.restore(Checkpoint::from_bytes(&parts.file())?.snapshot())?;
+        let rule = optimizer.rule(optimizer.default_group()).expect("own group");
+        assert_eq!(rule.bounds(), expected);
+    }
+    Ok(())
+}
+
 /// A snapshot shows defaults for settings that its file leaves open.
 #[test]
 fn settings_that_are_left_open_show_their_defaults() -> Tested {

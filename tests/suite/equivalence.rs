@@ -17,7 +17,7 @@ use crate::common::{
 use adamax::{Adamax, Error, Optimizer, Outcome, State, adamax_step};
 use ndarray::{
     Array, Array2, ArrayD, ArrayRef, ArrayView, ArrayViewMut2, Axis, Dimension, Ix0, Ix1, Ix2, Ix3,
-    Ix4, Ix5, Ix6, IxDyn, s,
+    Ix4, Ix5, Ix6, IxDyn, Slice, s,
 };
 use std::fmt::Display;
 
@@ -567,6 +567,38 @@ fn threads_change_nothing() -> Result<(), Error> {
             setting.expected.assert_state(&format!("par, {what}"), &x, &state);
             let slot_state = optimizer.state(slot).unwrap();
             setting.expected.assert_state(&format!("par slot, {what}"), &slot_x, slot_state);
+        }
+    }
+    Ok(())
+}
+
+/// Axes are merged only if they follow each other without a gap in all arrays.
+#[test]
+fn values_with_gaps_of_several_sizes() -> Result<(), Error> {
+    // Rows of two elements, cut out of wider ones.
+    let cut = |value: f64, columns: usize, step: isize| {
+        let mut array = Array2::from_elem((3, columns), f64::NAN);
+        array.slice_axis_inplace(Axis(1), Slice::new(0, Some(2 * step), step));
+        for ((i, j), to) in array.indexed_iter_mut() {
+            *to = value * (1.0 + 0.25 * f64::from(u8::try_from(2 * i + j).unwrap()));
+        }
+        array
+    };
+    let rule = Adamax::default();
+    for [of_x, of_g, of_m, of_u] in
+        [[(4, 2), (3, 1), (3, 1), (3, 1)], [(3, 1), (4, 2), (4, 2), (3, 1)], [(4, 2); 4]]
+    {
+        let arrays = [(0.5, of_x), (0.1, of_g), (-0.02, of_m), (0.2, of_u)];
+        let [x, g, m, u] = arrays.map(|(value, (columns, step))| cut(value, columns, step));
+        let mut expected = [x.clone(), m.clone(), u.clone()]
+            .map(|array| array.iter().copied().collect::<Vec<_>>());
+        for (i, g) in g.iter().enumerate() {
+            let [x, m, u] = &mut expected;
+            (x[i], m[i], u[i]) = adamax_step(x[i], g, m[i], u[i], 2, &rule)?;
+        }
+        let found = adamax_step(x, &g, m, u, 2, &rule)?;
+        for (found, expected) in [found.0, found.1, found.2].iter().zip(&expected) {
+            assert_same(format!("{of_x:?} {of_m:?}"), found, expected);
         }
     }
     Ok(())

@@ -720,6 +720,21 @@ fn an_overflow_does_not_beat_a_skip() -> Result<(), Error> {
     Ok(())
 }
 
+/// Only a step on threads may change the order of the batch: an error names the first of several tensors.
+#[test]
+fn a_step_keeps_the_order_of_the_batch() -> Result<(), Error> {
+    let mut optimizer = Optimizer::new(Adamax::builder().learning_rate(10.0).build()?);
+    let (mut a, mut b, g) = (array![1.0], array![1.0], array![0.5]);
+    let (slot_a, slot_b) = (optimizer.register("a", &a)?, optimizer.register("b", &b)?);
+    let mut batch = [slot_b.bind(&mut b, &g), slot_a.bind(&mut a, &g)];
+    assert_eq!(optimizer.step(&mut batch)?, Outcome::Applied);
+    _ = optimizer.step_with_report(&mut batch)?;
+    // Now both steps overflow.
+    optimizer.set_lr_scale(f64::MAX)?;
+    assert_eq!(optimizer.step(&mut batch).unwrap_err().tensor(), Some("b"));
+    Ok(())
+}
+
 /// Each group has its own policy: only the group with `Propagate` accepts NaN.
 #[test]
 fn one_group_may_propagate_nan() -> Result<(), Error> {

@@ -293,6 +293,21 @@ fn a_plain_check_is_enough_for_a_report_of_this_process() -> Result {
     Ok(())
 }
 
+/// Without a norm bound, only a check for a report adds squares. Findings of the two are not joined.
+#[test]
+fn a_plain_check_finds_no_norm() -> Result {
+    let mut x = array![0.0];
+    let [g, h] = [array![1.0], array![2.0]];
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slot = optimizer.register("x", &x)?;
+    let plain = Findings::of(&optimizer.check(&mut [slot.bind(&mut x, &g)]));
+    assert_eq!(plain, Findings::of(&optimizer.check(&mut [slot.bind(&mut x, &h)])));
+    let for_report = Findings::of(&optimizer.check_for_report(&mut [slot.bind(&mut x, &g)]));
+    assert_ne!(plain, for_report);
+    assert_eq!(plain.join(&for_report).unwrap_err().kind(), ErrorKind::Agreement);
+    Ok(())
+}
+
 /// Without a norm bound, a report of a bad gradient is that of one process: it stays in its tensor.
 #[test]
 fn a_bad_gradient_stays_in_its_tensor() -> Result {

@@ -9,7 +9,7 @@ use crate::common::{
 };
 use adamax::{
     Adamax, Error, ErrorKind, MaxNorm, NonFinite, Optimizer, Outcome, RowSlot, Slot, State,
-    WeightDecay, sum_rows,
+    WeightDecay, adamax_step, sum_rows,
 };
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis, Ix2, IxDyn, ShapeBuilder, array};
 use ndarray_rand::rand::{Rng, rngs::StdRng};
@@ -223,6 +223,26 @@ fn threads_change_no_bit() -> Result<(), Error> {
         assert_same(format!("{layout:?}"), &found.0, &expected.0);
         assert!(found.1 == expected.1 && found.2 == expected.2, "{layout:?}");
     }
+    Ok(())
+}
+
+/// In f32, the step size of the first row is above 0; that of the second, which is further, rounds to 0.
+#[test]
+fn a_step_size_that_rounds_to_nothing_is_that_of_the_row() -> Result<(), Error> {
+    let rule = Adamax::builder().learning_rate(5e-46).build()?;
+    let mut table = Array2::from_elem((2, 1), -0.0_f32);
+    let mut optimizer = Optimizer::new(rule);
+    let rows = optimizer.register_rows("table", &table)?;
+    let zeros = || ArrayD::zeros(IxDyn(&[2, 1]));
+    let state = State::from_row_parts(vec![0, 1000], zeros(), zeros())?;
+    optimizer.set_state(rows.slot(), &state)?;
+    let grad = Array2::from_elem((2, 1), -1.0);
+    assert_eq!(optimizer.step(&mut [rows.bind(&mut table, &[0, 1], &grad)])?, Outcome::Applied);
+    for (x, t) in table.iter().zip([1, 1001]) {
+        let (expected, ..) = adamax_step(-0.0_f32, &-1.0, 0.0, 0.0, t, &rule)?;
+        assert_eq!(x.to_bits(), expected.to_bits(), "t {t}");
+    }
+    assert!(table[[1, 0]].is_sign_negative());
     Ok(())
 }
 

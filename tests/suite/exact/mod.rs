@@ -344,6 +344,7 @@ fn l2_brings_no_infinity_into_a_state() -> Result<(), Error> {
     refuses::<f64>(&l2(0.01)?, f64::NAN, 0.1, "parameter is NaN at index [1]")?;
     refuses::<f32>(&l2(0.01)?, f64::NEG_INFINITY, 0.1, "parameter is -inf at index [1]")?;
     refuses::<f64>(&l2(1.0)?, 1.5e308, 1.5e308, "first moment would become inf at index [1]")?;
+    refuses::<f64>(&l2(0.9)?, 1.7e308, 4e307, "first moment would become inf at index [1]")?;
     // Large, but within the range.
     let mut x = array![1e37_f32, 1.0];
     let mut state = State::zeros_like(&x);
