@@ -324,6 +324,14 @@ fn the_callers_pool_is_enough() -> Result<(), Error> {
         Adamax::default().par_step(&mut state, &mut x, &g)?;
         Ok(())
     })?;
+    // Too little work for threads: it does not ask for a pool.
+    let (mut x, g) = (ArrayD::<f64>::zeros(IxDyn(&[20_000])), ArrayD::ones(IxDyn(&[20_000])));
+    let mut state = State::zeros_like(&x);
+    Adamax::default().par_step(&mut state, &mut x, &g)?;
+    _ = Adamax::default().par_step_with_report(&mut state, &mut x, &g)?;
+    let mut optimizer = Optimizer::new(Adamax::default());
+    let slot = optimizer.register("x", &x)?;
+    optimizer.par_step(&mut [slot.bind(&mut x, &g)])?;
     assert!(ThreadPoolBuilder::new().num_threads(1).build_global().is_ok(), "already built");
     Ok(())
 }

@@ -95,6 +95,7 @@ fn test() -> Tested {
         println!("files of other users are skipped: setpriv is missing, or may not do this");
     }
     lab.a_folder_is_listed_once()?;
+    lab.files_and_folders_are_synced()?;
     if restricted {
         lab.a_file_of_another_user()?;
     }
@@ -405,6 +406,25 @@ impl Lab {
         let calls = log.lines().filter(|line| line.starts_with("getdents64")).count();
         // The second one finds that there are no more.
         assert_eq!(calls, 2, "{log}");
+        Ok(())
+    }
+
+    /// What a power failure must not undo: the bytes, the new name, and the name of the previous file.
+    fn files_and_folders_are_synced(&self) -> Tested {
+        // A link leads to another folder, which is the third.
+        for (previous, expected) in [(Standing::Whole, 2), (Standing::Link, 3)] {
+            let folder = tempfile::tempdir_in(&self.folder)?;
+            let (path, kept) = (folder.path().join("run"), folder.path().join("run.prev"));
+            self.stand(&path, Standing::Whole, OLD)?;
+            self.stand(&kept, previous, OLDER)?;
+            let log = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut strace = Command::new("strace");
+            strace.arg("-o").arg(log.path()).args(["-e", "trace=fsync"]).arg(&self.program);
+            assert!(strace.env(PATH, &path).status()?.success());
+            let log = fs::read_to_string(log.path())?;
+            let calls = log.lines().filter(|line| line.starts_with("fsync")).count();
+            assert_eq!(calls, expected, "{previous:?}: {log}");
+        }
         Ok(())
     }
 

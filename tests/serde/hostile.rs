@@ -322,6 +322,13 @@ fn giant_names_are_quoted_in_short() {
     assert!(message.chars().count() < 1100, "{} letters", message.len());
 }
 
+/// A program asks the error whether the document was cut.
+#[test]
+fn an_error_that_quotes_nothing_odd_stays_that_of_the_format() {
+    let error = serde_json::from_str::<Adamax>("{\n").unwrap_err();
+    assert!(error.is_eof(), "{error:?}");
+}
+
 #[test]
 #[ignore = "writes what the fuzzer starts from"]
 fn write_seeds_for_the_fuzzer() -> Result<(), Error> {

@@ -262,7 +262,12 @@ fn a_header_made_to_do_harm_is_refused() {
 fn a_wrong_record_is_refused() -> Tested {
     use ErrorKind::{Format, Hyperparameter, Snapshot};
     type Case<'a> = (&'a dyn Fn(&mut Value), ErrorKind, &'a str);
-    let cases: [Case<'_>; 22] = [
+    let cases: [Case<'_>; 23] = [
+        (
+            &|r| r["tensors"] = json!([]),
+            Format,
+            "`adamax` in the metadata: invalid type: sequence, expected an object at line 1",
+        ),
         (
             &|r| r["version"] = json!(4),
             Snapshot,
