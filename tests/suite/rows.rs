@@ -192,6 +192,7 @@ fn threads_change_no_bit() -> Result<(), Error> {
         (Layout::C, &[2_000, 50][..]),
         (Layout::C, &[40_000, 5]), // by way of the stack
         (Layout::C, &[7, 20_000]), // a row is not split
+        (Layout::C, &[1, 140_000]),
         (Layout::F, &[2_000, 50]),
         (Layout::Permuted, &[300, 20, 18]),
         (Layout::Stepped, &[70_000]),
