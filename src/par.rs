@@ -197,3 +197,44 @@ mod parallel {
         Some(part)
     }
 }
+
+/// Execution that tests look at.
+#[cfg(all(test, feature = "std"))]
+pub(crate) mod halving {
+    use std::{sync::Mutex, vec::Vec};
+
+    use super::{Execute, Split, Summary};
+
+    /// Splits all work of more than [`MOST`] elements, and keeps the lengths of the parts of each run.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Halving<'a>(pub(crate) &'a Mutex<Vec<Vec<usize>>>);
+
+    /// The most elements of a part, if work can be split.
+    pub(crate) const MOST: usize = 1000;
+
+    impl Execute for Halving<'_> {
+        fn splits(self, elements: usize) -> bool {
+            elements > MOST
+        }
+
+        fn run_into<W: Split, S: Summary>(
+            self,
+            work: W,
+            total: &mut S,
+            f: impl Fn(W, &mut S) + Sync,
+        ) {
+            let (mut rest, mut lengths) = (Vec::from([work]), Vec::new());
+            while let Some(work) = rest.pop() {
+                let whole = if self.splits(work.len()) { work.split() } else { Err(work) };
+                match whole {
+                    Ok((a, b)) => rest.extend([b, a]),
+                    Err(whole) => {
+                        lengths.push(whole.len());
+                        f(whole, total);
+                    }
+                }
+            }
+            self.0.lock().unwrap().push(lengths);
+        }
+    }
+}

@@ -15,6 +15,8 @@ pub(crate) mod rows;
 pub(crate) mod slot;
 pub(crate) mod snapshot;
 mod surgery;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -159,7 +159,7 @@ impl<A: Real> Optimizer<A> {
     }
 
     #[inline(always)]
-    fn report_with(
+    pub(super) fn report_with(
         &mut self,
         execute: impl Execute,
         batch: &mut [Bound<'_, A>],
