@@ -198,6 +198,55 @@ mod parallel {
     }
 }
 
+#[cfg(all(test, feature = "rayon"))]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use super::{parallel::Parallel, *};
+
+    /// The lengths of the parts that were seen.
+    #[derive(Debug, PartialEq)]
+    struct Lengths(Vec<usize>);
+
+    impl Summary for Lengths {
+        const EMPTY: Self = Lengths(Vec::new());
+
+        fn join(&mut self, other: Self) {
+            self.0.extend(other.0);
+        }
+    }
+
+    struct Work(usize);
+
+    impl Split for Work {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn split(self) -> Result<(Self, Self), Self> {
+            Ok((Work(self.0 / 2), Work(self.0 - self.0 / 2)))
+        }
+    }
+
+    fn lengths(elements: usize) -> Vec<usize> {
+        Parallel.run(Work(elements), |part| Lengths(vec![part.len()])).0
+    }
+
+    #[test]
+    fn work_is_split_on_a_pool_down_to_parts_that_are_worth_it() {
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let least = 1 << 14;
+        assert!(Parallel.splits(least) && !Parallel.splits(least - 1));
+        pool(2).install(|| {
+            assert_eq!(lengths(8 * least), vec![least / 2; 16]);
+            assert_eq!(lengths(least - 1), [least - 1]);
+            let worthwhile = if cfg!(debug_assertions) { 1 << 15 } else { 1 << 17 };
+            assert!(Parallel::pays(worthwhile) && !Parallel::pays(worthwhile - 1));
+        });
+        pool(1).install(|| assert!(!Parallel::pays(1 << 20)));
+    }
+}
+
 /// Execution that tests look at.
 #[cfg(all(test, feature = "std"))]
 pub(crate) mod halving {

@@ -316,3 +316,38 @@ impl Strides {
         self.of_axis.get(axis).copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_order_is_recognised_at_once() {
+        assert!(is_plainly_column_major(&[2, 3, 4], &[1, 2, 6]));
+        assert!(is_plainly_column_major(&[5], &[1]));
+        assert!(is_plainly_column_major(&[], &[]));
+        for (shape, strides) in [
+            (&[2, 3, 4][..], &[12, 4, 1][..]), // row-major
+            (&[2, 3, 4], &[1, 2, 7]),          // a gap
+            (&[2, 3, 4], &[1, -2, 6]),         // backwards
+            (&[2, 1, 4], &[1, 2, 2]),          // an axis of length 1 may have any stride
+            (&[2, 0, 4], &[1, 2, 0]),
+            (&[2, 3], &[1]),
+        ] {
+            assert!(!is_plainly_column_major(shape, strides), "{shape:?} {strides:?}");
+        }
+        let order = COLUMN_MAJOR[3];
+        assert!(order.is_column_major(3));
+        assert!(!order.is_column_major(4) && !Order::ROW_MAJOR.is_column_major(3));
+        assert!(!Order::ROW_MAJOR.is_column_major(1), "of one axis, both are row-major");
+    }
+
+    #[test]
+    fn a_row_is_the_innermost_axis_that_is_longer_than_one() {
+        let shape = [5, 1, 7, 3, 1];
+        assert_eq!(Order::ROW_MAJOR.row_length(&shape), 3);
+        assert_eq!(COLUMN_MAJOR[5].row_length(&shape), 5);
+        assert_eq!(Order::ROW_MAJOR.row_length(&[1, 1]), 1);
+        assert_eq!(Order::ROW_MAJOR.row_length(&[]), 1);
+    }
+}

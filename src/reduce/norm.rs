@@ -290,4 +290,18 @@ mod tests {
             }
         }
     }
+
+    /// A norm below 2^1021 proves that each element is below a quarter of 2^1024.
+    #[test]
+    fn a_norm_proves_that_elements_are_moderate() {
+        let of = |value: f64| of(&Array1::from_vec(vec![value]).into_dyn());
+        let power = libm::exp2;
+        assert!(of(0.0).is_moderate::<f64>() && of(power(1021.0)).is_moderate::<f64>());
+        assert!(!of(power(1022.0)).is_moderate::<f64>());
+        assert!(of(power(125.0)).is_moderate::<f32>() && !of(power(126.0)).is_moderate::<f32>());
+        for value in [f64::NAN, f64::INFINITY] {
+            assert!(!of(value).is_moderate::<f64>() && !of(value).is_finite());
+        }
+        assert!(of(1.0).is_finite());
+    }
 }

@@ -1,6 +1,9 @@
 //! Tests that every instruction set gives the same bits, on every path.
 
-use super::levels::{self, Level};
+use super::{
+    are_few,
+    levels::{self, Level},
+};
 use crate::{
     Adamax, Average, EpsilonPlacement, MaxNorm, NonFinite, Objective, Optimizer, Outcome, Real,
     State, WeightDecay,
@@ -159,4 +162,10 @@ fn a_level_is_forced_within_its_call() {
         assert_eq!(format!("{found:?}"), format!("Some({level:?})"));
     }
     assert!(levels::forced().is_none());
+}
+
+#[test]
+fn a_loop_of_less_than_a_vector_is_short() {
+    assert!(are_few(&[0.0_f64; 3]) && are_few(&[0.0_f32; 7]));
+    assert!(!are_few(&[0.0_f64; 4]) && !are_few(&[0.0_f32; 8]));
 }

@@ -192,5 +192,12 @@ mod tests {
         assert!(!suits_gapless(long, 32, SMALL / 32 + 1));
         assert!(suits_gapless(long, SHORT_ROW, long));
         assert!(suits_gapless(SMALL, SMALL, SMALL));
+        assert!(!suits_gapless(SMALL + 1, SHORT_ROW + 1, SMALL));
+    }
+
+    #[test]
+    fn small_arrays_with_gaps_and_those_with_short_rows_are_copied() {
+        assert!(suits_gapped(PART, PART) && suits_gapped(PART + 1, SHORT_ROW_WITH_GAPS));
+        assert!(!suits_gapped(PART + 1, SHORT_ROW_WITH_GAPS + 1));
     }
 }

@@ -124,3 +124,66 @@ impl<A: Real> Views<'_, A, IxDyn> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{vec, vec::Vec};
+    use ndarray::{Array, ShapeBuilder};
+
+    /// Returns shape and strides of the parameter, and the strides of the gradient, when axes are arranged.
+    fn arranged(
+        shape: &[usize],
+        x_axes: &[usize],
+        g_axes: &[usize],
+    ) -> (Vec<usize>, Vec<isize>, Vec<isize>) {
+        let array = |axes: &[usize]| {
+            let in_memory: Vec<_> = axes.iter().map(|&axis| shape[axis]).collect();
+            let mut logical = vec![0; axes.len()];
+            for (place, &axis) in axes.iter().enumerate() {
+                logical[axis] = place;
+            }
+            Array::<f64, _>::zeros(IxDyn(&in_memory)).permuted_axes(IxDyn(&logical))
+        };
+        let [mut x, mut m, mut u] = [(); 3].map(|()| array(x_axes));
+        let g = array(g_axes);
+        let views =
+            Views { x: x.view_mut(), g: g.view(), m: m.view_mut(), u: u.view_mut() }.arranged();
+        (views.x.shape().to_vec(), views.x.strides().to_vec(), views.g.strides().to_vec())
+    }
+
+    #[test]
+    fn axes_are_in_the_order_of_the_parameter_and_merged() {
+        // All in one order are one axis, whatever that order is; axes of length 1 are dropped.
+        for axes in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            assert_eq!(arranged(&[3, 4, 5], &axes, &axes), (vec![60], vec![1], vec![1]));
+            assert_eq!(arranged(&[3, 1, 5], &axes, &axes), (vec![15], vec![1], vec![1]));
+        }
+        let column_major = arranged(&[3, 4], &[1, 0], &[0, 1]);
+        assert_eq!(column_major, (vec![4, 3], vec![3, 1], vec![1, 4]));
+    }
+
+    #[test]
+    fn the_plane_has_the_innermost_axes_of_both_orders() {
+        // The axis that is innermost in the gradient comes just before the last one.
+        let found = arranged(&[3, 4, 5], &[0, 1, 2], &[2, 1, 0]);
+        assert_eq!(found, (vec![4, 3, 5], vec![5, 20, 1], vec![3, 1, 12]));
+        let found = arranged(&[3, 4, 5], &[0, 1, 2], &[0, 2, 1]);
+        assert_eq!(found, (vec![3, 4, 5], vec![20, 5, 1], vec![20, 1, 4]));
+    }
+
+    #[test]
+    fn axes_that_run_backwards_are_turned() {
+        let mut arrays = [(); 3].map(|()| Array::<f64, _>::zeros((4, 6).f()));
+        let g = Array::<f64, _>::zeros((4, 6));
+        let [x, m, u] = arrays.each_mut().map(|array| {
+            let mut view = array.view_mut();
+            view.invert_axis(Axis(0));
+            view.into_dyn()
+        });
+        let mut g = g.view();
+        g.invert_axis(Axis(0));
+        let views = Views { x, g: g.into_dyn(), m, u }.arranged();
+        assert_eq!((views.x.strides(), views.g.strides()), (&[4, 1][..], &[1, 6][..]));
+    }
+}

@@ -182,3 +182,31 @@ fn shaped_mut<A>(
     debug_assert!(tile.is_ok(), "a tile fits into the buffer");
     tile.unwrap_or_else(|_| ArrayViewMut2::from(&mut [[]; 0]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{ArrayView, ShapeBuilder};
+
+    #[test]
+    fn rows_are_copied_only_if_they_are_not_contiguous() {
+        let values = [0.0; 64];
+        let rows_of = |shape: [usize; 2], strides: [usize; 2]| {
+            let view = ArrayView::from_shape(shape.strides(strides), &values).unwrap().into_dyn();
+            let buffer = TileBuffer::<f64>::for_rows_of(view.as_ref());
+            (buffer.rows, buffer.is_unused())
+        };
+        for (shape, strides, rows) in [
+            ([4, 8], [8, 1], Rows::Contiguous),
+            ([4, 4], [16, 1], Rows::Contiguous),
+            ([4, 8], [1, 4], Rows::Transposed),
+            ([4, 4], [2, 8], Rows::Transposed),
+            ([4, 4], [8, 2], Rows::Strided),
+            ([1, 8], [1, 4], Rows::Strided), // one row has no columns to copy
+        ] {
+            let (found, unused) = rows_of(shape, strides);
+            assert!(found == rows, "{shape:?} {strides:?}");
+            assert_eq!(unused, rows == Rows::Contiguous);
+        }
+    }
+}
