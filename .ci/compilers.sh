@@ -81,11 +81,12 @@ find_rustc() {
 }
 
 # newest_sources: sets RUSTC to Debian's newest compiler with the sources of its standard library beside it,
-# unless it is older than 1.93, which the tests for other processors need. Package lists that were never
-# refreshed offer old ones only.
+# unless it is older than the tests for other processors need. Package lists that were never refreshed offer old
+# ones only.
 newest_sources() {
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' tests/targets/Cargo.toml)
     newest=$(debian_version "")
-    [ "$(printf '%s\n' 1.93 "$newest" | sort -V | head -n 1)" = 1.93 ] && from_debian "" rust-web-src
+    [ "$(printf '%s\n' "$oldest" "$newest" | sort -V | head -n 1)" = "$oldest" ] && from_debian "" rust-web-src
 }
 
 # find_sources: the same, with newer package lists if the user may ask for them.

@@ -1,12 +1,12 @@
 //! Tests that the work of a step can be split: into parts of about equal length, with all elements.
 //!
-//! How work is split changes no bit. So no other test would notice a step that uses one thread.
+//! The parts that work is split into change no bit. So no other test would notice a step that uses one thread.
 
-use std::{sync::Mutex, vec, vec::Vec};
+use std::{format, sync::Mutex, vec, vec::Vec};
 
 use ndarray::{Array2, ArrayRef2, Axis, ShapeBuilder, Slice};
 
-use super::{MaxNorm, Optimizer, batch::Purpose};
+use super::{MaxNorm, Optimizer, batch::Purpose, slot::Bound};
 use crate::{
     error::Error,
     par::halving::{Halving, MOST},
@@ -40,29 +40,42 @@ fn split_runs(what: &str, runs: &[Vec<usize>]) -> usize {
     count
 }
 
-/// Returns the lengths of the parts of each run of a step. The tensors and their gradients have the elements
-/// of a batch.
+/// Takes a step, and returns the lengths of the parts of each run.
+fn runs_of(
+    optimizer: &mut Optimizer,
+    batch: &mut [Bound<'_, f64>],
+    way: Way,
+) -> Result<Vec<Vec<usize>>, Error> {
+    let runs = Mutex::default();
+    match way {
+        Way::Step => {
+            let checked = optimizer.check_with(Halving(&runs), batch, Purpose::Step)?;
+            assert_eq!(checked.apply_with(Halving(&runs)), Outcome::Applied);
+        }
+        Way::Report => {
+            let report = optimizer.report_with(Halving(&runs), batch)?;
+            assert_eq!(report.outcome(), Outcome::Applied);
+        }
+    }
+    Ok(runs.into_inner().unwrap())
+}
+
+/// Registers tensors, and returns the lengths of the parts of each run of their step. The tensors and their
+/// gradients have the elements of a batch.
 fn runs(
     rule: Adamax,
     max_norm: Option<MaxNorm>,
     way: Way,
     tensors: &mut [(&mut ArrayRef2<f64>, &ArrayRef2<f64>)],
 ) -> Result<Vec<Vec<usize>>, Error> {
-    let runs = Mutex::default();
     let mut optimizer = Optimizer::new(rule);
     optimizer.set_max_norm(max_norm)?;
     let mut batch = Vec::new();
     for (index, (x, g)) in tensors.iter_mut().enumerate() {
-        let slot = optimizer.register(&std::format!("{index}"), &**x)?;
+        let slot = optimizer.register(&format!("{index}"), &**x)?;
         batch.push(slot.bind(x, *g));
     }
-    if way == Way::Report {
-        _ = optimizer.report_with(Halving(&runs), &mut batch)?;
-    } else {
-        let checked = optimizer.check_with(Halving(&runs), &mut batch, Purpose::Step)?;
-        assert_eq!(checked.apply_with(Halving(&runs)), Outcome::Applied);
-    }
-    Ok(runs.into_inner().unwrap())
+    runs_of(&mut optimizer, &mut batch, way)
 }
 
 fn rules() -> [Adamax; 2] {
@@ -85,7 +98,7 @@ fn a_large_tensor_is_split_in_each_layout() -> Result<(), Error> {
                     let mut x = Array2::<f64>::zeros((rows, columns).set_f(x_order));
                     let g = Array2::ones((rows, columns).set_f(g_order));
                     let found = runs(rule, max_norm, way, &mut [(&mut x, &g)])?;
-                    let what = std::format!("{max_norm:?} {way:?} {x_order} {g_order}");
+                    let what = format!("{max_norm:?} {way:?} {x_order} {g_order}");
                     let is_read = max_norm.is_some() || way == Way::Report;
                     let is_checked = rule.non_finite() == NonFinite::Error;
                     let expected = 1 + usize::from(is_read || is_checked);
@@ -108,7 +121,7 @@ fn a_tensor_with_gaps_is_split() -> Result<(), Error> {
         for way in [Way::Step, Way::Report] {
             let [_, propagates] = rules();
             let found = runs(propagates, None, way, &mut [(&mut x, &g)])?;
-            assert_eq!(split_runs(&std::format!("{columns} {way:?}"), &found), 1);
+            assert_eq!(split_runs(&format!("{columns} {way:?}"), &found), 1);
         }
     }
     Ok(())
@@ -123,7 +136,7 @@ fn many_small_tensors_are_distributed() -> Result<(), Error> {
                 let g = Array2::ones((8, 16));
                 let mut pairs: Vec<_> = tensors.iter_mut().map(|x| (&mut **x, &*g)).collect();
                 let found = runs(rule, max_norm, way, &mut pairs)?;
-                let what = std::format!("{max_norm:?} {way:?}");
+                let what = format!("{max_norm:?} {way:?}");
                 assert_eq!(split_runs(&what, &found), found.len(), "{what}");
             }
         }
@@ -135,20 +148,17 @@ fn many_small_tensors_are_distributed() -> Result<(), Error> {
 fn rows_of_a_table_are_distributed() -> Result<(), Error> {
     for rule in rules() {
         for max_norm in NORMS {
-            let runs = Mutex::default();
             let mut table = Array2::<f64>::zeros((300, ELEMENTS / 128));
             let g = Array2::ones((128, ELEMENTS / 128));
             let indices: Vec<_> = (0..128).map(|row| 2 * row).collect();
             let mut optimizer = Optimizer::new(rule);
             optimizer.set_max_norm(max_norm)?;
             let rows = optimizer.register_rows("table", &table)?;
-            let mut batch = [rows.bind(&mut table, &indices, &g)];
-            let checked = optimizer.check_with(Halving(&runs), &mut batch, Purpose::Step)?;
-            assert_eq!(checked.apply_with(Halving(&runs)), Outcome::Applied);
-            let what = std::format!("{max_norm:?}");
+            let batch = &mut [rows.bind(&mut table, &indices, &g)];
+            let found = runs_of(&mut optimizer, batch, Way::Step)?;
+            let what = format!("{max_norm:?}");
             let is_read = max_norm.is_some() || rule.non_finite() == NonFinite::Error;
-            let found = split_runs(&what, &runs.into_inner().unwrap());
-            assert_eq!(found, 1 + usize::from(is_read), "{what}");
+            assert_eq!(split_runs(&what, &found), 1 + usize::from(is_read), "{what}");
         }
     }
     Ok(())

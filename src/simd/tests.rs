@@ -154,7 +154,7 @@ fn every_instruction_set_reduces_alike() {
     }
 }
 
-/// Else the tests above would compare the widest instruction set with itself.
+/// Without this, the tests above would compare the widest instruction set with itself.
 #[test]
 fn a_level_is_forced_within_its_call() {
     for level in [Level::Baseline, Level::Avx2, Level::Avx512] {

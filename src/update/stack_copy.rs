@@ -183,7 +183,7 @@ fn store<A: Real, D: Dimension>(mut to: ArrayViewMut<'_, A, D>, from: &[A]) {
 mod tests {
     use super::*;
 
-    /// Where a number has 32 bits, the square of 70 000 is too large.
+    /// The square of 70 000 is too large for a number of 32 bits.
     #[test]
     fn a_plane_of_any_size_is_compared() {
         let long = usize::MAX / 16;

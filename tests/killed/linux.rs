@@ -409,7 +409,7 @@ impl Lab {
         Ok(())
     }
 
-    /// What a power failure must not undo: the bytes, the new name, and the name of the previous file.
+    /// A power failure must not undo the bytes, the new name, and the name of the previous file.
     fn files_and_folders_are_synced(&self) -> Tested {
         // A link leads to another folder, which is the third.
         for (previous, expected) in [(Standing::Whole, 2), (Standing::Link, 3)] {

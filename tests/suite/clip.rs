@@ -251,7 +251,7 @@ fn the_norm_is_clipped_before_everything_but_the_sign() -> Result<(), Error> {
     Ok(())
 }
 
-/// What overflows without clipping is clipped, not refused.
+/// A step that would overflow without clipping is clipped, not refused.
 #[test]
 fn a_step_is_judged_by_its_clipped_gradient() -> Result<(), Error> {
     let rule = Adamax::builder().weight_decay(WeightDecay::L2(1.0)).build()?;

@@ -693,7 +693,7 @@ fn any_other_fault_beats_a_skip() -> Result<(), Error> {
     Ok(())
 }
 
-/// What is not taken cannot overflow.
+/// A step that is not taken cannot overflow.
 #[test]
 fn an_overflow_does_not_beat_a_skip() -> Result<(), Error> {
     let rule = |policy| Adamax::builder().learning_rate(1e307).non_finite(policy).build();
