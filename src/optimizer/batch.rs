@@ -92,10 +92,22 @@ impl<A: Real> GroupRule<A> {
 /// The clipping of the gradients of one batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Clip {
-    /// One factor for all.
+    /// None is clipped.
+    None,
+    /// One factor below 1 for all.
     Factor(Factor),
     /// A bound for the norm of each.
     PerTensor(f64),
+}
+
+impl Clip {
+    /// Returns the clipping of all gradients, of this common norm, to a bound.
+    pub(super) fn of_all(norm: Norm, bound: f64) -> Self {
+        match norm.factor(bound) {
+            Factor::ONE => Clip::None,
+            factor => Clip::Factor(factor),
+        }
+    }
 }
 
 /// The purpose of a check: a step at once, or an agreement with others first, for which the exact sums
@@ -165,7 +177,7 @@ impl<A: Real> Optimizer<A> {
             lr_scale: self.lr_scale,
             max_norm: self.max_norm,
             verdict: Verdict::Apply,
-            clip: Clip::Factor(Factor::ONE),
+            clip: Clip::None,
             sums: None,
             parallel: false,
         }
@@ -180,14 +192,21 @@ impl<A: Real> Optimizer<A> {
         let mut usual = true;
         self.batches += 1;
         let tensors = self.tensors.all_mut();
+        let mut prepared = None;
         for (place, bound) in batch.iter().enumerate() {
             let tensor = enter(tensors, place, bound, self.batches)?;
             let t = bound.lent.check(&tensor.state).map_err(|e| e.in_registered(&tensor.name))?;
+            usual &= tensor.state.is_usual();
+            // Mostly the tensor before has the same coefficients.
+            if prepared == Some((tensor.group, t)) {
+                continue;
+            }
             let group = self.groups.get_mut(tensor.group);
             debug_assert!(group.is_some(), "groups are never removed");
             if let Some(group) = group {
                 group.prepare(t, self.lr_scale).map_err(|e| e.in_tensor(&tensor.name))?;
-                usual &= group.coefficients.is_bounded() && tensor.state.is_usual();
+                usual &= group.coefficients.is_bounded();
+                prepared = Some((tensor.group, t));
             }
         }
         Ok(usual)
@@ -220,7 +239,7 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         match self.max_norm {
             None if purpose == Purpose::AgreedReport => {
                 self.measure_all(execute, f64::INFINITY, purpose);
-                self.clip = Clip::Factor(Factor::ONE);
+                self.clip = Clip::None;
                 false
             }
             None => false,
@@ -233,14 +252,14 @@ impl<'a, A: Real> Checked<'_, 'a, A> {
         if let ([single], Purpose::Step) = (&*self.batch, purpose) {
             // One tensor: the same bits, and often no exact sum of 2 KB to clear.
             let norm = Norm::of_squares(execute, squares(self.tensors, single));
-            self.clip = Clip::Factor(norm.factor(limit));
+            self.clip = Clip::of_all(norm, limit);
             return norm.is_moderate::<A>();
         }
         let mut sum = ExactSum::ZERO;
         let choose = |bound| Some(squares(self.tensors, bound));
         Gradients::reduce(execute, self.batch, choose, &mut sum);
         let norm = sum.root();
-        self.clip = Clip::Factor(norm.factor(limit));
+        self.clip = Clip::of_all(norm, limit);
         self.sums = purpose.keeps_sums().then(|| Box::new(Sums::new(Vec::from([sum]))));
         norm.is_moderate::<A>()
     }
@@ -533,7 +552,7 @@ impl<A: Real> Checked<'_, '_, A> {
             None => {}
             Some(MaxNorm::Global(bound)) => {
                 let norm = agreed.norms().next().unwrap_or(Norm::ZERO);
-                self.clip = Clip::Factor(norm.factor(bound));
+                self.clip = Clip::of_all(norm, bound);
             }
             Some(MaxNorm::PerTensor(_)) => {
                 self.batch
@@ -623,6 +642,7 @@ impl<'s, A: Real> Plan<'s, A> {
     #[inline(always)]
     pub(super) fn gradient_scale(self, norm: Norm) -> Factor {
         match self.clip {
+            Clip::None => Factor::ONE,
             Clip::Factor(factor) => factor,
             Clip::PerTensor(bound) => norm.factor(bound),
         }

@@ -235,8 +235,8 @@ impl<A: Real> Checked<'_, '_, A> {
             sum.root()
         };
         self.clip = match self.max_norm {
-            None => Clip::Factor(Factor::ONE),
-            Some(MaxNorm::Global(bound)) => Clip::Factor(norm.factor(bound)),
+            None => Clip::None,
+            Some(MaxNorm::Global(bound)) => Clip::of_all(norm, bound),
             Some(MaxNorm::PerTensor(bound)) => Clip::PerTensor(bound),
         };
         norm

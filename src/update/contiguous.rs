@@ -144,15 +144,10 @@ impl<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8> Loop
     fn run(&mut self) -> S {
         let length = self.slices.x.len();
         let whole = length - length % (VECTOR / size_of::<A>()).max(1);
-        let (Operands { x, g, m, u }, rest) = self
-            .slices
-            .as_mut()
-            .map(|slice| slice.split_at_mut(whole), |slice| slice.split_at(whole))
-            .unzip();
+        let (Operands { x, g, m, u }, _) = self.slices.reborrow().split_at(whole);
         let mut summary: S = update_slices::<A, S, OPERATIONS, GUARD>(*self.k, x, g, m, u);
-        let Operands { x, g, m, u } = rest;
-        if !x.is_empty() {
-            summary.join(update_rest::<A, S, OPERATIONS, GUARD>(self.k, x, g, m, u));
+        if whole != length {
+            summary.join(self.run_from(whole));
         }
         summary
     }
@@ -161,20 +156,19 @@ impl<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8> Loop
 /// Bytes of a vector of AVX2.
 const VECTOR: usize = 32;
 
-/// Updates the elements that fill no vector.
-///
-/// A loop needs nearly all registers of AVX2. With a second loop for these elements in the same function,
-/// whose constants take registers too, the compiler loads some constants anew for each vector. Then a step
-/// takes 3 to 20 % longer.
-#[inline(never)]
-fn update_rest<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8>(
-    k: &Coefficients<A>,
-    x: &mut [A],
-    g: &[A],
-    m: &mut [A],
-    u: &mut [A],
-) -> S {
-    update_slices::<A, S, OPERATIONS, GUARD>(*k, x, g, m, u)
+impl<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8>
+    Update<'_, A, S, OPERATIONS, GUARD>
+{
+    /// Updates the elements from `start` on, which fill no vector.
+    ///
+    /// A loop needs nearly all registers of AVX2. With a second loop for these elements in the same function,
+    /// whose constants take registers too, the compiler loads some constants anew for each vector. Then a step
+    /// takes 3 to 20 % longer. With slices as arguments, the first loop would have to keep them.
+    #[inline(never)]
+    fn run_from(&mut self, start: usize) -> S {
+        let (_, Operands { x, g, m, u }) = self.slices.reborrow().split_at(start);
+        update_slices::<A, S, OPERATIONS, GUARD>(*self.k, x, g, m, u)
+    }
 }
 
 /// Some rows of a table and of its moments, all row-major. `first` is the index of the first row of the arrays;

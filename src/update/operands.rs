@@ -122,6 +122,20 @@ impl<T> Operands<T, T> {
     }
 }
 
+impl<A> Slices<'_, A> {
+    /// Borrows the slices.
+    #[inline(always)]
+    pub(crate) fn reborrow(&mut self) -> Slices<'_, A> {
+        self.as_mut().map(|slice| &mut **slice, |slice| *slice)
+    }
+
+    /// Cuts each slice before the element at `middle`.
+    #[inline(always)]
+    pub(crate) fn split_at(self, middle: usize) -> (Self, Self) {
+        self.map(|slice| slice.split_at_mut(middle), |slice| slice.split_at(middle)).unzip()
+    }
+}
+
 impl<A: Send + Sync> Split for Slices<'_, A> {
     #[inline]
     fn len(&self) -> usize {
@@ -130,7 +144,7 @@ impl<A: Send + Sync> Split for Slices<'_, A> {
 
     fn split(self) -> Result<(Self, Self), Self> {
         let middle = self.x.len() / 2;
-        Ok(self.map(|slice| slice.split_at_mut(middle), |slice| slice.split_at(middle)).unzip())
+        Ok(self.split_at(middle))
     }
 }
 
