@@ -4,12 +4,8 @@
 //! this release does not know are errors.
 
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
-use core::fmt;
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{IgnoredAny, MapAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::{
@@ -207,22 +203,9 @@ struct LeftOut(Settings);
 
 impl<'de> Deserialize<'de> for LeftOut {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Rule;
-        impl<'de> Visitor<'de> for Rule {
-            type Value = LeftOut;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the settings of a rule")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<LeftOut, M::Error> {
-                let mut settings = Settings::all();
-                while let Some((name, IgnoredAny)) = map.next_entry::<String, _>()? {
-                    settings.remove(&name);
-                }
-                Ok(LeftOut(settings))
-            }
-        }
-        deserializer.deserialize_map(Rule)
+        let Unique(named) = Unique::<IgnoredAny>::deserialize(deserializer)?;
+        let mut settings = Settings::all();
+        named.keys().for_each(|name| settings.remove(name));
+        Ok(LeftOut(settings))
     }
 }

@@ -61,14 +61,9 @@ pub(super) fn replace(
     if let (Some(second), Some(kept)) = (second, &kept) {
         keep(second, kept).map_err(|source| fault(&named, source))?;
     }
-    let folder = regular::folder(&target);
-    sync_folder(folder).map_err(of_path)?;
-    match kept.as_deref().map(regular::folder) {
-        Some(other) if other != folder => {
-            sync_folder(other).map_err(|source| fault(&named, source))
-        }
-        _ => Ok(()),
-    }
+    sync_folder(regular::folder(&target)).map_err(of_path)?;
+    let other = kept.as_deref().and_then(|kept| other_folder(kept, &target));
+    other.map_or(Ok(()), sync_folder).map_err(|source| fault(&named, source))
 }
 
 /// Writes the new file and renames it to `target`. Returns a temporary name of the old file, if that
@@ -125,6 +120,11 @@ fn with_suffix(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// Returns the folder of a file, if it is not that of `target`.
+fn other_folder<'a>(file: &'a Path, target: &Path) -> Option<&'a Path> {
+    Some(regular::folder(file)).filter(|&folder| folder != regular::folder(target))
+}
+
 /// Syncs a folder, so that a new name in it survives a power failure. A folder that may be written
 /// but not read cannot be synced.
 #[cfg(unix)]
@@ -148,12 +148,15 @@ mod tests {
         error::Error,
         fs,
         io::{self, ErrorKind, Write},
+        path::Path,
     };
 
     use ndarray::Array1;
 
-    use super::{Previous, replace};
+    use super::{Previous, keep, other_folder, replace, temporary};
     use crate::{Adamax, Checkpoint, Optimizer};
+
+    type Tested = Result<(), Box<dyn Error>>;
 
     /// Accepts `room` bytes and then fails.
     struct Faulty<W> {
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_at_any_byte_leaves_the_old_file_and_nothing_else() -> Result<(), Box<dyn Error>> {
+    fn an_error_at_any_byte_leaves_the_old_file_and_nothing_else() -> Tested {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("run.safetensors");
         fs::write(&path, "old")?;
@@ -200,6 +203,51 @@ mod tests {
         }
         write(Previous::Drop, expected.len())?;
         assert_eq!(fs::read(&path)?, expected);
+        Ok(())
+    }
+    /// Another process that first saves to this path removes the temporary name.
+    #[test]
+    fn a_temporary_name_that_is_gone_is_no_error() -> Tested {
+        let folder = tempfile::tempdir()?;
+        let (path, kept) = (folder.path().join("run"), folder.path().join("run.prev"));
+        fs::write(&path, "old")?;
+        fs::write(&kept, "older")?;
+        let second = temporary::link(&path, &kept)?;
+        fs::remove_file(&second)?;
+        keep(second, &kept)?;
+        assert_eq!(fs::read(&kept)?, b"older");
+        keep(temporary::link(&path, &kept)?, &kept)?;
+        assert_eq!(fs::read(&kept)?, b"old");
+        Ok(())
+    }
+
+    #[test]
+    fn an_old_file_that_cannot_be_kept_is_an_error() -> Tested {
+        let folder = tempfile::tempdir()?;
+        let (path, kept) = (folder.path().join("run"), folder.path().join("run.prev"));
+        fs::write(&path, "old")?;
+        fs::create_dir(&kept)?;
+        assert!(keep(temporary::link(&path, &kept)?, &kept).is_err());
+        assert_eq!(fs::read_dir(&folder)?.count(), 2, "the temporary name is left");
+        Ok(())
+    }
+
+    #[test]
+    fn the_folder_of_the_previous_file_is_synced_if_it_is_another() {
+        let other = |kept, target| other_folder(Path::new(kept), Path::new(target));
+        assert_eq!(other("runs/7.prev", "runs/7"), None);
+        assert_eq!(other("7.prev", "7"), None);
+        assert_eq!(other("old/7", "runs/7"), Some(Path::new("old")));
+        assert_eq!(other("7", "runs/7"), Some(Path::new(".")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_gone_cannot_be_synced() -> Tested {
+        let folder = tempfile::tempdir()?;
+        super::sync_folder(folder.path())?;
+        let error = super::sync_folder(&folder.path().join("gone")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
         Ok(())
     }
 }

@@ -31,3 +31,20 @@ impl<W: Write> Write for Summing<W> {
         self.out.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use std::io::{self, BufWriter, Write};
+
+    use super::Summing;
+
+    #[test]
+    fn what_is_flushed_has_left_the_writer_below() -> io::Result<()> {
+        let mut summing = Summing::new(BufWriter::new(Vec::new()));
+        summing.write_all(b"bytes")?;
+        summing.flush()?;
+        assert_eq!(summing.out.get_ref(), b"bytes");
+        Ok(())
+    }
+}

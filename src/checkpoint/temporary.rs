@@ -63,14 +63,17 @@ fn prefix(path: &Path) -> io::Result<OsString> {
 fn shortened(name: &OsStr) -> OsString {
     let sum = format!("~{:08x}", crc32fast::hash(name.as_encoded_bytes()));
     let text = name.to_string_lossy();
-    let ends = text.char_indices().map(|(at, letter)| at + letter.len_utf8());
-    let end = ends.take_while(|&end| end + sum.len() <= LONGEST_WHOLE).last().unwrap_or(0);
-    format!("{}{sum}", text.get(..end).unwrap_or_default()).into()
+    let mut ends = (0..=LONGEST_WHOLE - sum.len()).rev();
+    let start = ends.find_map(|end| text.get(..end)).unwrap_or_default();
+    format!("{start}{sum}").into()
 }
 
-/// The temporary files that were there when this process first wrote to a folder, by folder. Listing
-/// a folder again for every file would be slow, since folders of runs may hold many files.
-static LEFT: Mutex<BTreeMap<PathBuf, Vec<OsString>>> = Mutex::new(BTreeMap::new());
+/// Names of temporary files, by folder.
+type Folders = BTreeMap<PathBuf, Vec<OsString>>;
+
+/// The temporary files that were there when this process first wrote to a folder. Listing a folder
+/// again for every file would be slow, since folders of runs may hold many files.
+static LEFT: Mutex<Folders> = Mutex::new(Folders::new());
 /// The most folders that are remembered.
 const MOST_FOLDERS: usize = 64;
 
@@ -79,19 +82,23 @@ const MOST_FOLDERS: usize = 64;
 pub(super) fn sweep(path: &Path) {
     let Ok(prefix) = prefix(path) else { return };
     let folder = regular::folder(path);
-    let key = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
-    if left.len() == MOST_FOLDERS && !left.contains_key(&key) {
-        left.clear();
-    }
-    let names = left.entry(key).or_insert_with(|| list(folder));
-    names.retain(|name| {
+    left_in(folder, &mut left).retain(|name| {
         let ours = is_temporary(name, &prefix);
         if ours {
             _ = fs::remove_file(folder.join(name));
         }
         !ours
     });
+}
+
+/// Returns the temporary files in a folder, which is listed if `left` does not remember it.
+fn left_in<'a>(folder: &Path, left: &'a mut Folders) -> &'a mut Vec<OsString> {
+    let key = path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    if left.len() == MOST_FOLDERS && !left.contains_key(&key) {
+        left.clear();
+    }
+    left.entry(key).or_insert_with(|| list(folder))
 }
 
 /// Lists what looks like a temporary file. A folder that cannot be read has none.
@@ -114,4 +121,53 @@ fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
     random.is_some_and(|random| {
         random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{boxed::Box, format};
+    use std::{error::Error, ffi::OsStr, fs};
+
+    use super::{Folders, LONGEST_WHOLE, MOST_FOLDERS, left_in, list, shortened};
+
+    type Tested = Result<(), Box<dyn Error>>;
+
+    #[test]
+    fn only_what_looks_like_a_temporary_file_is_listed() -> Tested {
+        let folder = tempfile::tempdir()?;
+        for name in [".run.AbCdEf.tmp", ".hidden", "other.tmp", "run"] {
+            fs::write(folder.path().join(name), "")?;
+        }
+        assert_eq!(list(folder.path()), [".run.AbCdEf.tmp"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_memory_of_folders_is_emptied_for_a_new_one_only() -> Tested {
+        let parent = tempfile::tempdir()?;
+        let mut left = Folders::new();
+        let mut remembered = |number: usize| {
+            left_in(&parent.path().join(format!("{number}")), &mut left);
+            left.len()
+        };
+        for number in 0..MOST_FOLDERS {
+            assert_eq!(remembered(number), number + 1);
+        }
+        for number in 0..MOST_FOLDERS {
+            assert_eq!(remembered(number), MOST_FOLDERS, "{number} is remembered");
+        }
+        assert_eq!(remembered(MOST_FOLDERS), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_long_name_is_cut_after_the_last_letter_that_fits() {
+        for letter in ["x", "é", "€", "🦀"] {
+            let name = letter.repeat(LONGEST_WHOLE);
+            let sum = format!("~{:08x}", crc32fast::hash(name.as_bytes()));
+            let letters = (LONGEST_WHOLE - sum.len()) / letter.len();
+            let expected = format!("{}{sum}", letter.repeat(letters));
+            assert_eq!(shortened(OsStr::new(&name)), OsStr::new(&expected));
+        }
+    }
 }

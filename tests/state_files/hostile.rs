@@ -262,7 +262,7 @@ fn a_header_made_to_do_harm_is_refused() {
 fn a_wrong_record_is_refused() -> Tested {
     use ErrorKind::{Format, Hyperparameter, Snapshot};
     type Case<'a> = (&'a dyn Fn(&mut Value), ErrorKind, &'a str);
-    let cases: [Case<'_>; 23] = [
+    let cases: [Case<'_>; 24] = [
         (
             &|r| r["tensors"] = json!([]),
             Format,
@@ -284,6 +284,11 @@ fn a_wrong_record_is_refused() -> Tested {
             &|r| r["groups"] = json!([]),
             Snapshot,
             "tensor `w`: in group 0 of a snapshot with 0 groups",
+        ),
+        (
+            &|r| r["groups"][0] = json!([]),
+            Format,
+            "`adamax` in the metadata: invalid type: sequence, expected an object at line 1",
         ),
         (
             &|r| r["groups"][0]["learning_rate"] = json!(-1.0),
