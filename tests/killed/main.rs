@@ -8,6 +8,9 @@ use std::process::ExitCode;
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+#[path = "../common/restricted.rs"]
+mod restricted;
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {

@@ -40,7 +40,7 @@ pub(crate) fn checkpoint(generation: u64) -> Result<Checkpoint<f64>, adamax::Err
 }
 
 /// Returns the generation of a file and checks that the file is whole.
-fn generation(path: &Path) -> Result<u64, Box<dyn Error>> {
+pub(crate) fn generation(path: &Path) -> Result<u64, Box<dyn Error>> {
     let found = Checkpoint::load(path)?;
     let generation = found.note("generation").ok_or("no generation")?.parse()?;
     assert_eq!(found, checkpoint(generation)?);
@@ -65,7 +65,8 @@ fn writer() -> Tested {
     Ok(())
 }
 
-fn as_writer(
+/// Starts a writer of so many generations.
+pub(crate) fn as_writer(
     command: &mut Command,
     path: &Path,
     generations: u64,

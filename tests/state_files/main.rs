@@ -17,6 +17,9 @@ mod hostile;
 mod memory;
 mod model;
 mod places;
+#[cfg(target_os = "linux")]
+#[path = "../common/restricted.rs"]
+mod restricted;
 mod rewritten;
 mod rows;
 mod sample;

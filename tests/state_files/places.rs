@@ -5,8 +5,14 @@ use std::{error::Error, fs, path::Path, thread};
 use adamax::{Checkpoint, ErrorKind};
 
 use crate::sample;
+#[cfg(target_os = "linux")]
+use crate::{crash, restricted};
 
 type Tested = Result<(), Box<dyn Error>>;
+
+/// An owner who is not the one that runs the tests.
+#[cfg(unix)]
+const STRANGER: u32 = 65534;
 
 pub(crate) fn generation(text: &str) -> Result<Checkpoint<f64>, adamax::Error> {
     let mut checkpoint = sample::small()?;
@@ -204,7 +210,6 @@ fn a_link_stays_and_its_file_is_replaced() -> Tested {
 #[test]
 fn modes_and_owners_are_kept() -> Tested {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-    const STRANGER: u32 = 65534;
     let folder = tempfile::tempdir()?;
     let place = |name: &str| folder.path().join(name);
     let access = |name: &str| {
@@ -227,6 +232,36 @@ fn modes_and_owners_are_kept() -> Tested {
         generation("3")?.save(place("run"))?;
         assert_eq!(access("run")?, (0o640, STRANGER, STRANGER));
     }
+    Ok(())
+}
+
+/// A writer that may not give files away, in a folder that it may write but not read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_of_another_user_is_replaced_by_one_with_fewer_rights() -> Tested {
+    use std::{
+        env,
+        os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    };
+    let folder = tempfile::tempdir()?;
+    let (path, previous) = (folder.path().join("run"), folder.path().join("run.prev"));
+    crash::checkpoint(0)?.save(&path)?;
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o664))?;
+    fs::set_permissions(&folder, PermissionsExt::from_mode(0o703))?;
+    let give_away = |place: &Path| chown(place, Some(STRANGER), Some(STRANGER));
+    if give_away(&path).and(give_away(folder.path())).is_err() || !restricted::can_restrict() {
+        println!("skipped: only root may give files away, and setpriv takes its rights");
+        return Ok(());
+    }
+    let mut writer = restricted::restricted(env::current_exe()?);
+    assert!(crash::as_writer(&mut writer, &path, 1)?.wait()?.success());
+    assert_eq!(crash::generation(&path)?, 1);
+    assert_eq!(crash::generation(&previous)?, 0);
+    // What the old group could do, the new one cannot.
+    let metadata = fs::metadata(&path)?;
+    assert_ne!(metadata.gid(), STRANGER);
+    assert_eq!(metadata.mode() & 0o777, 0o644);
+    assert_eq!(names(folder.path())?, ["run", "run.prev"]);
     Ok(())
 }
 
