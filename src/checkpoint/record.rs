@@ -205,7 +205,9 @@ impl<'de> Deserialize<'de> for LeftOut {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Unique(named) = Unique::<IgnoredAny>::deserialize(deserializer)?;
         let mut settings = Settings::all();
-        named.keys().for_each(|name| settings.remove(name));
+        for name in named.keys() {
+            settings.remove(name);
+        }
         Ok(LeftOut(settings))
     }
 }
