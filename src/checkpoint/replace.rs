@@ -209,26 +209,23 @@ mod tests {
     #[test]
     fn a_temporary_name_that_is_gone_is_no_error() -> Tested {
         let folder = tempfile::tempdir()?;
-        let (path, kept) = (folder.path().join("run"), folder.path().join("run.prev"));
-        fs::write(&path, "old")?;
+        let kept = folder.path().join("run.prev");
         fs::write(&kept, "older")?;
-        let second = temporary::link(&path, &kept)?;
+        let second = temporary::create(&kept, None)?.into_temp_path();
         fs::remove_file(&second)?;
         keep(second, &kept)?;
         assert_eq!(fs::read(&kept)?, b"older");
-        keep(temporary::link(&path, &kept)?, &kept)?;
-        assert_eq!(fs::read(&kept)?, b"old");
         Ok(())
     }
 
     #[test]
     fn an_old_file_that_cannot_be_kept_is_an_error() -> Tested {
         let folder = tempfile::tempdir()?;
-        let (path, kept) = (folder.path().join("run"), folder.path().join("run.prev"));
-        fs::write(&path, "old")?;
+        let kept = folder.path().join("run.prev");
         fs::create_dir(&kept)?;
-        assert!(keep(temporary::link(&path, &kept)?, &kept).is_err());
-        assert_eq!(fs::read_dir(&folder)?.count(), 2, "the temporary name is left");
+        let second = temporary::create(&kept, None)?.into_temp_path();
+        assert!(keep(second, &kept).is_err());
+        assert_eq!(fs::read_dir(&folder)?.count(), 1, "the temporary name is left");
         Ok(())
     }
 
