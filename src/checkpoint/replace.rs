@@ -205,6 +205,7 @@ mod tests {
         assert_eq!(fs::read(&path)?, expected);
         Ok(())
     }
+
     /// Another process that first saves to this path removes the temporary name.
     #[test]
     fn a_temporary_name_that_is_gone_is_no_error() -> Tested {
