@@ -285,7 +285,7 @@ fn quotient(dividend: f64, divisor: f64) -> f64 {
     if divisor == 1.0 { dividend } else { dividend / divisor }
 }
 
-/// [`flush`](Real::flush) for a value that is ≥ 0 or NaN: one comparison, which is faster.
+/// `Real::flush` for a value that is ≥ 0 or NaN: one comparison, which is faster.
 #[inline(always)]
 fn flush_norm<A: Real>(value: A) -> A {
     if value < A::MIN_POSITIVE { A::ZERO } else { value }

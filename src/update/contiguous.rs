@@ -71,16 +71,18 @@ pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices
         return update_few(k, slices);
     }
     let needed = k.operations();
+    if needed == NONE {
+        return update_guarded::<A, S, NONE>(k, slices);
+    }
     if needed & SPECIAL != 0 {
         let Operands { x, g, m, u } = slices;
         return update_special(k, x, g, m, u);
     }
-    if S::OBSERVES && needed != NONE {
+    if S::OBSERVES {
         // Fewer kernels, which would each be compiled again for every summary.
         return update_guarded::<A, S, USUAL>(k, slices);
     }
     match needed {
-        NONE => update_guarded::<A, S, NONE>(k, slices),
         DECAY => update_guarded::<A, S, DECAY>(k, slices),
         PREPARE => update_guarded::<A, S, PREPARE>(k, slices),
         PREPARE_AND_DECAY => update_guarded::<A, S, PREPARE_AND_DECAY>(k, slices),

@@ -52,29 +52,11 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>> + From<Gapped<'a, A>>> Pair<'a, A,
                 return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
             }
         }
-        Self::in_other_orders(param, grad)
-    }
-
-    #[inline(never)]
-    fn in_other_orders<D: Dimension>(
-        param: &'a mut ArrayRef<A, D>,
-        grad: &'a ArrayRef<A, D>,
-    ) -> Self {
-        let shape = grad.shape();
-        let orders = if same(param.shape(), shape) {
-            Order::of_gapless(param).zip(Order::of_gapless(grad))
-        } else {
-            None
-        };
-        if let Some((x_order, g_order)) = orders {
-            let (x, g) = (x_order.slice_mut(param), g_order.slice(grad));
-            debug_assert!(x.is_some() && g.is_some(), "a gapless array is a slice");
-            let (x, g) = (x.unwrap_or_default(), g.unwrap_or_default());
-            let shape = Shape::Borrowed(shape);
-            return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
+        // Not returned as it is: the pair of row-major arrays would be built in memory and copied.
+        match in_other_orders(param, grad) {
+            Ok(slices) => Pair::Gapless(slices),
+            Err(views) => Pair::Gapped(views),
         }
-        let (x, g) = (param.view_mut().into_dyn(), grad.view().into_dyn());
-        Pair::Gapped(V::from(Gapped { x, g, gapless: None }))
     }
 
     /// Recognises the layouts of views that are taken by value. No shape is left that could be borrowed:
@@ -300,6 +282,30 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
             }
         }
     }
+}
+
+/// Recognises the layouts of arrays of which at least one is not row-major. An error is views of arrays that
+/// have gaps, different shapes, or an order that [`Order`] cannot represent.
+#[inline(never)]
+fn in_other_orders<'a, A: Real, D: Dimension, V: From<Gapped<'a, A>>>(
+    param: &'a mut ArrayRef<A, D>,
+    grad: &'a ArrayRef<A, D>,
+) -> Result<Gapless<'a, A>, V> {
+    let shape = grad.shape();
+    let orders = if same(param.shape(), shape) {
+        Order::of_gapless(param).zip(Order::of_gapless(grad))
+    } else {
+        None
+    };
+    if let Some((x_order, g_order)) = orders {
+        let (x, g) = (x_order.slice_mut(param), g_order.slice(grad));
+        debug_assert!(x.is_some() && g.is_some(), "a gapless array is a slice");
+        let (x, g) = (x.unwrap_or_default(), g.unwrap_or_default());
+        let shape = Shape::Borrowed(shape);
+        return Ok(Gapless { x, g, shape, x_order, g_order });
+    }
+    let (x, g) = (param.view_mut().into_dyn(), grad.view().into_dyn());
+    Err(V::from(Gapped { x, g, gapless: None }))
 }
 
 /// Returns arrays of any layouts, to be updated row by row.
