@@ -277,9 +277,9 @@ fn list(f: &mut fmt::Formatter<'_>, title: &str, names: &[String]) -> fmt::Resul
     }
 }
 
-/// Returns a hint for the usual cause of a wrong shape, to be appended to the message.
+/// Returns a hint for the usual cause of a wrong shape, to be appended to the message. The shapes differ.
 pub(crate) fn hint(found: &[usize], expected: &[usize]) -> &'static str {
-    if found.len() > 1 && found.iter().eq(expected.iter().rev()) { " (transposed?)" } else { "" }
+    if found.iter().eq(expected.iter().rev()) { " (transposed?)" } else { "" }
 }
 
 #[derive(Debug, thiserror::Error)]

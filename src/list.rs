@@ -66,7 +66,7 @@ where
     fn visit_seq<Q: SeqAccess<'de>>(self, mut elements: Q) -> Result<Self::Value, Q::Error> {
         let mut list = Vec::new();
         while let Some(element) = elements.next_element_seed(self.0.clone())? {
-            if MOST < usize::MAX && list.len() == MOST {
+            if MOST != usize::MAX && list.len() == MOST {
                 return Err(de::Error::invalid_length(MOST + 1, &self));
             }
             list.push(element);

@@ -14,6 +14,7 @@ use crate::{
     reduce::{Elements, Reduce, exact_sum::ExactSum, norm::Norm, squares::Squares},
     rule::{Adamax, EpsilonPlacement, WeightDecay},
     state::State,
+    update::coefficients::clamp,
 };
 
 /// Memory for the entries of a step or of a projected gradient: all, or those of a leaf.
@@ -95,10 +96,6 @@ pub(super) fn of_step<'a, A: Real>(
 
 /// The same for one axis, a leaf of the sum of squares at a time, so that no entry goes to memory.
 fn of_contiguous_step<A: Real>(step: Step, [m, u, x]: [&[A]; 3], buffer: &mut Vec<A>) -> f64 {
-    if m.len() <= LEAF {
-        let entries = step.entries([m, u, x], buffer);
-        return Norm::of(Sequential, Elements::of(&aview1(entries))).to_f64();
-    }
     let mut sum = ExactSum::ZERO;
     for ((m, u), x) in m.chunks(LEAF).zip(u.chunks(LEAF)).zip(x.chunks(LEAF)) {
         let entries = step.entries([m, u, x], buffer);
@@ -180,7 +177,5 @@ impl Step {
 /// Returns the part of a step from `x` that ends at a bound: at most x − lower, at least x − upper.
 #[inline(always)]
 fn within<A: Real>(step: f64, x: A, (lower, upper): (f64, f64)) -> f64 {
-    let (most, least) = (x.widen() - lower, x.widen() - upper);
-    let step = if step > most { most } else { step };
-    if step < least { least } else { step }
+    clamp(step, x.widen() - upper, x.widen() - lower)
 }

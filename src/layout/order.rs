@@ -78,7 +78,7 @@ impl Order {
         let mut code = 0;
         for &axis in axes.iter().rev() {
             let backwards = if long(axis) && stride(axis) < 0 { BACKWARDS } else { 0 };
-            code = code << BITS | backwards | u64::try_from(axis).unwrap_or_default();
+            code = (code << BITS) + backwards + u64::try_from(axis).unwrap_or_default();
         }
         Some(Order(code))
     }
@@ -336,10 +336,22 @@ mod tests {
         ] {
             assert!(!is_plainly_column_major(shape, strides), "{shape:?} {strides:?}");
         }
+        // A view that repeats its elements can have more of them than a number can count.
+        let half = 1 << (usize::BITS / 2);
+        let stride = isize::try_from(half).unwrap();
+        assert!(is_plainly_column_major(&[half, half], &[1, stride]));
+        assert!(!is_plainly_column_major(&[half, half, 2], &[1, stride, 0]));
         let order = COLUMN_MAJOR[3];
         assert!(order.is_column_major(3));
         assert!(!order.is_column_major(4) && !Order::ROW_MAJOR.is_column_major(3));
         assert!(!Order::ROW_MAJOR.is_column_major(1), "of one axis, both are row-major");
+    }
+
+    #[test]
+    fn an_axis_that_repeats_its_elements_runs_forwards() {
+        assert_eq!(Order::of_axes(&[2, 3], &[0, 1]), Some(COLUMN_MAJOR[2]));
+        assert_ne!(Order::of_axes(&[2, 3], &[-3, 1]), Some(Order::ROW_MAJOR));
+        assert_eq!(Order::of_axes(&[2, 3], &[0, 0]), Some(Order::ROW_MAJOR));
     }
 
     #[test]

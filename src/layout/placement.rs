@@ -78,10 +78,7 @@ fn too_large(shape: &[usize]) -> Error {
 /// But only it gets memory that the system fills with zeros when it is first touched. So a large size
 /// is tried first.
 fn has_memory<A: Real>(length: usize) -> bool {
-    /// In bytes. Where this is not to be had, every program is at its end.
-    const LARGE: usize = 1 << 20;
-
-    if length.saturating_mul(size_of::<A>()) < LARGE {
+    if !is_large::<A>(length) {
         return true;
     }
     let mut trial = Vec::<A>::new();
@@ -89,6 +86,12 @@ fn has_memory<A: Real>(length: usize) -> bool {
     // The compiler may take an allocation that nobody sees for one that succeeds.
     hint::black_box(&trial);
     allowed
+}
+
+/// Returns true if so many elements take a mebibyte or more. Where less is not to be had, every program is at
+/// its end.
+fn is_large<A>(length: usize) -> bool {
+    length.saturating_mul(size_of::<A>()) >= 1 << 20
 }
 
 /// Returns zeros, or `None` if there is no memory for them.
@@ -184,6 +187,13 @@ mod tests {
                 assert_eq!(moment.into_raw_vec_and_offset().0.capacity(), length + more);
             }
         }
+    }
+
+    #[test]
+    fn a_mebibyte_is_large() {
+        assert!(is_large::<f64>(1 << 17) && !is_large::<f64>((1 << 17) - 1));
+        assert!(is_large::<f32>(1 << 18) && !is_large::<f32>((1 << 18) - 1));
+        assert!(is_large::<f64>(usize::MAX) && !is_large::<f64>(0));
     }
 
     #[test]

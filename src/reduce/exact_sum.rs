@@ -43,8 +43,8 @@ impl ExactSum {
             self.special += value;
             return;
         }
-        // The value is an integer of 53 bits times a power of two, counted from the lowest digit.
-        let integer = (value.to_bits() & MANTISSA) | (MANTISSA + 1);
+        // The value is an integer of 53 bits, of which the highest is 1, times a power of two, counted from the lowest digit.
+        let integer = (value.to_bits() & MANTISSA) + (MANTISSA + 1);
         let power = floor_log2(value) - PLACES + 2 * exponent + OFFSET;
         let digit = usize::try_from(power / WIDTH).unwrap_or_default();
         if let Some(place) = self.digits.get_mut(digit) {
@@ -82,7 +82,7 @@ impl ExactSum {
         }
         // The highest digit is not 0, unless the sum is empty.
         let integer =
-            top.into_iter().rev().fold(0_u128, |sum, digit| sum << WIDTH | u128::from(digit));
+            top.into_iter().rev().fold(0_u128, |sum, digit| (sum << WIDTH) + u128::from(digit));
         let places = i32::try_from(place).unwrap_or_default() - 4;
         round(integer | u128::from(below), WIDTH * places - OFFSET)
     }

@@ -124,9 +124,6 @@ impl<A: Real> Loop for AllBelow<'_, A> {
 
 fn gapped_is_below<A: Real, D: Dimension>(array: &ArrayRef<A, D>, margin: u16) -> bool {
     let is_below = |value: &A| A::all_below(slice::from_ref(value), margin);
-    if array.ndim() == 0 {
-        return array.iter().all(is_below);
-    }
     array.lanes(densest_axis(array)).into_iter().all(|lane| match lane.to_slice() {
         Some(values) => slice_is_below(values, margin),
         None => lane.iter().all(is_below),
@@ -215,6 +212,40 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Each row of 32 bytes or more is worth the choice of an instruction set.
+    #[test]
+    fn fewer_values_than_a_vector_has_are_short() {
+        let is_short = |length| AllBelow { values: &[0.0; 9][..length], margin: 0 }.is_short();
+        assert!(is_short(0) && is_short(3) && !is_short(4) && !is_short(9));
+    }
+
+    #[test]
+    fn lanes_are_along_the_axis_whose_elements_are_nearest() {
+        use ndarray::{ArrayView, ShapeBuilder};
+
+        let axis_of = |shape: [usize; 3], strides: [usize; 3]| {
+            let view = ArrayView::from_shape(shape.strides(strides), &[0.0; 24]).unwrap();
+            densest_axis(&view).index()
+        };
+        assert_eq!(axis_of([2, 3, 4], [12, 4, 1]), 2);
+        assert_eq!(axis_of([2, 3, 4], [1, 2, 6]), 0);
+        assert_eq!(axis_of([2, 3, 4], [3, 1, 6]), 1);
+        // The stride of an axis of length 1 does not count.
+        assert_eq!(axis_of([1, 3, 4], [1, 1, 3]), 1);
+        assert_eq!(axis_of([1, 1, 1], [4, 2, 1]), 0);
+    }
+
+    #[test]
+    fn an_array_without_axes_is_one_lane() {
+        use ndarray::{arr0, arr1};
+
+        for value in [arr0(1.0).into_dyn(), arr1(&[1.0, 2.0]).into_dyn()] {
+            assert!(gapped_is_below(&value, 0));
+        }
+        assert!(!gapped_is_below(&arr0(f64::NAN), 0));
+        assert!(!gapped_is_below(&arr0(f64::NAN).into_dyn(), 0));
     }
 
     #[test]

@@ -166,3 +166,36 @@ impl<A: Real> Loop for OneLeaf<'_, A> {
         are_few(self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_sum_is_kept_unless_it_may_have_lost_something() {
+        for sum in [SAFE_SUM, 1.0, f64::MAX] {
+            assert!(is_safe(sum), "{sum:e}");
+        }
+        let below = f64::from_bits(SAFE_SUM.to_bits() - 1);
+        for sum in [0.0, f64::MIN_POSITIVE, below, f64::INFINITY, f64::NAN] {
+            assert!(!is_safe(sum), "{sum:e}");
+        }
+    }
+
+    #[test]
+    fn a_leaf_is_scaled_only_where_that_helps() {
+        let exponent = |values: &[f64]| leaf(values).exponent;
+        for value in [0.0, -0.0, 1.0, 1e100, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert_eq!(exponent(&[value, 0.0, value]), 0, "{value}");
+        }
+        assert_eq!(exponent(&[1.0, f64::NAN, 1e300]), 0);
+        assert_eq!(exponent(&[0.0, libm::scalbn(1.5, 600)]), 600);
+        assert_eq!(exponent(&[0.0, libm::scalbn(1.5, -600)]), -600);
+    }
+
+    #[test]
+    fn fewer_values_than_a_vector_has_are_short() {
+        let is_short = |length| OneLeaf(&[0.0; 9][..length]).is_short();
+        assert!(is_short(0) && is_short(3) && !is_short(4) && !is_short(9));
+    }
+}

@@ -94,14 +94,12 @@ impl Factor {
     }
 }
 
-/// Returns `value`·2^`exponent`, rounded once.
+/// Returns `value`·2^`exponent`, rounded once. The value is in (1/4, 2), or 0, or not finite.
 fn scaled(value: f64, exponent: i32) -> f64 {
-    // Nearly always; the product is exact for a value in [1, 2).
-    if (-1000..=1000).contains(&exponent) {
-        value * power_of_two(exponent)
-    } else {
-        libm::scalbn(value, exponent)
-    }
+    // Beyond 2000 the result is 0 or infinite. The first product is exact.
+    let exponent = exponent.clamp(-2000, 2000);
+    let half = exponent / 2;
+    value * power_of_two(half) * power_of_two(exponent - half)
 }
 
 /// Returns the exponent of a positive number that is not subnormal.
@@ -154,6 +152,31 @@ mod tests {
             let mut long = vec![1.0; 2000];
             long[at] = bad;
             assert_eq!(norm(&long).to_bits(), bad.to_bits());
+        }
+    }
+
+    /// `libm::scalbn` does the same for any number, in a loop.
+    #[test]
+    fn a_power_of_two_is_multiplied_by_with_one_rounding() {
+        let mut value = 0.250_1;
+        for exponent in -2200..=2200 {
+            value = if value < 1.0 { 1.9 * value } else { 0.26 * value };
+            for value in [value, 1.0, 1.0 + f64::EPSILON, 2.0 - f64::EPSILON, 0.0, f64::INFINITY] {
+                assert_eq!(scaled(value, exponent), libm::scalbn(value, exponent));
+            }
+            assert!(scaled(f64::NAN, exponent).is_nan());
+        }
+    }
+
+    /// A gradient is multiplied by no other factor than exactly [`Factor::ONE`] unless its norm exceeds the
+    /// bound.
+    #[test]
+    fn a_norm_that_equals_its_bound_has_the_factor_one() {
+        for norm in [3.0_f64, 4.0, 1e-300, 1e300] {
+            let next = f64::from_bits(norm.to_bits() - 1);
+            let norm = of(&Array1::from_vec(vec![norm]).into_dyn());
+            assert_eq!(norm.factor(norm.to_f64()), Factor::ONE);
+            assert_ne!(norm.factor(next), Factor::ONE);
         }
     }
 

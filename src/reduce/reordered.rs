@@ -310,3 +310,49 @@ impl<A: Real> Loop for AddTile<'_, '_, A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use ndarray::{Array, ArrayRef, Dimension, ShapeBuilder};
+
+    fn reordered<D: Dimension>(array: &ArrayRef<f64, D>) -> Reordered<'_, f64> {
+        let order = Order::of_gapless(array).unwrap();
+        assert_ne!(order, Order::ROW_MAJOR);
+        Reordered::new(order.slice(array).unwrap(), array.shape(), order)
+    }
+
+    #[test]
+    fn work_is_split_in_the_middle_between_rows_that_are_read_at_once() {
+        for (shape, expected) in [
+            ((64, 64), (32, 32)),
+            ((100, 64), (56, 44)),
+            ((200, 700), (128, 72)),
+            // Leaves of 170 rows.
+            ((1000, 3), (510, 490)),
+        ] {
+            let array = Array::ones(shape.f());
+            let (a, b) = reordered(&array).split().unwrap_or_else(|_| panic!("{shape:?} is whole"));
+            assert_eq!((a.rows, b.rows), ((0, expected.0), (expected.0, shape.0)), "{shape:?}");
+            assert_eq!([a.len(), b.len()], [expected.0 * shape.1, expected.1 * shape.1]);
+        }
+        for shape in [(8, 64), (32, 700), (170, 3)] {
+            assert!(reordered(&Array::ones(shape.f())).split().is_err(), "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn columns_are_those_of_one_row() {
+        for shape in [vec![3, 4, 5], vec![5, 64], vec![2, 3, 70], vec![4, 2, 3, 30]] {
+            let array = Array::ones(shape.f());
+            let work = reordered(&array);
+            let mut columns = work.columns(&work.order.strides(work.shape));
+            let mut count = 0;
+            while let Some(run) = columns.next(usize::MAX) {
+                count += run.length;
+            }
+            assert_eq!(count, work.leaves.columns, "{:?}", work.shape);
+        }
+    }
+}

@@ -238,3 +238,76 @@ impl<A: Real> Loop for AddRowMajor<'_, '_, A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reduce::leaves::LEAF;
+    use alloc::vec;
+    use ndarray::{Array2, ShapeBuilder};
+
+    /// Elements from `start` on of an array of this shape.
+    fn row_major<'a>(shape: &[usize], start: usize, values: &'a [f64]) -> RowMajor<'a, f64> {
+        RowMajor { values, leaves: Leaves::of(shape), start }
+    }
+
+    /// A leaf ends after 512 elements, and where a row of more ends.
+    #[test]
+    fn elements_up_to_the_end_of_a_leaf_are_one() {
+        let values = vec![1.0; 1400];
+        for (start, length, expected) in [
+            (0, 0, true),
+            (0, LEAF, true),
+            (0, LEAF + 1, false),
+            (0, 1400, false),
+            (LEAF, 188, true),
+            (LEAF, 189, false),
+            (LEAF, 300, false),
+            (700, LEAF, true),
+            (700, LEAF + 1, false),
+        ] {
+            let work = row_major(&[2, 700], start, &values[..length]);
+            assert_eq!(work.is_one_leaf(), expected, "{length} elements from {start} on");
+        }
+    }
+
+    /// One leaf needs no exact sum, in either order.
+    #[test]
+    fn an_array_without_gaps_can_be_one_leaf() {
+        for is_reordered in [false, true] {
+            for (shape, expected) in [
+                ((2, 3), true),
+                ((8, 8), true),
+                ((5, 13), true),
+                ((8, 64), true),
+                ((9, 64), false),
+                ((2, 700), false),
+            ] {
+                let array = Array2::from_elem(shape.set_f(is_reordered), 2.0);
+                let squares = Squares::new(Elements::of(&array));
+                assert_eq!(matches!(squares, Squares::Reordered(_)), is_reordered);
+                let sum = squares.as_one_leaf().map(|leaf| leaf.sum);
+                let all: usize = array.len();
+                let sum_of_all = array.iter().map(|x| x * x).sum();
+                assert_eq!(sum, expected.then_some(sum_of_all), "{shape:?}, {all} elements");
+            }
+        }
+    }
+
+    #[test]
+    fn work_is_split_between_the_leaves_in_the_middle() {
+        let values = vec![1.0; 3000];
+        let lengths = |shape: &[usize], start, length| {
+            let parts = row_major(shape, start, &values[..length]).split();
+            parts.ok().map(|(a, b)| (a.values.len(), b.start - start, b.values.len()))
+        };
+        assert_eq!(lengths(&[3000], 0, 3000), Some((1024, 1024, 1976)));
+        assert_eq!(lengths(&[3000], 1024, 1976), Some((512, 512, 1464)));
+        assert_eq!(lengths(&[4, 700], 0, 2800), Some((1400, 1400, 1400)));
+        // One leaf is whole, and so are two of which the middle lies in the first.
+        assert_eq!(lengths(&[3000], 512, 512), None);
+        assert_eq!(lengths(&[4, 700], 512, 188), None);
+        assert_eq!(lengths(&[3000], 0, 600), None);
+        assert_eq!(lengths(&[3000], 0, 0), None);
+    }
+}

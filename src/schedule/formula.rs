@@ -92,17 +92,15 @@ fn power(base: f64, exponent: f64) -> f64 {
 }
 
 fn noam(step: f64, steps: f64) -> f64 {
-    if step < steps { step / steps } else { libm::sqrt(steps / step) }
+    (step / steps).min(libm::sqrt(steps / step))
 }
 
 fn one_cycle(t: f64, steps: f64, rise: f64, [start, end]: [f64; 2]) -> f64 {
     let (peak, last) = (rise * steps - 1.0, steps - 1.0);
     if t < peak {
         between(1.0, start, bell(t / peak))
-    } else if t < last {
-        between(end, 1.0, bell((t - peak) / (last - peak)))
     } else {
-        end
+        between(end, 1.0, bell(((t - peak) / (last - peak)).min(1.0)))
     }
 }
 
