@@ -479,3 +479,20 @@ impl Observed {
         count("number of bad losses", bad, fits, "above 0, as the last loss was not better")
     }
 }
+
+#[cfg(all(test, feature = "argmin"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tolerance_of_zero_is_off() {
+        let looks_at = |step, gradient| {
+            let stop = Stop::builder().step_tolerance(step).gradient_tolerance(gradient).build();
+            let stop = stop.unwrap();
+            (stop.looks_at_steps(), stop.looks_at_gradients())
+        };
+        assert_eq!(looks_at(0.0, 0.0), (false, false));
+        assert_eq!(looks_at(5e-324, 0.0), (true, false));
+        assert_eq!(looks_at(0.0, 5e-324), (false, true));
+    }
+}

@@ -13,7 +13,7 @@ use std::{
 };
 
 use adamax::{
-    Adamax, NonFinite, Objective, State as Moments, Stop, StopBuilder,
+    Adamax, NonFinite, Objective, State as Moments, Stop, StopBuilder, WeightDecay,
     argmin::AdamaxSolver,
     ndarray::{
         ArcArray, Array, Array0, Array1, Array2, Array3, ArrayD, Axis, Dimension, Ix1, IxDyn,
@@ -23,7 +23,7 @@ use adamax::{
 };
 use argmin::core::{
     ArgminError, ArgminFloat, CostFunction, Error, Executor, Gradient, IterState, KV,
-    OptimizationResult, Problem, Solver, State, TerminationReason,
+    OptimizationResult, Problem, Solver, State, TerminationReason, TerminationStatus,
     observers::{Observe, ObserverMode},
 };
 use common::{Float, bits::Bits, panic_quietly, rules};
@@ -812,7 +812,7 @@ fn layouts_do_not_change_the_bits_of_norms() {
         columns.assign(array);
         columns
     };
-    let decoupled = adamax::WeightDecay::Decoupled(0.1);
+    let decoupled = WeightDecay::Decoupled(0.1);
     let rule = Adamax::builder().weight_decay(decoupled).build().unwrap();
     let (start, gradient) = (values(1.0), values(-0.3));
     let rows = slide(&start, &gradient, &AdamaxSolver::new(rule));
@@ -1623,6 +1623,35 @@ impl<'a> IntoIterator for &'a mut Fused {
     fn into_iter(self) -> Self::IntoIter {
         self.count();
         self.values.iter_mut()
+    }
+}
+
+/// A tolerance of 0 is off: neither the parameter nor a gradient is read for it.
+#[test]
+fn criteria_that_are_off_cost_nothing() {
+    // With a decay, the step depends on the parameter.
+    let rule = Adamax::builder().weight_decay(WeightDecay::Decoupled(0.1)).build().unwrap();
+    let solver = AdamaxSolver::new(rule);
+    let with_stop = |builder: StopBuilder| solver.clone().with_stop(builder.build().unwrap());
+    for (tolerance, is_on) in [(0.0, false), (1e-9, true)] {
+        for (what, mut solver) in [
+            ("gradient", solver.clone().with_tolerance_grad(tolerance).unwrap()),
+            ("step", solver.clone().with_tolerance_step(tolerance).unwrap()),
+            ("gradient of a `Stop`", with_stop(Stop::builder().gradient_tolerance(tolerance))),
+            ("step of a `Stop`", with_stop(Stop::builder().step_tolerance(tolerance))),
+        ] {
+            let countdown = Rc::new(Cell::new(0));
+            let fused = |value| Fused { values: [value; 2], countdown: Rc::clone(&countdown) };
+            let mut problem = Problem::new(Plane { gradient: fused(0.5), cost: 1.0 });
+            let state: On<Fused> = IterState::new().param(fused(5.0));
+            let state = solver.init(&mut problem, state).unwrap().0;
+            let state = solver.next_iter(&mut problem, state).unwrap().0;
+            countdown.set(u32::MAX);
+            let status = Solver::<Plane<Fused, f64>, _>::terminate(&mut solver, &state);
+            assert_eq!(status, TerminationStatus::NotTerminated);
+            let reads = u32::MAX - countdown.replace(0);
+            assert_eq!(reads > 0, is_on, "{what}: {reads} reads");
+        }
     }
 }
 

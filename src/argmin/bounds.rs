@@ -181,3 +181,26 @@ impl<'a, A: Real> Limits<'a, A> {
         norms::of_array(entries)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::aview1;
+
+    #[test]
+    fn a_projected_gradient_of_another_shape_has_no_norm() {
+        let rule = Adamax::default();
+        let [lower, upper] = [[0.0, -1.0], [1.0, 2.0]].map(|bound| aview1(&bound).to_owned());
+        let each = Bounds::new(lower.into_dyn(), upper.into_dyn(), &rule).unwrap();
+        let norm = |x: &[f64], g: &[f64]| {
+            let pair = [x, g].map(|values| aview1(values).into_dyn());
+            let limits = Limits::of(&rule, Some(&each)).unwrap();
+            assert!(matches!(limits, Limits::Each(_)));
+            limits.norm_of_projected(&rule, pair, &mut norms::Buffer::default())
+        };
+        assert_eq!(norm(&[0.5, 0.0], &[3.0, -4.0]), 5.0);
+        for (x, g) in [(&[0.5; 2][..], &[3.0][..]), (&[0.5], &[3.0]), (&[0.5; 3], &[3.0; 3])] {
+            assert!(norm(x, g).is_nan(), "{x:?} {g:?}");
+        }
+    }
+}

@@ -179,3 +179,26 @@ impl Step {
 fn within<A: Real>(step: f64, x: A, (lower, upper): (f64, f64)) -> f64 {
     clamp(step, x.widen() - upper, x.widen() - lower)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_depends_on_the_parameter_if_there_is_a_decay_or_a_bound() {
+        fn check<A: Real>(decay: WeightDecay, [lower, upper]: [f64; 2], expected: [bool; 2]) {
+            let rule = Adamax::builder().weight_decay(decay).bounds(lower, upper).build().unwrap();
+            let step = Step::new::<A>(&rule, 1);
+            assert_eq!([step.is_bounded(), step.needs_parameter()], expected, "{rule:?}");
+        }
+        const INF: f64 = f64::INFINITY;
+        check::<f64>(WeightDecay::None, [-INF, INF], [false, false]);
+        check::<f64>(WeightDecay::L2(0.1), [-INF, INF], [false, false]);
+        check::<f64>(WeightDecay::Decoupled(0.1), [-INF, INF], [false, true]);
+        check::<f64>(WeightDecay::None, [-1.0, INF], [true, true]);
+        check::<f64>(WeightDecay::None, [-INF, 1.0], [true, true]);
+        check::<f64>(WeightDecay::None, [-1e300, 1e300], [true, true]);
+        // Bounds beyond the numbers of the precision are none.
+        check::<f32>(WeightDecay::None, [-1e300, 1e300], [false, false]);
+    }
+}

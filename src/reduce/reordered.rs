@@ -215,9 +215,10 @@ impl<A: Real> Rows<'_, A> {
         let mut done = 0;
         if self.step == 1 {
             // Columns are contiguous: transpose them block by block.
-            for rows in buffer.chunks_exact_mut(BLOCK * pitch).take(self.height / BLOCK) {
-                self.transpose(self.start.wrapping_add(done), offsets, rows, pitch);
-                done += BLOCK;
+            done = self.height - self.height % BLOCK;
+            let blocks = buffer.chunks_exact_mut(BLOCK * pitch);
+            for (first, rows) in (0..done).step_by(BLOCK).zip(blocks) {
+                self.transpose(self.start.wrapping_add(first), offsets, rows, pitch);
             }
             let whole = offsets.len() - offsets.len() % BLOCK;
             for (column, offset) in offsets.iter().enumerate().skip(whole) {

@@ -440,3 +440,26 @@ impl<'de> Visitor<'de> for Part {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+    use serde::de::value::{BoolDeserializer, Error};
+
+    /// Returns the refusal of a document that is `true`.
+    fn refusal<'de>(seed: impl DeserializeSeed<'de>) -> String {
+        let document: BoolDeserializer<Error> = true.into_deserializer();
+        seed.deserialize(document).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    /// In the words of derived code.
+    #[test]
+    fn a_document_of_another_type_is_refused_with_what_was_expected() {
+        let expected = |what| alloc::format!("invalid type: boolean `true`, expected {what}");
+        let name = |unknown| Name { names: NAMES, unknown };
+        assert_eq!(refusal(Nested::OUTERMOST), expected("enum Schedule"));
+        assert_eq!(refusal(name(Unknown::Kind)), expected("variant identifier"));
+        assert_eq!(refusal(name(Unknown::Field)), expected("field identifier"));
+    }
+}

@@ -95,3 +95,34 @@ impl Adamax {
         Ok(Norm::of(Sequential, Elements::of(&entries)).to_f64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Objective::{Maximize, Minimize};
+
+    /// Compares bits: a gradient of −0 is not held either.
+    #[test]
+    fn an_entry_is_the_gradient_unless_a_bound_holds_it() {
+        let bounds = [-1.0, 2.0];
+        for (objective, sign) in [(Minimize, 1.0), (Maximize, -1.0)] {
+            for (x, slope, is_held) in [
+                (-1.0, 3.0, true),
+                (-1.0, -3.0, false),
+                (2.0, 3.0, false),
+                (2.0, -3.0, true),
+                (0.5, 3.0, false),
+                (0.5, -3.0, false),
+                (-1.0, 0.0, false),
+                (-1.0, -0.0, false),
+                (2.0, 0.0, false),
+                (2.0, -0.0, false),
+            ] {
+                let g: f64 = sign * slope;
+                let expected = if is_held { 0.0 } else { g };
+                let found = entry(objective, [x, g], bounds);
+                assert_eq!(found.to_bits(), expected.to_bits(), "{objective:?}, {g} at {x}");
+            }
+        }
+    }
+}

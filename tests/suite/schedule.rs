@@ -201,6 +201,8 @@ fn transitions() -> Result<Corners, Error> {
             vec![(0, 0.1), (2, 1.0), (9, 0.01), (10, 0.01), (END, 0.01)],
         ),
         (Schedule::one_cycle(10, 0.1, 0.1, 0.01)?, vec![(0, 1.0), (9, 0.01), (END, 0.01)]),
+        // The peak is the first step, or before it.
+        (Schedule::one_cycle(4, 0.25, 0.1, 0.01)?, vec![(0, 1.0), (3, 0.01), (END, 0.01)]),
         (Schedule::one_cycle(1, 0.3, 0.1, 0.01)?, vec![(0, 0.01), (END, 0.01)]),
         (
             Schedule::piecewise_constant([(3, 0.1), (4, 1.7), (9, 0.0)])?,
