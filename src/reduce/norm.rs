@@ -94,12 +94,14 @@ impl Factor {
     }
 }
 
-/// Returns `value`·2^`exponent`, rounded once. The value is in (1/4, 2), or 0, or not finite.
+/// Returns `value`·2^`exponent`, rounded once.
 fn scaled(value: f64, exponent: i32) -> f64 {
-    // Beyond 2000 the result is 0 or infinite. The first product is exact.
-    let exponent = exponent.clamp(-2000, 2000);
-    let half = exponent / 2;
-    value * power_of_two(half) * power_of_two(exponent - half)
+    // Nearly always; the product is exact for a value in [1, 2).
+    if exponent.unsigned_abs() <= 1000 {
+        value * power_of_two(exponent)
+    } else {
+        libm::scalbn(value, exponent)
+    }
 }
 
 /// Returns the exponent of a positive number that is not subnormal.
@@ -155,7 +157,7 @@ mod tests {
         }
     }
 
-    /// `libm::scalbn` does the same for any number, in a loop.
+    /// `libm::scalbn` does the same for any exponent, in a loop.
     #[test]
     fn a_power_of_two_is_multiplied_by_with_one_rounding() {
         let mut value = 0.250_1;
