@@ -97,7 +97,7 @@ impl Factor {
 /// Returns `value`·2^`exponent`, rounded once.
 fn scaled(value: f64, exponent: i32) -> f64 {
     // Nearly always; the product is exact for a value in [1, 2).
-    if exponent.unsigned_abs() <= 1000 {
+    if (-1000..=1000).contains(&exponent) {
         value * power_of_two(exponent)
     } else {
         libm::scalbn(value, exponent)
