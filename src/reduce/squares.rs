@@ -246,7 +246,7 @@ mod tests {
     use alloc::vec;
     use ndarray::{Array2, ShapeBuilder};
 
-    /// Elements from `start` on of an array of this shape.
+    /// The elements from position `start` on of an array of this shape.
     fn row_major<'a>(shape: &[usize], start: usize, values: &'a [f64]) -> RowMajor<'a, f64> {
         RowMajor { values, leaves: Leaves::of(shape), start }
     }
@@ -286,10 +286,9 @@ mod tests {
                 let array = Array2::from_elem(shape.set_f(is_reordered), 2.0);
                 let squares = Squares::new(Elements::of(&array));
                 assert_eq!(matches!(squares, Squares::Reordered(_)), is_reordered);
-                let sum = squares.as_one_leaf().map(|leaf| leaf.sum);
-                let all: usize = array.len();
-                let sum_of_all = array.iter().map(|x| x * x).sum();
-                assert_eq!(sum, expected.then_some(sum_of_all), "{shape:?}, {all} elements");
+                let found = squares.as_one_leaf().map(|leaf| leaf.sum);
+                let sum = array.iter().map(|x| x * x).sum();
+                assert_eq!(found, expected.then_some(sum), "{shape:?}");
             }
         }
     }
@@ -304,7 +303,7 @@ mod tests {
         assert_eq!(lengths(&[3000], 0, 3000), Some((1024, 1024, 1976)));
         assert_eq!(lengths(&[3000], 1024, 1976), Some((512, 512, 1464)));
         assert_eq!(lengths(&[4, 700], 0, 2800), Some((1400, 1400, 1400)));
-        // One leaf is whole, and so are two of which the middle lies in the first.
+        // One leaf stays whole, and so do two whose middle lies in the first.
         assert_eq!(lengths(&[3000], 512, 512), None);
         assert_eq!(lengths(&[4, 700], 512, 188), None);
         assert_eq!(lengths(&[3000], 0, 600), None);
