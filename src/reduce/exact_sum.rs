@@ -43,7 +43,8 @@ impl ExactSum {
             self.special += value;
             return;
         }
-        // The value is an integer of 53 bits, of which the highest is 1, times a power of two, counted from the lowest digit.
+        // The value is an integer of 53 bits, of which the highest is 1, times a power of two, counted from the
+        // lowest digit.
         let integer = (value.to_bits() & MANTISSA) + (MANTISSA + 1);
         let power = floor_log2(value) - PLACES + 2 * exponent + OFFSET;
         let digit = usize::try_from(power / WIDTH).unwrap_or_default();
