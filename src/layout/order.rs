@@ -282,7 +282,7 @@ const COLUMN_MAJOR: [Order; MOST_AXES + 1] = {
     let mut rest: &mut [Order] = &mut orders;
     while let [order, after @ ..] = rest {
         *order = Order(code);
-        code = code << BITS | axis;
+        code = (code << BITS) + axis;
         axis += 1;
         rest = after;
     }
