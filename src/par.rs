@@ -134,13 +134,14 @@ mod parallel {
             f: impl Fn(W, &mut S) + Sync,
         ) {
             if !self.splits(work.len()) {
-                f(work, total);
-            } else if rayon::current_thread_index().is_some() {
-                within_pool(work, total, &f);
-            } else if threads() > 1 {
-                beside_pool(work, total, &f);
-            } else {
-                f(work, total);
+                return f(work, total);
+            }
+            if rayon::current_thread_index().is_some() {
+                return within_pool(work, total, &f);
+            }
+            match helpers(threads(), work.len()) {
+                0 => f(work, total),
+                helpers => beside_pool(work, total, &f, helpers),
             }
         }
     }
@@ -160,10 +161,20 @@ mod parallel {
         }
     }
 
+    /// Returns how many threads of a pool help a thread outside it: one for each whole part, but all
+    /// together no more than the pool has.
+    pub(super) fn helpers(threads: usize, elements: usize) -> usize {
+        (threads - 1).min(elements / Parallel::DIVISIBLE)
+    }
+
     /// Runs work for a thread outside the pool. Rayon would put this thread to sleep until the pool
     /// has done everything. Here it starts at once, and each thread that is awake takes the next part.
-    fn beside_pool<W: Split, S: Summary>(work: W, total: &mut S, f: &(impl Fn(W, &mut S) + Sync)) {
-        let helpers = (threads() - 1).min(work.len() / Parallel::DIVISIBLE);
+    pub(super) fn beside_pool<W: Split, S: Summary>(
+        work: W,
+        total: &mut S,
+        f: &(impl Fn(W, &mut S) + Sync),
+        helpers: usize,
+    ) {
         let parts = Mutex::new(vec![work]);
         let total = Mutex::new(total);
         let help = || {
@@ -202,7 +213,10 @@ mod parallel {
 mod tests {
     use std::{vec, vec::Vec};
 
-    use super::{parallel::Parallel, *};
+    use super::{
+        parallel::{Parallel, beside_pool, helpers},
+        *,
+    };
 
     /// The lengths of the parts that were seen.
     #[derive(Debug, PartialEq)]
@@ -244,6 +258,20 @@ mod tests {
             assert!(Parallel::pays(worthwhile) && !Parallel::pays(worthwhile - 1));
         });
         pool(1).install(|| assert!(!Parallel::pays(1 << 20)));
+    }
+
+    #[test]
+    fn a_thread_outside_the_pool_is_helped_by_as_many_as_there_are_parts() {
+        let part = 1 << 14;
+        assert_eq!(helpers(4, part), 1);
+        assert_eq!([3 * part - 1, 3 * part].map(|elements| helpers(8, elements)), [2, 3]);
+        // The calling thread works too.
+        assert_eq!([1, 2, 4].map(|threads| helpers(threads, 100 * part)), [0, 1, 3]);
+
+        let mut seen = Lengths::EMPTY;
+        let see = |part: Work, seen: &mut Lengths| seen.0.push(part.len());
+        beside_pool(Work(8 * part), &mut seen, &see, 2);
+        assert_eq!(seen.0, vec![part / 2; 16]);
     }
 }
 

@@ -64,20 +64,16 @@ fn widest<L: Loop>(body: &mut L) -> L::Output {
     }
 }
 
-/// The loop for the baseline. As a part of [`widest`], which all loops pass, its registers would be saved
-/// before the choice: 14 instructions for each step.
-#[cfg(feature = "std")]
+/// The loop for the instruction set of the target. As a part of [`widest`], which all loops pass, its registers
+/// would be saved before the choice: 14 instructions for each step.
 #[inline(never)]
 fn baseline<L: Loop>(body: &mut L) -> L::Output {
     body.run()
 }
 
-/// Without `std` the processor cannot be detected. The instruction set of the target is used.
+/// Without `std` the processor cannot be detected.
 #[cfg(not(feature = "std"))]
-#[inline(always)]
-fn widest<L: Loop>(body: &mut L) -> L::Output {
-    body.run()
-}
+use baseline as widest;
 
 /// The choice of an instruction set by tests.
 #[cfg(all(test, feature = "std"))]
@@ -114,7 +110,7 @@ mod levels {
 
         pub(super) fn run<L: Loop>(self, body: &mut L) -> L::Output {
             match self {
-                Level::Baseline => body.run(),
+                Level::Baseline => super::baseline(body),
                 Level::Avx2 => avx2(body),
                 Level::Avx512 => super::widest(body),
             }

@@ -185,6 +185,14 @@ mod tests {
         }
     }
 
+    /// The square of 2⁻³¹ is as small as a power may be.
+    #[test]
+    fn the_shortcut_begins_at_the_first_negligible_power() {
+        let least = libm::exp2(-31.0);
+        assert_eq!([0.0, least * least, least].map(settled_from), [1, 1, 2]);
+        assert_eq!([(least * least).next_up(), least.next_up()].map(settled_from), [2, 4]);
+    }
+
     #[test]
     fn the_weight_is_never_above_1_and_never_falls() {
         for rate in [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99] {

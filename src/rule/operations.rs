@@ -22,9 +22,40 @@ pub(super) fn of(rule: &Adamax) -> Operations {
     let is_maximized = rule.objective == Objective::Maximize;
     let prepares = is_maximized || rule.clip_value < f64::INFINITY || l2 != 0.0;
     let has_bounds = rule.bounds() != (f64::NEG_INFINITY, f64::INFINITY);
-    let set = |is_needed, operation| if is_needed { operation } else { NONE };
-    set(prepares, PREPARE)
-        | set(decay != 0.0, DECAY)
-        | set(has_bounds, BOUND)
-        | set(rule.beta1() > rule.beta2(), SPECIAL)
+    let is_needed = [
+        (PREPARE, prepares),
+        (DECAY, decay != 0.0),
+        (BOUND, has_bounds),
+        (SPECIAL, rule.beta1() > rule.beta2()),
+    ];
+    // Each is a bit of its own.
+    is_needed.into_iter().filter_map(|(operation, needed)| needed.then_some(operation)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::WeightDecay;
+
+    #[test]
+    fn a_rule_needs_the_operations_that_it_sets() {
+        let builder = Adamax::builder;
+        let bounded = builder().bounds(-1.0, f64::INFINITY);
+        let decayed = builder().weight_decay(WeightDecay::Decoupled(0.1));
+        for (builder, needed) in [
+            (builder(), NONE),
+            (builder().weight_decay(WeightDecay::L2(0.1)), PREPARE),
+            (builder().clip_value(9.0), PREPARE),
+            (builder().objective(Objective::Maximize), PREPARE),
+            (decayed, DECAY),
+            (bounded, BOUND),
+            (decayed.bounds(-1.0, 1.0).clip_value(1.0), PREPARE | DECAY | BOUND),
+            // With equal decay rates, no first moment is very much larger than its norm.
+            (builder().beta1(0.9).beta2(0.9), NONE),
+            (bounded.beta1(0.9).beta2(0.8), BOUND | SPECIAL),
+        ] {
+            let rule = builder.build().unwrap();
+            assert_eq!(of(&rule), needed, "{rule:?}");
+        }
+    }
 }

@@ -72,3 +72,18 @@ pub(crate) fn check_rounding<A: Real>(
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each step asks for this, and only looks at the settings one by one if it is false.
+    #[test]
+    fn a_rule_fits_a_precision_in_which_each_setting_has_an_effect() {
+        let fits = |epsilon| {
+            let rule = Adamax::builder().epsilon(epsilon).build().unwrap();
+            [rule.fits::<f32>(), rule.fits::<f64>()]
+        };
+        assert_eq!([1e-8, 1e-50, f64::MAX].map(fits), [[true; 2], [false, true], [false; 2]]);
+    }
+}

@@ -1,7 +1,7 @@
 //! Tests that every instruction set gives the same bits, on every path.
 
 use super::{
-    are_few,
+    Loop, are_few,
     levels::{self, Level},
 };
 use crate::{
@@ -168,4 +168,15 @@ fn a_level_is_forced_within_its_call() {
 fn a_loop_of_less_than_a_vector_is_short() {
     assert!(are_few(&[0.0_f64; 3]) && are_few(&[0.0_f32; 7]));
     assert!(!are_few(&[0.0_f64; 4]) && !are_few(&[0.0_f32; 8]));
+}
+
+#[test]
+fn a_loop_takes_wide_vectors_unless_it_says_that_it_is_short() {
+    struct Nothing;
+    impl Loop for Nothing {
+        type Output = ();
+
+        fn run(&mut self) {}
+    }
+    assert!(!Nothing.is_short());
 }

@@ -522,4 +522,16 @@ mod tests {
         assert!(state(0.0, 0.0)?.is_usual() && !state(1e-300, 0.0)?.is_usual());
         Ok(())
     }
+
+    #[test]
+    fn a_state_is_balanced_until_a_step_does_not_keep_it_so() {
+        let mut state = State::<f64>::zeros_like(&array![0.0]);
+        assert!(state.is_balanced());
+        state.begin_step(Keeps { balance: true, finite: false });
+        assert!(state.is_balanced() && !state.is_usual());
+        state.begin_step(Keeps { balance: false, finite: true });
+        assert!(!state.is_balanced());
+        state.reset();
+        assert!(state.is_balanced() && state.is_usual());
+    }
 }
