@@ -142,8 +142,8 @@ impl<A: Real> Coefficients<A> {
     /// than the whole parameter, and settings that have no effect in the precision of the tensor.
     #[inline]
     pub(crate) fn check(&self, rule: &Adamax) -> Result<(), Error> {
-        // Only finite numbers have a finite sum.
-        let finite = (self.step_size + self.keep + self.l2).is_finite();
+        let finite = self.step_size.is_finite() && self.l2.is_finite();
+        // The part that is kept is at most 1.
         if finite && self.keep >= A::ZERO && rule.fits::<A>() {
             Ok(())
         } else {
@@ -296,4 +296,58 @@ fn flush_norm<A: Real>(value: A) -> A {
 pub(crate) fn clamp<A: Real>(value: A, lower: A, upper: A) -> A {
     let below = if value > upper { upper } else { value };
     if below < lower { lower } else { below }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::WeightDecay;
+    use alloc::format;
+
+    #[test]
+    fn the_coefficients_of_another_step_are_those_of_a_new_one() {
+        let builder = Adamax::builder().bias_correction(crate::rule::BiasCorrection::On);
+        let least_decay = builder.beta1(1.0 - f64::EPSILON);
+        // The first step of the second is not moderate, and the last of the third is 0.
+        for builder in [
+            builder,
+            least_decay.beta2(1.0 - f64::EPSILON).learning_rate(1e100),
+            builder.learning_rate(f64::from_bits(1)),
+            builder.beta1(0.99).beta2(0.9),
+        ] {
+            let rule = builder.build().unwrap();
+            let mut k = Coefficients::<f64>::new(&rule, 1, 0.5);
+            for t in [2, 1 << 20, 1 << 60] {
+                k.set_step(&rule, t, 0.5);
+                let new = Coefficients::<f64>::new(&rule, t, 0.5);
+                assert_eq!(format!("{k:?}"), format!("{new:?}"), "{rule:?}, {t}");
+            }
+        }
+    }
+
+    #[test]
+    fn l2_regularisation_is_seen() {
+        let has_l2 = |decay| {
+            let rule = Adamax::builder().weight_decay(decay).build().unwrap();
+            Coefficients::<f64>::new(&rule, 1, 1.0).has_l2()
+        };
+        assert!(has_l2(WeightDecay::L2(1e-9)));
+        assert!(!has_l2(WeightDecay::None) && !has_l2(WeightDecay::Decoupled(0.1)));
+    }
+
+    /// Where they are neutral, they would only take time.
+    #[test]
+    fn operations_that_a_loop_lacks_are_left_out() {
+        let rule = Adamax::builder().learning_rate(0.25).bounds(-1.0, 1.0).clip_value(0.5);
+        let rule = rule.weight_decay(WeightDecay::Decoupled(1.0)).epsilon(0.0).build().unwrap();
+        let k = Coefficients::<f64>::new(&rule, 1, 1.0);
+        let x_and_norm = |(x, _, u)| (x, u);
+        let updated = [
+            k.element::<{ operations::NONE }, { guard::NONE }>(8.0, 2.0, 0.0, 0.0),
+            k.element::<{ operations::PREPARE }, { guard::NONE }>(8.0, 2.0, 0.0, 0.0),
+            k.element::<{ operations::DECAY }, { guard::NONE }>(8.0, 2.0, 0.0, 0.0),
+            k.element::<{ operations::BOUND }, { guard::NONE }>(8.0, 2.0, 0.0, 0.0),
+        ];
+        assert_eq!(updated.map(x_and_norm), [(7.75, 2.0), (7.75, 0.5), (5.75, 2.0), (1.0, 2.0)]);
+    }
 }

@@ -30,6 +30,10 @@ pub(crate) trait Observe<A>: Summary {
 
     /// Takes in the parameter of one element, before and after its update.
     fn observe_step(&mut self, x: A, new_x: A);
+
+    /// Takes in the operations of a loop and its number of elements.
+    #[cfg(test)]
+    fn observe_loop(&mut self, _operations: Operations, _elements: usize) {}
 }
 
 impl<A> Observe<A> for () {
@@ -261,6 +265,8 @@ fn update_slices<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUA
     u: &mut [A],
 ) -> S {
     let mut summary = S::EMPTY;
+    #[cfg(test)]
+    summary.observe_loop(OPERATIONS, x.len());
     for (((x, g), m), u) in x.iter_mut().zip(g).zip(m.iter_mut()).zip(u.iter_mut()) {
         summary.observe_gradient(*g);
         let before = *x;
@@ -270,16 +276,54 @@ fn update_slices<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUA
     summary
 }
 
+/// The way of an update, which changes no bit.
+#[cfg(test)]
+pub(crate) mod loops {
+    use super::{Observe, Operations, Summary};
+    use alloc::vec::Vec;
+
+    /// The operations and the number of elements of each loop. `OBSERVES` is that of a summary whose loops
+    /// are looked at.
+    #[derive(Debug)]
+    pub(crate) struct Loops<const OBSERVES: bool>(pub(crate) Vec<(Operations, usize)>);
+
+    impl<const OBSERVES: bool> Loops<OBSERVES> {
+        pub(crate) fn lengths(self) -> Vec<usize> {
+            self.0.into_iter().map(|(_, elements)| elements).collect()
+        }
+    }
+
+    impl<const OBSERVES: bool> Summary for Loops<OBSERVES> {
+        const EMPTY: Self = Loops(Vec::new());
+
+        fn join(&mut self, other: Self) {
+            self.0.extend(other.0);
+        }
+    }
+
+    impl<A, const OBSERVES: bool> Observe<A> for Loops<OBSERVES> {
+        const OBSERVES: bool = OBSERVES;
+
+        fn observe_gradient(&mut self, _g: A) {}
+
+        fn observe_step(&mut self, _x: A, _new_x: A) {}
+
+        fn observe_loop(&mut self, operations: Operations, elements: usize) {
+            self.0.push((operations, elements));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{loops::Loops, *};
     use crate::{
         par::Sequential,
         rule::{Adamax, WeightDecay},
         state::State,
         update::{operands::Gapped, pair::Pair},
     };
-    use alloc::vec::Vec;
+    use alloc::{vec, vec::Vec};
     use core::fmt::Debug;
     use ndarray::{Array2, ArrayRef2, Axis, ShapeBuilder, Slice};
 
@@ -382,5 +426,64 @@ mod tests {
                 check::<f32, Largest>(&rule, length);
             }
         }
+    }
+
+    /// Runs `f` on arrays of this length.
+    fn with_slices<A: Real, S>(length: usize, f: impl FnOnce(Slices<'_, A>) -> S) -> S {
+        let [mut x, g, mut m, mut u] = [(); 4].map(|()| vec![A::ONE; length]);
+        f(Operands { x: &mut x, g: &g, m: &mut m, u: &mut u })
+    }
+
+    #[test]
+    fn each_usual_set_of_operations_has_a_loop_and_reports_have_fewer() {
+        let plain = Adamax::builder();
+        let decayed = plain.weight_decay(WeightDecay::Decoupled(0.1));
+        for (builder, operations, with_report, in_rows) in [
+            (plain, NONE, NONE, NONE),
+            (decayed, DECAY, USUAL, USUAL),
+            (plain.clip_value(0.5), PREPARE, USUAL, USUAL),
+            (decayed.clip_value(0.5), PREPARE_AND_DECAY, USUAL, USUAL),
+            (plain.bounds(0.0, 2.0), BOUND, USUAL, USUAL),
+            (decayed.bounds(0.0, 2.0), DECAY_AND_BOUND, USUAL, USUAL),
+            (plain.bounds(0.0, 2.0).clip_value(0.5), USUAL, USUAL, USUAL),
+            (plain.beta1(0.9).beta2(0.8), ALL, ALL, ALL),
+        ] {
+            let rule = builder.build().unwrap();
+            let k = Coefficients::<f64>::new(&rule, 1, 1.0);
+            let Loops::<false>(found) = with_slices(64, |slices| update(&k, slices));
+            assert_eq!(found, [(operations, 64)], "{rule:?}");
+            let Loops::<true>(found) = with_slices(64, |slices| update(&k, slices));
+            assert_eq!(found, [(with_report, 64)], "{rule:?}");
+            let Loops::<false>(found) = with_slices(64, |arrays| {
+                update_rows(&k, NamedRows { indices: &[5, 6], first: 5, length: 32, arrays })
+            });
+            assert_eq!(found, [(in_rows, 64)], "{rule:?}");
+            // Few elements have two loops.
+            let Loops::<false>(found) = with_slices(3, |slices| update(&k, slices));
+            assert_eq!(found, [(if operations == NONE { NONE } else { ALL }, 3)], "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn elements_that_fill_no_vector_have_a_loop_of_their_own() {
+        fn lengths<A: Real>(length: usize) -> Vec<usize> {
+            let k = Coefficients::<A>::new(&Adamax::default(), 1, 1.0);
+            let loops: Loops<false> = with_slices(length, |slices| update(&k, slices));
+            loops.lengths()
+        }
+        assert_eq!([12, 15].map(lengths::<f64>), [vec![12], vec![12, 3]]);
+        assert_eq!([16, 23].map(lengths::<f32>), [vec![16], vec![16, 7]]);
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_are_one_loop() {
+        let k = Coefficients::<f64>::new(&Adamax::default(), 1, 1.0);
+        let (mut x, mut m, mut u) = (vec![1.0; 100], vec![0.0; 100], vec![0.0; 100]);
+        let arrays = Operands { x: &mut x[..], g: &[1.0; 60][..], m: &mut m[..], u: &mut u[..] };
+        let rows = NamedRows { indices: &[3, 4, 7], first: 3, length: 20, arrays };
+        let loops: Loops<false> = update_rows(&k, rows);
+        assert_eq!(loops.lengths(), [40, 20]);
+        let is_stepped: Vec<_> = x.chunks(20).map(|row| row.iter().all(|&x| x < 1.0)).collect();
+        assert_eq!(is_stepped, [true, true, false, false, true]);
     }
 }

@@ -189,3 +189,29 @@ fn first_bad<A: Real>(
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{par::Sequential, rule::Adamax};
+    use ndarray::aview1;
+
+    #[test]
+    fn a_step_is_usual_if_coefficients_state_and_gradient_are() {
+        let k = |learning_rate| {
+            let rule = Adamax::new(learning_rate).unwrap();
+            Coefficients::new(&rule, 1, 1.0)
+        };
+        let [moderate, large] = [[1.0, -2.0], [1.0, -f64::MAX]];
+        for (learning_rate, usual_state, g, usual) in [
+            (0.002, true, moderate, true),
+            (1e300, true, moderate, false),
+            (0.002, false, moderate, false),
+            (0.002, true, large, false),
+        ] {
+            let g = aview1(&g);
+            let found = is_usual(Sequential, &k(learning_rate), usual_state, Elements::of(&g));
+            assert_eq!(found, usual, "{learning_rate} {usual_state} {g}");
+        }
+    }
+}

@@ -335,10 +335,8 @@ impl<A: Real> RowArrays<'_, A> {
                     *key = coefficients.key(*steps);
                 }
             }
-            if let (Parts::Slices { x, .. }, true) = (&parts, length > SHORT) {
-                ask_for(block, |index| {
-                    [&**x, m, u].map(|array| array.get((index - first) * length))
-                });
+            if let (Parts::Slices { x, .. }, true) = (&parts, is_asked_for(length)) {
+                ask_for(beginnings([x, m, u], block, first, length));
             }
             let mut rest = block;
             for keys in keys.get(..block.len()).unwrap_or_default().chunk_by(|a, b| a == b) {
@@ -373,12 +371,38 @@ impl<A: Real> RowArrays<'_, A> {
     }
 }
 
-/// Reads an element of each array in each row. Rows of a large table are at places that no processor foresees,
-/// and a loop over one row waits for the next. Here all rows of a block are waited for at once.
+/// Reads elements. Rows of a large table are at places that no processor foresees, and a loop over one row waits
+/// for the next. Here all rows of a block are waited for at once.
 #[inline(always)]
-fn ask_for<'a, A: Real>(block: &[usize], arrays: impl Fn(usize) -> [Option<&'a A>; 3]) {
-    for index in block {
-        hint::black_box(arrays(*index).map(Option::<&A>::copied));
+fn ask_for<'a, A: Real>(elements: impl Iterator<Item = [Option<&'a A>; 3]>) {
+    for elements in elements {
+        hint::black_box(elements.map(Option::<&A>::copied));
+    }
+}
+
+/// Returns the first element of each row of a block, in each array. `first` is the row at which arrays begin.
+#[inline(always)]
+fn beginnings<'a, A>(
+    arrays: [&'a [A]; 3],
+    block: &'a [usize],
+    first: usize,
+    length: usize,
+) -> impl Iterator<Item = [Option<&'a A>; 3]> {
+    block.iter().map(move |index| arrays.map(|array| array.get((index - first) * length)))
+}
+
+/// Returns true if rows of this length are asked for: those that are not copied.
+#[inline(always)]
+fn is_asked_for(length: usize) -> bool {
+    length > SHORT
+}
+
+/// Returns true if rows follow each other. The indices are in ascending order.
+#[inline(always)]
+fn are_adjacent(indices: &[usize]) -> bool {
+    match (indices.first(), indices.last()) {
+        (Some(first), Some(last)) => last - first < indices.len(),
+        _ => true,
     }
 }
 
@@ -391,11 +415,7 @@ impl<A: Real> NamedRows<'_, A> {
     /// Updates rows that have the same coefficients. Short ones are copied, updated together, and copied back.
     fn update<S: Observe<A>>(self, k: &Coefficients<A>) -> S {
         let NamedRows { indices, length, .. } = self;
-        let adjacent = match (indices.first(), indices.last()) {
-            (Some(first), Some(last)) => last - first < indices.len(),
-            _ => true,
-        };
-        if adjacent {
+        if are_adjacent(indices) {
             return contiguous::update_rows(k, self);
         }
         macro_rules! of_length {
@@ -466,5 +486,51 @@ impl<A: Real> Split for RowArrays<'_, A> {
         let a = RowArrays { indices, first, row, m, u, row_steps, parts };
         let (m, u, row_steps, parts) = (m2, u2, row_steps2, parts2);
         Ok((a, RowArrays { indices: indices2, first: cut, row, m, u, row_steps, parts }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{rule::Adamax, update::contiguous::loops::Loops};
+    use alloc::{vec, vec::Vec};
+
+    #[test]
+    fn rows_without_a_gap_are_adjacent() {
+        for indices in [&[][..], &[7], &[0, 1], &[3, 4, 5]] {
+            assert!(are_adjacent(indices), "{indices:?}");
+        }
+        for indices in [&[0, 2][..], &[3, 5], &[0, 1, 3], &[2, 3, 90]] {
+            assert!(!are_adjacent(indices), "{indices:?}");
+        }
+    }
+
+    /// Short rows that are not adjacent are copied, and then are one slice.
+    #[test]
+    fn each_row_is_a_loop_unless_it_is_copied_or_follows_another() {
+        let lengths = |indices: &[usize], length: usize| {
+            let mut written = [(); 3].map(|()| vec![1.0; 10 * length]);
+            let [x, m, u] = written.each_mut().map(|array| &mut array[..]);
+            let g = vec![1.0; indices.len() * length];
+            let arrays = Operands { x, g: &g[..], m, u };
+            let k = Coefficients::<f64>::new(&Adamax::default(), 1, 1.0);
+            let rows = NamedRows { indices, first: 0, length, arrays };
+            rows.update::<Loops<false>>(&k).lengths()
+        };
+        assert_eq!(lengths(&[2, 4, 7], SHORT), [44, 1]); // a copy: whole vectors, and the rest
+        assert_eq!(lengths(&[2, 3, 4], SHORT), [45]);
+        assert_eq!(lengths(&[2, 4, 5], SHORT + 1), [16, 32]);
+    }
+
+    #[test]
+    fn the_beginnings_of_all_long_rows_of_a_block_are_read() {
+        assert!(!is_asked_for(SHORT) && is_asked_for(SHORT + 1));
+        let rows = |first: i32| -> Vec<_> { (first..first + 20).map(f64::from).collect() };
+        let [x, m, u] = [100, 200, 300].map(rows);
+        let mut seen = Vec::new();
+        // The arrays begin with row 3, and a row has 5 elements.
+        let beginnings = beginnings([&x, &m, &u], &[4, 6], 3, 5);
+        ask_for(beginnings.inspect(|elements| seen.push(elements.map(Option::unwrap))));
+        assert_eq!(seen, [[&105.0, &205.0, &305.0], [&115.0, &215.0, &315.0]]);
     }
 }

@@ -11,14 +11,27 @@ use crate::real::Real;
 
 impl<A: Real> Views<'_, A, IxDyn> {
     /// Brings the axes into an order that suits memory.
-    pub(super) fn arranged(mut self) -> Self {
+    pub(super) fn arranged(self) -> Self {
         if self.x.is_empty() {
             return self;
         }
-        self.sort_axes();
-        let mut merged = self.merge_axes();
+        // An axis of length 1 has any stride. It would keep others apart.
+        let mut sorted = self.drop_axes();
+        sorted.sort_axes();
+        sorted.merge_axes();
+        let mut merged = sorted.drop_axes();
         merged.choose_plane();
         merged
+    }
+
+    /// Drops axes of length 1.
+    fn drop_axes(mut self) -> Self {
+        for axis in (0..self.x.ndim()).rev().map(Axis) {
+            if self.x.len_of(axis) == 1 {
+                self = self.index(axis);
+            }
+        }
+        self
     }
 
     fn swap_axes(&mut self, a: usize, b: usize) {
@@ -34,22 +47,21 @@ impl<A: Real> Views<'_, A, IxDyn> {
     fn sort_axes(&mut self) {
         let axes = self.x.ndim();
         for axis in (0..axes).map(Axis) {
-            if self.x.stride_of(axis) < 0 {
+            if self.x.stride_of(axis).is_negative() {
                 for layout in self.layouts() {
                     layout.invert_axis(axis);
                 }
             }
         }
         for position in 0..axes {
-            let outermost =
-                (position..axes).max_by_key(|&axis| (self.x.stride_of(Axis(axis)), axes - axis));
+            let outermost = (position..axes).max_by_key(|&axis| self.x.stride_of(Axis(axis)));
             self.swap_axes(position, outermost.unwrap_or(position));
         }
     }
 
-    /// Merges axes that follow each other without a gap in all four arrays, and drops axes of
-    /// length 1.
-    fn merge_axes(mut self) -> Self {
+    /// Merges axes that follow each other without a gap in all four arrays. An axis that is merged into
+    /// another has length 1 then.
+    fn merge_axes(&mut self) {
         let axes = self.x.ndim();
         let mut into = Axis(axes.saturating_sub(1));
         for take in (0..axes.saturating_sub(1)).rev().map(Axis) {
@@ -66,12 +78,6 @@ impl<A: Real> Views<'_, A, IxDyn> {
                 into = take;
             }
         }
-        for axis in (0..axes).rev().map(Axis) {
-            if self.x.len_of(axis) == 1 {
-                self = self.index(axis);
-            }
-        }
-        self
     }
 
     /// Chooses the last two axes. The last is already the innermost of the parameter. The one before
@@ -92,7 +98,7 @@ impl<A: Real> Views<'_, A, IxDyn> {
         if self.x.is_empty() {
             return S::EMPTY;
         }
-        while self.x.ndim() < 2 {
+        for _ in self.x.ndim()..2 {
             self = self.insert_axis();
         }
         let mut buffers = self.as_mut().map(
@@ -129,7 +135,7 @@ impl<A: Real> Views<'_, A, IxDyn> {
 mod tests {
     use super::*;
     use alloc::{vec, vec::Vec};
-    use ndarray::{Array, ShapeBuilder};
+    use ndarray::{Array, AxisDescription, ShapeBuilder, Slice, arr0};
 
     /// Returns shape and strides of the parameter, and the strides of the gradient, when axes are arranged.
     fn arranged(
@@ -170,6 +176,30 @@ mod tests {
         assert_eq!(found, (vec![4, 3, 5], vec![5, 20, 1], vec![3, 1, 12]));
         let found = arranged(&[3, 4, 5], &[0, 1, 2], &[0, 2, 1]);
         assert_eq!(found, (vec![3, 4, 5], vec![20, 5, 1], vec![20, 1, 4]));
+    }
+
+    /// Column-major, the axis of length 1 has the stride of the one after it.
+    #[test]
+    fn axes_of_length_1_keep_no_others_apart() {
+        let orders = [[3, 2, 1, 0], [0, 1, 2, 3], [2, 0, 1, 3]];
+        for axes in orders {
+            assert_eq!(arranged(&[3, 1, 5, 7], &axes, &axes), (vec![105], vec![1], vec![1]));
+        }
+        let found = arranged(&[1, 1], &[1, 0], &[0, 1]);
+        assert_eq!(found, (vec![], vec![], vec![]));
+    }
+
+    #[test]
+    fn a_gradient_that_repeats_one_element_has_no_order() {
+        let mut arrays = [(); 3].map(|()| Array::<f64, _>::zeros((6, 8, 10)));
+        let every = |axis: AxisDescription| if axis.axis == Axis(2) { 1 } else { 2 };
+        let [x, m, u] = arrays.each_mut().map(|array| {
+            array.slice_each_axis_mut(|axis| Slice::from(..).step_by(every(axis))).into_dyn()
+        });
+        let g = arr0(1.0);
+        let g = g.broadcast(x.raw_dim()).unwrap();
+        let views = Views { x, g, m, u }.arranged();
+        assert_eq!((views.x.shape(), views.x.strides()), (&[3, 4, 10][..], &[160, 20, 1][..]));
     }
 
     #[test]
