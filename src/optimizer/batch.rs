@@ -884,3 +884,39 @@ impl<'s, 'a, A: Real> Part<'s, 'a, A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use ndarray::array;
+
+    #[test]
+    fn a_group_keeps_the_coefficients_of_its_latest_step() -> Result<(), Error> {
+        let mut group = GroupRule::<f64>::new(Adamax::default());
+        assert!(!group.are_of(1, 1.0));
+        group.prepare(3, 0.5)?;
+        assert!(group.are_of(3, 0.5) && !group.are_of(4, 0.5) && !group.are_of(3, 1.0));
+        // From some step on, the coefficients are those of all steps.
+        group.prepare(1 << 20, 1.0)?;
+        assert!(group.are_of(1 << 21, 1.0) && !group.are_of(3, 1.0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_tensor_that_is_not_clipped_shares_the_coefficients_of_its_group() -> Result<(), Error> {
+        for (bound, is_shared) in [(2.0, true), (1.5, false)] {
+            let mut optimizer = Optimizer::new(Adamax::default());
+            optimizer.set_max_norm(Some(MaxNorm::PerTensor(bound)))?;
+            let (mut x, g) = (array![1.0], array![2.0]);
+            let slot = optimizer.register("x", &x)?;
+            let batch = &mut [slot.bind(&mut x, &g)];
+            let checked = optimizer.check_with(Sequential, batch, Purpose::Step)?;
+            let Checked { groups, tensors, batch, lr_scale, clip, .. } = checked;
+            let shared =
+                Plan { groups, lr_scale, clip }.shared_coefficients(&tensors[0], batch[0].norm);
+            assert_eq!(shared.is_some(), is_shared, "{bound}");
+        }
+        Ok(())
+    }
+}

@@ -145,6 +145,19 @@ fn many_small_tensors_are_distributed() -> Result<(), Error> {
 }
 
 #[test]
+fn two_small_tensors_are_distributed() -> Result<(), Error> {
+    let [_, propagates] = rules();
+    for (max_norm, way) in [(Some(MaxNorm::PerTensor(0.5)), Way::Step), (None, Way::Report)] {
+        let mut tensors = vec![Array2::<f64>::zeros((9, 100)); 2];
+        let g = Array2::ones((9, 100));
+        let mut pairs: Vec<_> = tensors.iter_mut().map(|x| (&mut **x, &*g)).collect();
+        // Norms are taken, and then the step.
+        assert_eq!(runs(propagates, max_norm, way, &mut pairs)?, [[900; 2]; 2], "{way:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn rows_of_a_table_are_distributed() -> Result<(), Error> {
     for rule in rules() {
         for max_norm in NORMS {

@@ -323,3 +323,54 @@ fn strided<'s, 'a, A: Real>(
         |views| Arrays::Strided(views.arranged()),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::Adamax;
+    use ndarray::Array3;
+
+    /// Makes arrays of shape (50, `width`, 20): row-major, and with the second axis innermost.
+    fn arrays_of(width: usize) -> [Array3<f64>; 2] {
+        let swapped = Array3::zeros((50, 20, width)).permuted_axes([0, 2, 1]);
+        [Array3::zeros(swapped.raw_dim()), swapped]
+    }
+
+    /// A plane has the innermost axes of both orders.
+    #[test]
+    fn arrays_with_small_planes_are_copied_whichever_is_in_another_order() {
+        let k = Coefficients::<f64>::new(&Adamax::default(), 1, 1.0);
+        for (width, is_copied) in [(102, true), (103, false)] {
+            let [mut plain, mut swapped] = arrays_of(width);
+            let (g, swapped_g) = (plain.clone(), swapped.clone());
+            for (x, g) in [(&mut plain, &swapped_g), (&mut swapped, &g)] {
+                let mut state = State::zeros_like(&g.as_standard_layout());
+                let mut pair = Pair::<'_, f64, Gapped<'_, f64>>::new(x, g);
+                match pair.arrays(state.begin_step(k.keeps())) {
+                    Arrays::Reordered(_) => assert!(is_copied, "{width}"),
+                    Arrays::Strided(_) => assert!(!is_copied, "{width}"),
+                    _ => panic!("the orders differ"),
+                }
+            }
+        }
+    }
+
+    /// It is not handed to an executor, which would cost more than the step.
+    #[cfg(feature = "std")]
+    #[test]
+    fn a_small_step_in_one_order_is_taken_at_once() {
+        use crate::par::halving::{Halving, MOST};
+        use std::sync::Mutex;
+
+        let k = Coefficients::<f64>::new(&Adamax::default(), 1, 1.0);
+        for (length, is_small) in [(MOST, true), (MOST + 1, false)] {
+            let mut x = Array3::zeros((1, 1, length));
+            let g = Array3::ones(x.raw_dim());
+            let (mut state, runs) = (State::zeros_like(&x), Mutex::default());
+            let mut pair = Pair::<'_, f64, Gapped<'_, f64>>::new(&mut x, &g);
+            pair.step::<()>(Halving(&runs), &k, state.begin_step(k.keeps()));
+            assert_eq!(runs.into_inner().unwrap().is_empty(), is_small, "{length}");
+            assert!(x.iter().all(|&x| x < 0.0), "{length}");
+        }
+    }
+}

@@ -182,6 +182,13 @@ fn store<A: Real, D: Dimension>(mut to: ArrayViewMut<'_, A, D>, from: &[A]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        rule::Adamax,
+        state::State,
+        update::{contiguous::loops::Loops, operands::Gapped, pair::Pair},
+    };
+    use alloc::vec::Vec;
+    use ndarray::{Array2, ArrayRef2, ShapeBuilder, Slice};
 
     /// The square of 70 000 is too large for a number of 32 bits.
     #[test]
@@ -199,5 +206,35 @@ mod tests {
     fn small_arrays_with_gaps_and_those_with_short_rows_are_copied() {
         assert!(suits_gapped(PART, PART) && suits_gapped(PART + 1, SHORT_ROW_WITH_GAPS));
         assert!(!suits_gapped(PART + 1, SHORT_ROW_WITH_GAPS + 1));
+    }
+
+    /// Returns the number of elements of each loop of a step with a row-major state.
+    fn loops(x: &mut ArrayRef2<f64>, g: &ArrayRef2<f64>) -> Vec<usize> {
+        let k = Coefficients::new(&Adamax::default(), 1, 1.0);
+        let mut state = State::zeros_like(&Array2::zeros(x.raw_dim()));
+        let mut pair = Pair::<'_, f64, Gapped<'_, f64>>::new(x, g);
+        let arrays = pair.arrays(state.begin_step(k.keeps()));
+        arrays.update::<Loops<false>>(&k).lengths()
+    }
+
+    #[test]
+    fn gapless_arrays_are_copied_in_parts() {
+        let loops =
+            |shape: (usize, usize)| loops(&mut Array2::zeros(shape), &Array2::zeros(shape.f()));
+        assert_eq!(loops((2, SMALL_PART / 2)), [SMALL_PART]);
+        // This is more than the buffer of a very small array.
+        assert_eq!(loops((2, SMALL_PART / 2 + 2)), [SMALL_PART + 4]);
+        assert_eq!(loops((3, 100)), [PART, 300 - PART]);
+    }
+
+    #[test]
+    fn arrays_with_gaps_are_copied_in_halves_that_fit() {
+        let loops = |rows: usize, columns: usize| {
+            let mut wide = Array2::zeros((rows, 2 * columns));
+            let mut x = wide.slice_axis_mut(Axis(1), Slice::from(..).step_by(2));
+            loops(&mut x, &Array2::zeros((rows, columns)))
+        };
+        assert_eq!(loops(PART / 8, 8), [PART]);
+        assert_eq!(loops(PART / 8 + 2, 8), [PART / 2 + 8; 2]);
     }
 }

@@ -108,6 +108,22 @@ impl<A: Real> TileBuffer<A> {
 
 /// Copies up to [`BLOCK`] columns into a copy with rows of this width, from its column `at` on.
 fn load_columns<A: Real>(copy: &mut [A], width: usize, at: usize, columns: &ArrayView2<'_, A>) {
+    let done = load_blocks(copy, width, at, columns);
+    let rest = columns.rows().into_iter().skip(done);
+    for (row, values) in copy.chunks_exact_mut(width).skip(done).zip(rest) {
+        row.iter_mut().skip(at).zip(values).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// Copies [`BLOCK`] rows at once while there are as many, if there are [`BLOCK`] columns and they are contiguous.
+/// Returns the number of rows that have been copied.
+#[inline(always)]
+fn load_blocks<A: Real>(
+    copy: &mut [A],
+    width: usize,
+    at: usize,
+    columns: &ArrayView2<'_, A>,
+) -> usize {
     let mut lanes = columns.columns().into_iter();
     let slices = [(); BLOCK].map(|()| lanes.next().and_then(|lane| lane.to_slice()));
     let mut done = 0;
@@ -124,14 +140,26 @@ fn load_columns<A: Real>(copy: &mut [A], width: usize, at: usize, columns: &Arra
             done += BLOCK;
         }
     }
-    let rest = columns.rows().into_iter().skip(done);
-    for (row, values) in copy.chunks_exact_mut(width).skip(done).zip(rest) {
-        row.iter_mut().skip(at).zip(values).for_each(|(to, from)| *to = *from);
-    }
+    done
 }
 
 /// Copies up to [`BLOCK`] columns out of a copy with rows of this width, from its column `at` on.
 fn store_columns<A: Real>(copy: &[A], width: usize, at: usize, mut columns: ArrayViewMut2<'_, A>) {
+    let done = store_blocks(copy, width, at, &mut columns);
+    let rest = columns.rows_mut().into_iter().skip(done);
+    for (row, mut values) in copy.chunks_exact(width).skip(done).zip(rest) {
+        row.iter().skip(at).zip(&mut values).for_each(|(from, to)| *to = *from);
+    }
+}
+
+/// [`load_blocks`] in the other direction.
+#[inline(always)]
+fn store_blocks<A: Real>(
+    copy: &[A],
+    width: usize,
+    at: usize,
+    columns: &mut ArrayViewMut2<'_, A>,
+) -> usize {
     let mut lanes = columns.columns_mut().into_iter();
     let slices = [(); BLOCK].map(|()| lanes.next().and_then(ArrayViewMut1::into_slice));
     let mut done = 0;
@@ -148,10 +176,7 @@ fn store_columns<A: Real>(copy: &[A], width: usize, at: usize, mut columns: Arra
             done += BLOCK;
         }
     }
-    let rest = columns.rows_mut().into_iter().skip(done);
-    for (row, mut values) in copy.chunks_exact(width).skip(done).zip(rest) {
-        row.iter().skip(at).zip(&mut values).for_each(|(from, to)| *to = *from);
-    }
+    done
 }
 
 /// Returns a range of rows and a range of columns of a view.
@@ -186,7 +211,7 @@ fn shaped_mut<A>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{ArrayView, ShapeBuilder};
+    use ndarray::{Array2, ArrayView, ShapeBuilder};
 
     #[test]
     fn rows_are_copied_only_if_they_are_not_contiguous() {
@@ -209,5 +234,18 @@ mod tests {
             assert!(found == rows, "{shape:?} {strides:?}");
             assert_eq!(unused, rows == Rows::Contiguous);
         }
+    }
+
+    #[test]
+    fn blocks_of_contiguous_columns_are_copied_at_once() {
+        let copied = |rows: usize, columns: usize, order: bool| {
+            let mut tile = Array2::<f64>::zeros((rows, columns).set_f(order));
+            let mut copy = [1.0; ELEMENTS];
+            let loaded = load_blocks(&mut copy, columns, 0, &tile.view());
+            assert_eq!(store_blocks(&copy, columns, 0, &mut tile.view_mut()), loaded);
+            loaded
+        };
+        assert_eq!([3, 4, 7, 8].map(|rows| copied(rows, BLOCK, true)), [0, 4, 4, 8]);
+        assert_eq!([copied(8, BLOCK - 1, true), copied(8, BLOCK, false)], [0, 0]);
     }
 }
