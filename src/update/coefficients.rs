@@ -142,8 +142,8 @@ impl<A: Real> Coefficients<A> {
     /// than the whole parameter, and settings that have no effect in the precision of the tensor.
     #[inline]
     pub(crate) fn check(&self, rule: &Adamax) -> Result<(), Error> {
-        let finite = self.step_size.is_finite() && self.l2.is_finite();
-        // The part that is kept is at most 1.
+        // None is below 0, and the part that is kept is at most 1.
+        let finite = self.step_size < A::INFINITY && self.l2 < A::INFINITY;
         if finite && self.keep >= A::ZERO && rule.fits::<A>() {
             Ok(())
         } else {

@@ -155,8 +155,9 @@ impl<A> Views<'_, A, IxDyn> {
     }
 
     /// Takes the views at index 0 of an axis.
-    pub(crate) fn index(self, axis: Axis) -> Self {
-        self.map(|view| view.index_axis_move(axis, 0), |view| view.index_axis_move(axis, 0))
+    pub(crate) fn index(&mut self, axis: Axis) {
+        self.as_mut()
+            .map(|view| view.index_axis_inplace(axis, 0), |view| view.index_axis_inplace(axis, 0));
     }
 
     /// Adds an axis of length 1, outermost.

@@ -11,27 +11,26 @@ use crate::real::Real;
 
 impl<A: Real> Views<'_, A, IxDyn> {
     /// Brings the axes into an order that suits memory.
-    pub(super) fn arranged(self) -> Self {
+    pub(super) fn arranged(mut self) -> Self {
         if self.x.is_empty() {
             return self;
         }
         // An axis of length 1 has any stride. It would keep others apart.
-        let mut sorted = self.drop_axes();
-        sorted.sort_axes();
-        sorted.merge_axes();
-        let mut merged = sorted.drop_axes();
-        merged.choose_plane();
-        merged
+        self.drop_axes();
+        self.sort_axes();
+        self.merge_axes();
+        self.drop_axes();
+        self.choose_plane();
+        self
     }
 
     /// Drops axes of length 1.
-    fn drop_axes(mut self) -> Self {
+    fn drop_axes(&mut self) {
         for axis in (0..self.x.ndim()).rev().map(Axis) {
             if self.x.len_of(axis) == 1 {
-                self = self.index(axis);
+                self.index(axis);
             }
         }
-        self
     }
 
     fn swap_axes(&mut self, a: usize, b: usize) {
