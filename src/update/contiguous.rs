@@ -96,10 +96,10 @@ pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices
     }
 }
 
-const PREPARE_AND_DECAY: Operations = PREPARE | DECAY;
-const DECAY_AND_BOUND: Operations = DECAY | BOUND;
-const USUAL: Operations = PREPARE | DECAY | BOUND;
-const ALL: Operations = USUAL | SPECIAL;
+const PREPARE_AND_DECAY: Operations = PREPARE + DECAY;
+const DECAY_AND_BOUND: Operations = DECAY + BOUND;
+const USUAL: Operations = PREPARE + DECAY + BOUND;
+const ALL: Operations = USUAL + SPECIAL;
 
 /// One loop with all operations is enough for what hardly ever happens. The slices are arguments: a
 /// structure whose address is taken here would have to be copied by all who call [`update`].
