@@ -161,10 +161,11 @@ mod parallel {
         }
     }
 
-    /// Returns how many threads of a pool help a thread outside it: one for each whole part, but all
-    /// together no more than the pool has.
+    /// Returns how many threads of the pool help a thread outside it: one for each
+    /// [`DIVISIBLE`](Parallel::DIVISIBLE) elements. Together with that thread, they are at most as many as the
+    /// pool has.
     pub(super) fn helpers(threads: usize, elements: usize) -> usize {
-        (threads - 1).min(elements / Parallel::DIVISIBLE)
+        threads.saturating_sub(1).min(elements / Parallel::DIVISIBLE)
     }
 
     /// Runs work for a thread outside the pool. Rayon would put this thread to sleep until the pool

@@ -37,7 +37,7 @@ pub(super) fn take_over(new: &File, old: &Metadata) {
     _ = new.set_permissions(PermissionsExt::from_mode(mode));
 }
 
-/// Takes from the group of a mode what not everybody may do.
+/// Returns the mode without the rights of the group that others do not have.
 #[cfg(unix)]
 fn in_another_group(mode: u32) -> u32 {
     mode & !((!mode & 0o007) << 3)

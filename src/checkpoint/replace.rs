@@ -206,7 +206,7 @@ mod tests {
         Ok(())
     }
 
-    /// Another process that first saves to this path removes the temporary name.
+    /// Another process, which saves to this path for the first time, has removed the temporary name.
     #[test]
     fn a_temporary_name_that_is_gone_is_no_error() -> Tested {
         let folder = tempfile::tempdir()?;

@@ -94,7 +94,7 @@ impl<A: Real> GroupRule<A> {
 pub(super) enum Clip {
     /// None is clipped.
     None,
-    /// One factor below 1 for all.
+    /// One factor for all, below 1. It is NaN if the norm is.
     Factor(Factor),
     /// A bound for the norm of each.
     PerTensor(f64),
@@ -897,7 +897,7 @@ mod tests {
         assert!(!group.are_of(1, 1.0));
         group.prepare(3, 0.5)?;
         assert!(group.are_of(3, 0.5) && !group.are_of(4, 0.5) && !group.are_of(3, 1.0));
-        // From some step on, the coefficients are those of all steps.
+        // From some step on, all steps have the same coefficients.
         group.prepare(1 << 20, 1.0)?;
         assert!(group.are_of(1 << 21, 1.0) && !group.are_of(3, 1.0));
         Ok(())

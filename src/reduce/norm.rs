@@ -159,7 +159,7 @@ mod tests {
 
     /// `libm::scalbn` does the same for any exponent, in a loop.
     #[test]
-    fn a_power_of_two_is_multiplied_by_with_one_rounding() {
+    fn a_product_with_a_power_of_two_is_rounded_once() {
         let mut value = 0.250_1;
         for exponent in -2200..=2200 {
             value = if value < 1.0 { 1.9 * value } else { 0.26 * value };
@@ -170,8 +170,7 @@ mod tests {
         }
     }
 
-    /// A gradient is multiplied by no other factor than exactly [`Factor::ONE`] unless its norm exceeds the
-    /// bound.
+    /// A gradient within its bound keeps its bits: its factor is exactly 1.
     #[test]
     fn a_norm_that_equals_its_bound_has_the_factor_one() {
         for norm in [3.0_f64, 4.0, 1e-300, 1e300] {

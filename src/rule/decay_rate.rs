@@ -185,7 +185,7 @@ mod tests {
         }
     }
 
-    /// The square of 2⁻³¹ is as small as a power may be.
+    /// 2⁻⁶², the square of 2⁻³¹, is the largest power that is negligible.
     #[test]
     fn the_shortcut_begins_at_the_first_negligible_power() {
         let least = libm::exp2(-31.0);

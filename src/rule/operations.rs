@@ -22,14 +22,11 @@ pub(super) fn of(rule: &Adamax) -> Operations {
     let is_maximized = rule.objective == Objective::Maximize;
     let prepares = is_maximized || rule.clip_value < f64::INFINITY || l2 != 0.0;
     let has_bounds = rule.bounds() != (f64::NEG_INFINITY, f64::INFINITY);
-    let is_needed = [
-        (PREPARE, prepares),
-        (DECAY, decay != 0.0),
-        (BOUND, has_bounds),
-        (SPECIAL, rule.beta1() > rule.beta2()),
-    ];
-    // Each is a bit of its own.
-    is_needed.into_iter().filter_map(|(operation, needed)| needed.then_some(operation)).sum()
+    let set = |is_needed, operation| if is_needed { operation } else { NONE };
+    set(prepares, PREPARE)
+        | set(decay != 0.0, DECAY)
+        | set(has_bounds, BOUND)
+        | set(rule.beta1() > rule.beta2(), SPECIAL)
 }
 
 #[cfg(test)]

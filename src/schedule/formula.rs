@@ -100,6 +100,7 @@ fn one_cycle(t: f64, steps: f64, rise: f64, [start, end]: [f64; 2]) -> f64 {
     if t < peak {
         between(1.0, start, bell(t / peak))
     } else {
+        // From the last step on, the curve stays at its end.
         between(end, 1.0, bell(((t - peak) / (last - peak)).min(1.0)))
     }
 }

@@ -453,7 +453,7 @@ mod tests {
         seed.deserialize(document).err().map(|error| error.to_string()).unwrap_or_default()
     }
 
-    /// In the words of derived code.
+    /// The messages are those of code that serde derives.
     #[test]
     fn a_document_of_another_type_is_refused_with_what_was_expected() {
         let expected = |what| alloc::format!("invalid type: boolean `true`, expected {what}");

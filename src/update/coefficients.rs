@@ -142,7 +142,7 @@ impl<A: Real> Coefficients<A> {
     /// than the whole parameter, and settings that have no effect in the precision of the tensor.
     #[inline]
     pub(crate) fn check(&self, rule: &Adamax) -> Result<(), Error> {
-        // None is below 0, and the part that is kept is at most 1.
+        // No coefficient is negative, and `keep` is at most 1. NaN fails each comparison.
         let finite = self.step_size < A::INFINITY && self.l2 < A::INFINITY;
         if finite && self.keep >= A::ZERO && rule.fits::<A>() {
             Ok(())
@@ -301,28 +301,28 @@ pub(crate) fn clamp<A: Real>(value: A, lower: A, upper: A) -> A {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rule::WeightDecay;
+    use crate::rule::{AdamaxBuilder, WeightDecay};
     use alloc::format;
 
     #[test]
     fn the_coefficients_of_another_step_are_those_of_a_new_one() {
-        let builder = Adamax::builder().bias_correction(crate::rule::BiasCorrection::On);
-        let least_decay = builder.beta1(1.0 - f64::EPSILON);
-        // The first step of the second is not moderate, and the last of the third is 0.
-        for builder in [
-            builder,
-            least_decay.beta2(1.0 - f64::EPSILON).learning_rate(1e100),
-            builder.learning_rate(f64::from_bits(1)),
-            builder.beta1(0.99).beta2(0.9),
-        ] {
+        fn check<A: Real>(builder: AdamaxBuilder) {
             let rule = builder.build().unwrap();
-            let mut k = Coefficients::<f64>::new(&rule, 1, 0.5);
+            let mut k = Coefficients::<A>::new(&rule, 1, 0.5);
             for t in [2, 1 << 20, 1 << 60] {
                 k.set_step(&rule, t, 0.5);
-                let new = Coefficients::<f64>::new(&rule, t, 0.5);
+                let new = Coefficients::<A>::new(&rule, t, 0.5);
                 assert_eq!(format!("{k:?}"), format!("{new:?}"), "{rule:?}, {t}");
             }
         }
+        let builder = Adamax::builder();
+        check::<f64>(builder);
+        check::<f64>(builder.beta1(0.99).beta2(0.9));
+        // The first steps are not moderate.
+        let slowest = builder.beta1(1.0 - f64::EPSILON).beta2(1.0 - f64::EPSILON);
+        check::<f64>(slowest.learning_rate(1e230));
+        // In f32, the late steps round to 0.
+        check::<f32>(builder.learning_rate(1e-45));
     }
 
     #[test]

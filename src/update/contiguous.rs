@@ -96,10 +96,10 @@ pub(crate) fn update<A: Real, S: Observe<A>>(k: &Coefficients<A>, slices: Slices
     }
 }
 
-const PREPARE_AND_DECAY: Operations = PREPARE + DECAY;
-const DECAY_AND_BOUND: Operations = DECAY + BOUND;
-const USUAL: Operations = PREPARE + DECAY + BOUND;
-const ALL: Operations = USUAL + SPECIAL;
+const PREPARE_AND_DECAY: Operations = PREPARE | DECAY;
+const DECAY_AND_BOUND: Operations = DECAY | BOUND;
+const USUAL: Operations = PREPARE | DECAY | BOUND;
+const ALL: Operations = USUAL | SPECIAL;
 
 /// One loop with all operations is enough for what hardly ever happens. The slices are arguments: a
 /// structure whose address is taken here would have to be copied by all who call [`update`].
@@ -169,7 +169,8 @@ impl<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUARD: u8>
     ///
     /// A loop needs nearly all registers of AVX2. With a second loop for these elements in the same function,
     /// whose constants take registers too, the compiler loads some constants anew for each vector. Then a step
-    /// takes 3 to 20 % longer. With slices as arguments, the first loop would have to keep them.
+    /// takes 3 to 20 % longer. It takes `self`, not four slices: the first loop would have to keep those in registers
+    /// until its end.
     #[inline(never)]
     fn run_from(&mut self, start: usize) -> S {
         let (_, Operands { x, g, m, u }) = self.slices.reborrow().split_at(start);
@@ -276,14 +277,14 @@ fn update_slices<A: Real, S: Observe<A>, const OPERATIONS: Operations, const GUA
     summary
 }
 
-/// The way of an update, which changes no bit.
+/// Records which loops an update takes. Results do not tell, because all loops give the same bits.
 #[cfg(test)]
 pub(crate) mod loops {
     use super::{Observe, Operations, Summary};
     use alloc::vec::Vec;
 
-    /// The operations and the number of elements of each loop. `OBSERVES` is that of a summary whose loops
-    /// are looked at.
+    /// The operations and the number of elements of each loop. `OBSERVES` is [`Observe::OBSERVES`]: true takes
+    /// the loops of a report.
     #[derive(Debug)]
     pub(crate) struct Loops<const OBSERVES: bool>(pub(crate) Vec<(Operations, usize)>);
 

@@ -154,8 +154,8 @@ impl<A> Views<'_, A, IxDyn> {
         self.as_mut().map(AsMut::as_mut, AsMut::as_mut).into_array()
     }
 
-    /// Takes the views at index 0 of an axis.
-    pub(crate) fn index(&mut self, axis: Axis) {
+    /// Removes an axis: only the elements at its index 0 are left.
+    pub(crate) fn remove_axis(&mut self, axis: Axis) {
         self.as_mut()
             .map(|view| view.index_axis_inplace(axis, 0), |view| view.index_axis_inplace(axis, 0));
     }

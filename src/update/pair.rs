@@ -52,7 +52,8 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>> + From<Gapped<'a, A>>> Pair<'a, A,
                 return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
             }
         }
-        // Not returned as it is: the pair of row-major arrays would be built in memory and copied.
+        // If the function returned a `Pair`, the compiler would build that of row-major arrays in memory, too, and
+        // copy it.
         match in_other_orders(param, grad) {
             Ok(slices) => Pair::Gapless(slices),
             Err(views) => Pair::Gapped(views),
@@ -284,8 +285,8 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
     }
 }
 
-/// Recognises the layouts of arrays of which at least one is not row-major. An error is views of arrays that
-/// have gaps, different shapes, or an order that [`Order`] cannot represent.
+/// Recognises the layouts of arrays of which at least one is not row-major. Returns views as `Err`
+/// if the arrays have gaps or different shapes, or if [`Order`] cannot represent an order.
 #[inline(never)]
 fn in_other_orders<'a, A: Real, D: Dimension, V: From<Gapped<'a, A>>>(
     param: &'a mut ArrayRef<A, D>,

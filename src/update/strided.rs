@@ -15,7 +15,7 @@ impl<A: Real> Views<'_, A, IxDyn> {
         if self.x.is_empty() {
             return self;
         }
-        // An axis of length 1 has any stride. It would keep others apart.
+        // The stride of an axis of length 1 means nothing, and could keep its neighbours from being merged.
         self.drop_axes();
         self.sort_axes();
         self.merge_axes();
@@ -28,7 +28,7 @@ impl<A: Real> Views<'_, A, IxDyn> {
     fn drop_axes(&mut self) {
         for axis in (0..self.x.ndim()).rev().map(Axis) {
             if self.x.len_of(axis) == 1 {
-                self.index(axis);
+                self.remove_axis(axis);
             }
         }
     }
@@ -53,6 +53,7 @@ impl<A: Real> Views<'_, A, IxDyn> {
             }
         }
         for position in 0..axes {
+            // No two strides are equal: axes of length 1 are gone, and the parameter repeats no element.
             let outermost = (position..axes).max_by_key(|&axis| self.x.stride_of(Axis(axis)));
             self.swap_axes(position, outermost.unwrap_or(position));
         }

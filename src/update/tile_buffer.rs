@@ -228,7 +228,7 @@ mod tests {
             ([4, 4], [2, 8], Rows::Transposed),
             ([4, 4], [8, 2], Rows::Strided),
             ([1, 8], [1, 4], Rows::Strided), // one row has no columns to copy
-            ([4, 4], [0, 0], Rows::Strided), // one element, repeated: rows and columns are as near
+            ([4, 4], [0, 0], Rows::Strided), // one element, repeated: rows and columns are equally near
         ] {
             let (found, unused) = rows_of(shape, strides);
             assert!(found == rows, "{shape:?} {strides:?}");

@@ -10,7 +10,8 @@ pub(crate) fn restricted(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Returns true if this user and this system can start such programs.
-pub(crate) fn can_restrict() -> bool {
-    restricted("true").output().is_ok_and(|output| output.status.success())
+/// Returns true if this user and this system can start a program in this way. It is asked for a list.
+pub(crate) fn can_restrict(program: impl AsRef<OsStr>) -> bool {
+    let output = restricted(program).arg("--list").output();
+    output.is_ok_and(|output| output.status.success())
 }
