@@ -37,6 +37,22 @@ pub(crate) fn cast<S: RawData, D: Dimension>(view: ArrayBase<S, IxDyn>) -> Optio
     view
 }
 
+/// Returns the slice of an array that is known to be one.
+///
+/// Not by `unwrap_or_default`: the address and the length of an empty slice would be selected, which takes more
+/// instructions than a branch that is never taken.
+#[inline(always)]
+pub(crate) fn known<S: Default>(slice: Option<S>) -> S {
+    slice.unwrap_or_else(unknown)
+}
+
+#[cold]
+#[inline(never)]
+fn unknown<S: Default>() -> S {
+    debug_assert!(false, "a gapless array is a slice");
+    S::default()
+}
+
 /// The most axes of a memory order other than row-major. Arrays of more axes count as contiguous only
 /// if they are row-major.
 pub(crate) const MOST_AXES: usize = 12;

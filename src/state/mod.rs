@@ -10,7 +10,7 @@ use ndarray::{Array, ArrayRef, ArrayView, Dimension, IxDyn};
 
 use crate::{
     error::{Detail, Error, Role, same},
-    layout::{order::Order, placement},
+    layout::{known, order::Order, placement},
     par::Sequential,
     real::Real,
     reduce::{Elements, finite},
@@ -364,9 +364,7 @@ impl<A: Real> State<A> {
             return;
         }
         for (to, from) in [(&mut self.m, &other.m), (&mut self.u, &other.u)] {
-            let (to, from) = (to.as_slice_mut(), from.as_slice());
-            debug_assert!(to.is_some() && from.is_some(), "moments are row-major in memory");
-            let (to, from) = (to.unwrap_or_default(), from.unwrap_or_default());
+            let (to, from) = (known(to.as_slice_mut()), known(from.as_slice()));
             to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         }
     }
@@ -392,9 +390,8 @@ impl<A: Real> State<A> {
     /// Returns m and u as they lie in memory. `shape` is the shape of the parameter.
     pub(crate) fn elements<'a>(&'a self, shape: &'a [usize]) -> [Elements<'a, A, IxDyn>; 2] {
         [&self.m, &self.u].map(|moment| {
-            let values = moment.as_slice();
-            debug_assert!(values.is_some(), "moments are row-major");
-            Elements::Gapless { values: values.unwrap_or_default(), shape, order: self.order }
+            let values = known(moment.as_slice());
+            Elements::Gapless { values, shape, order: self.order }
         })
     }
 
@@ -410,9 +407,7 @@ impl<A: Real> State<A> {
 impl<'a, A> Moments<'a, A> {
     #[inline(always)]
     fn of(m: &'a mut Array<A, IxDyn>, u: &'a mut Array<A, IxDyn>, order: Order) -> Self {
-        debug_assert!(m.is_standard_layout() && u.is_standard_layout());
-        let (m, u) = (m.as_slice_mut().unwrap_or_default(), u.as_slice_mut().unwrap_or_default());
-        Moments { m, u, order }
+        Moments { m: known(m.as_slice_mut()), u: known(u.as_slice_mut()), order }
     }
 }
 

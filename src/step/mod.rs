@@ -191,6 +191,10 @@ impl Adamax {
         if outcome == Outcome::Applied {
             pair.step::<()>(execute, &k, state.begin_step(k.keeps()));
         }
+        // There is nothing else to be dropped. Left to the compiler, it is a call in each step.
+        if let Pair::Gapped(views) = pair {
+            drop(views);
+        }
         Ok(outcome)
     }
 }

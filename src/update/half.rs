@@ -2,7 +2,11 @@
 
 use ndarray::{ArrayRef, ArrayView, ArrayViewMut, Dimension, IxDyn};
 
-use crate::{error::same, layout::order::Order, reduce::Elements};
+use crate::{
+    error::same,
+    layout::{known, order::Order},
+    reduce::Elements,
+};
 
 /// One array of a [`Pair`](super::pair::Pair): a slice, or a view of an array with gaps.
 pub(crate) enum Half<S, V> {
@@ -39,11 +43,7 @@ impl<'a, A> Parameter<'a, A> {
             Order::of_gapless(array)
         };
         match order {
-            Some(order) => {
-                let slice = order.slice_mut(array);
-                debug_assert!(slice.is_some(), "a gapless array is a slice");
-                Half::Gapless(slice.unwrap_or_default(), order)
-            }
+            Some(order) => Half::Gapless(known(order.slice_mut(array)), order),
             None => Half::Gapped(array.view_mut().into_dyn()),
         }
     }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Role, same},
-    layout::order::Order,
+    layout::{known, order::Order},
     par::Execute,
     real::Real,
     reduce::{Elements, finite},
@@ -44,9 +44,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>> + From<Gapped<'a, A>>> Pair<'a, A,
             if same(param.shape(), shape)
                 && (same(param.strides(), grad.strides()) || param.is_standard_layout())
             {
-                let x = param.as_slice_mut();
-                debug_assert!(x.is_some(), "an array in standard layout is a slice");
-                let x = x.unwrap_or_default();
+                let x = known(param.as_slice_mut());
                 let shape = Shape::Borrowed(shape);
                 let (x_order, g_order) = (Order::ROW_MAJOR, Order::ROW_MAJOR);
                 return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
@@ -76,9 +74,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>> + From<Gapped<'a, A>>> Pair<'a, A,
         if let (true, true, Some(shape), Some(g)) =
             (same, param.is_standard_layout(), shape, grad.to_slice())
         {
-            let x = param.into_slice();
-            debug_assert!(x.is_some(), "an array in standard layout is a slice");
-            let x = x.unwrap_or_default();
+            let x = known(param.into_slice());
             let (x_order, g_order) = (Order::ROW_MAJOR, Order::ROW_MAJOR);
             return Pair::Gapless(Gapless { x, g, shape, x_order, g_order });
         }
@@ -266,9 +262,7 @@ impl<'a, A: Real, V: BorrowMut<Gapped<'a, A>>> Pair<'a, A, V> {
             Pair::Gapped(views) => {
                 let Gapped { x, g, gapless } = views.borrow_mut();
                 if *gapless == Some([order; 2]) {
-                    let (x, g) = (order.slice_mut(x), order.slice(g));
-                    debug_assert!(x.is_some() && g.is_some(), "a gapless array is a slice");
-                    let (x, g) = (x.unwrap_or_default(), g.unwrap_or_default());
+                    let (x, g) = (known(order.slice_mut(x)), known(order.slice(g)));
                     let Moments { m, u, .. } = moments;
                     return Arrays::Contiguous(Operands { x, g, m, u });
                 }
@@ -299,9 +293,7 @@ fn in_other_orders<'a, A: Real, D: Dimension, V: From<Gapped<'a, A>>>(
         None
     };
     if let Some((x_order, g_order)) = orders {
-        let (x, g) = (x_order.slice_mut(param), g_order.slice(grad));
-        debug_assert!(x.is_some() && g.is_some(), "a gapless array is a slice");
-        let (x, g) = (x.unwrap_or_default(), g.unwrap_or_default());
+        let (x, g) = (known(x_order.slice_mut(param)), known(g_order.slice(grad)));
         let shape = Shape::Borrowed(shape);
         return Ok(Gapless { x, g, shape, x_order, g_order });
     }

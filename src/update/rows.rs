@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Detail, Error, Role, same},
-    layout::order::Order,
+    layout::{known, order::Order},
     par::{Sequential, Split},
     real::Real,
     reduce::{Elements, finite},
@@ -49,9 +49,7 @@ impl<'a, A: Real> Rows<'a, A> {
         if let (Some((&rows, row)), Some(g)) = (grad.shape().split_first(), grad.as_slice()) {
             let belong = rows == indices.len() && table.shape().get(1..) == Some(row);
             if belong && length(row) > 0 && table.is_standard_layout() {
-                let x = table.as_slice_mut();
-                debug_assert!(x.is_some(), "an array in standard layout is a slice");
-                let (x, g_shape) = (x.unwrap_or_default(), grad.shape());
+                let (x, g_shape) = (known(table.as_slice_mut()), grad.shape());
                 return Rows::Contiguous { x, g, g_shape, indices };
             }
         }
