@@ -335,7 +335,7 @@ mod tests {
         assert!(!has_l2(WeightDecay::None) && !has_l2(WeightDecay::Decoupled(0.1)));
     }
 
-    /// Where they are neutral, they would only take time.
+    /// Neutral operations would only take time.
     #[test]
     fn operations_that_a_loop_lacks_are_left_out() {
         let rule = Adamax::builder().learning_rate(0.25).bounds(-1.0, 1.0).clip_value(0.5);
