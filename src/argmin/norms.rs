@@ -96,6 +96,10 @@ pub(super) fn of_step<'a, A: Real>(
 
 /// The same for one axis, a leaf of the sum of squares at a time, so that no entry goes to memory.
 fn of_contiguous_step<A: Real>(step: Step, [m, u, x]: [&[A]; 3], buffer: &mut Vec<A>) -> f64 {
+    if m.len() <= LEAF {
+        let entries = step.entries([m, u, x], buffer);
+        return Norm::of(Sequential, Elements::of(&aview1(entries))).to_f64();
+    }
     let mut sum = ExactSum::ZERO;
     for ((m, u), x) in m.chunks(LEAF).zip(u.chunks(LEAF)).zip(x.chunks(LEAF)) {
         let entries = step.entries([m, u, x], buffer);

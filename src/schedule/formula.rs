@@ -99,9 +99,10 @@ fn one_cycle(t: f64, steps: f64, rise: f64, [start, end]: [f64; 2]) -> f64 {
     let (peak, last) = (rise * steps - 1.0, steps - 1.0);
     if t < peak {
         between(1.0, start, bell(t / peak))
+    } else if t < last {
+        between(end, 1.0, bell((t - peak) / (last - peak)))
     } else {
-        // From the last step on, the curve stays at its end.
-        between(end, 1.0, bell(((t - peak) / (last - peak)).min(1.0)))
+        end
     }
 }
 
